@@ -1,1 +1,28 @@
-//! entity
+//! The shape of the tables, and nothing else: no query, no rule.
+//!
+//! Times are milliseconds since 1970 in UTC, so that both databases compare them as numbers.
+//! Ids are time-ordered UUIDs. JSON is text that the owner of the column reads and writes.
+
+#![expect(
+    missing_docs,
+    reason = "the derives make public items that cannot carry a comment"
+)]
+
+pub mod attempt;
+pub mod connection;
+pub mod credential;
+pub mod delivery;
+pub mod event;
+pub mod link;
+pub mod member;
+pub mod meta;
+pub mod node;
+pub mod refusal;
+pub mod rule;
+pub mod sandbox_record;
+pub mod sealed_secret;
+pub mod session;
+pub mod source;
+pub mod stat_hour;
+pub mod user;
+pub mod workspace;

@@ -1,1 +1,27 @@
-//! migration
+//! The schema, one migration per change, up and down on SQLite and PostgreSQL.
+//!
+//! A released migration is never edited. A change that an older server could not live with is made
+//! in two releases: first add, later remove.
+
+pub use sea_orm_migration::prelude::*;
+
+mod columns;
+mod m20261121_000001_people;
+mod m20261121_000002_configuration;
+mod m20261121_000003_events;
+mod m20261121_000004_sandbox;
+
+/// All migrations, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_people::Migration),
+            Box::new(m20261121_000002_configuration::Migration),
+            Box::new(m20261121_000003_events::Migration),
+            Box::new(m20261121_000004_sandbox::Migration),
+        ]
+    }
+}

@@ -1,0 +1,46 @@
+//! What an API client authenticates with.
+
+use sea_orm::entity::prelude::*;
+
+/// What an API client authenticates with.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "credential")]
+pub struct Model {
+    /// Time-ordered id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The workspace it acts in.
+    pub workspace_id: Uuid,
+    /// Public name, part of the token; unique.
+    #[sea_orm(column_type = "Text")]
+    pub client_id: String,
+    /// Name for people.
+    #[sea_orm(column_type = "Text")]
+    pub name: String,
+    /// `bearer`.
+    #[sea_orm(column_type = "Text")]
+    pub kind: String,
+    /// JSON list of scopes.
+    #[sea_orm(column_type = "Text")]
+    pub scopes: String,
+    /// Argon2id hash of the token.
+    #[sea_orm(column_type = "Text")]
+    pub secret_hash: String,
+    /// JSON list of networks it may be used from.
+    #[sea_orm(column_type = "Text")]
+    pub allow_cidrs: String,
+    /// False: refused.
+    pub enabled: bool,
+    /// When it was made; milliseconds since 1970.
+    pub created_at: i64,
+    /// Refused from then on; milliseconds since 1970.
+    pub expires_at: Option<i64>,
+    /// Last use, written in batches; milliseconds since 1970.
+    pub last_used_at: Option<i64>,
+}
+
+/// No relations: queries name their joins.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

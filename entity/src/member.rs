@@ -1,0 +1,24 @@
+//! A person in a workspace, with a role.
+
+use sea_orm::entity::prelude::*;
+
+/// A person in a workspace, with a role.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "member")]
+pub struct Model {
+    /// The workspace.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub workspace_id: Uuid,
+    /// The person.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Uuid,
+    /// `owner`, `admin`, `operator` or `viewer`.
+    #[sea_orm(column_type = "Text")]
+    pub role: String,
+}
+
+/// No relations: queries name their joins.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,26 @@
+//! A tenant. Everything else belongs to exactly one.
+
+use sea_orm::entity::prelude::*;
+
+/// A tenant. Everything else belongs to exactly one.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "workspace")]
+pub struct Model {
+    /// Time-ordered id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Name in addresses; unique.
+    #[sea_orm(column_type = "Text")]
+    pub slug: String,
+    /// Name for people.
+    #[sea_orm(column_type = "Text")]
+    pub name: String,
+    /// When it was made; milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// No relations: queries name their joins.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
