@@ -1,1 +1,23 @@
-//! api
+//! The Signalbox server, its workers and its command line.
+//!
+//! The folders follow the way of an event: `http` and `ingest` take it in, `journal` makes it
+//! durable, `dispatch` carries it out through `connectors` and `egress`, `live` tells who watches.
+
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config_file;
+pub mod connectors;
+pub mod core;
+pub mod db;
+pub mod dispatch;
+pub mod egress;
+pub mod http;
+pub mod ingest;
+pub mod journal;
+pub mod live;
+pub mod scope;
+pub mod secrets;
+pub mod services;
+pub mod settings;
+pub mod snapshot;

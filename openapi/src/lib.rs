@@ -1,1 +1,20 @@
-//! openapi
+//! The wire contract: what requests and answers look like, and the codes of problems.
+//!
+//! The server, the console and the tests share these types. Nothing here derives from a table.
+//! Feature `schema` adds the OpenAPI derives; the console does without them.
+
+pub mod auth;
+pub mod config;
+pub mod connections;
+pub mod deliveries;
+pub mod events;
+pub mod page;
+pub mod problem;
+pub mod rules;
+pub mod sources;
+pub mod stats;
+pub mod stream;
+pub mod workspaces;
+
+/// A moment, RFC 3339 in UTC on the wire.
+pub type Time = chrono::DateTime<chrono::Utc>;

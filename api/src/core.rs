@@ -1,0 +1,39 @@
+//! What every part of the server is handed: the shared services, once each.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::connectors::Registry;
+use crate::db::Db;
+use crate::dispatch;
+use crate::egress::Egress;
+use crate::journal;
+use crate::live::Hub;
+use crate::secrets::Keyring;
+use crate::settings::Settings;
+use crate::snapshot::Snapshots;
+
+/// The shared services. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Core {
+    /// The settings of this process.
+    pub settings: Arc<Settings>,
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Clock,
+    /// The keys.
+    pub keyring: Keyring,
+    /// The connectors.
+    pub registry: Registry,
+    /// The one way out.
+    pub egress: Egress,
+    /// The compiled configuration.
+    pub snapshots: Snapshots,
+    /// The only writer of the hot path.
+    pub journal: journal::Handle,
+    /// The carrier of deliveries.
+    pub dispatch: dispatch::Handle,
+    /// Who watches.
+    pub live: Hub,
+}

@@ -1,0 +1,164 @@
+//! The database: one writer and many readers on SQLite, one pool on PostgreSQL.
+//!
+//! Invariant: on SQLite everything that writes goes through `write`, whose pool has one connection,
+//! and every transaction there is `IMMEDIATE`, so that a second process can never make it fail half
+//! way; it waits its turn instead. `synchronous=FULL` makes a commit durable. A crash leaves the
+//! WAL, which the next open replays.
+
+mod lock;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use migration::MigratorTrait as _;
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait as _, Database, DatabaseBackend,
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
+};
+
+pub use lock::{DataLock, LockError};
+
+/// Handles to the database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+}
+
+/// Where the data lies.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// `signalbox.db` in this folder.
+    Sqlite(PathBuf),
+    /// A `postgres://` address.
+    Postgres(String),
+}
+
+impl Location {
+    /// The database of a data folder, unless an address is given.
+    pub fn of(data: &Path, url: Option<&str>) -> Self {
+        match url {
+            Some(url) => Self::Postgres(url.to_owned()),
+            None => Self::Sqlite(data.join("signalbox.db")),
+        }
+    }
+}
+
+impl Db {
+    /// Opens the database; makes the file when there is none. Does not migrate.
+    ///
+    /// `connections` bounds the readers on SQLite and the pool on PostgreSQL.
+    ///
+    /// # Errors
+    /// The database cannot be reached or opened.
+    pub async fn open(location: &Location, connections: u32) -> Result<Self, DbErr> {
+        match location {
+            Location::Sqlite(path) => Self::open_sqlite(path, connections).await,
+            Location::Postgres(url) => {
+                let mut options = ConnectOptions::new(url.clone());
+                options
+                    .max_connections(connections)
+                    .min_connections(1)
+                    .acquire_timeout(Duration::from_secs(5))
+                    .connect_timeout(Duration::from_secs(5))
+                    .sqlx_logging(false);
+                let pool = Database::connect(options).await?;
+                Ok(Self {
+                    write: pool.clone(),
+                    read: pool,
+                })
+            }
+        }
+    }
+
+    async fn open_sqlite(path: &Path, readers: u32) -> Result<Self, DbErr> {
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        let pool = |size: u32| {
+            let mut options = ConnectOptions::new(url.clone());
+            options
+                .max_connections(size)
+                .min_connections(1)
+                .acquire_timeout(Duration::from_secs(10))
+                .sqlx_logging(false)
+                .map_sqlx_sqlite_opts(|o| {
+                    o.pragma("auto_vacuum", "INCREMENTAL")
+                        .pragma("journal_mode", "WAL")
+                        .pragma("synchronous", "FULL")
+                        .pragma("foreign_keys", "ON")
+                        .pragma("temp_store", "MEMORY")
+                        .pragma("cache_size", "-8000")
+                        .pragma("wal_autocheckpoint", "4000")
+                        .busy_timeout(Duration::from_secs(10))
+                        .statement_cache_capacity(64)
+                });
+            Database::connect(options)
+        };
+        // The writer first: it makes the file and sets the pragmas that stay.
+        let write = pool(1).await?;
+        let read = pool(readers.max(1)).await?;
+        Ok(Self { write, read })
+    }
+
+    /// Brings the schema up to date.
+    ///
+    /// # Errors
+    /// A migration failed; the ones before it stay.
+    pub async fn migrate(&self) -> Result<(), DbErr> {
+        migration::Migrator::up(&self.write, None).await
+    }
+
+    /// For reading outside a transaction.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For a single statement that writes.
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Which of the two it is.
+    pub fn backend(&self) -> DatabaseBackend {
+        self.write.get_database_backend()
+    }
+
+    /// Whether it is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        self.backend() == DatabaseBackend::Postgres
+    }
+
+    /// A transaction that writes. On SQLite it has the write lock from the start.
+    ///
+    /// # Errors
+    /// No connection, or the lock was not free in time.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.write
+            .begin_with_options(TransactionOptions {
+                isolation_level: None,
+                access_mode: Some(AccessMode::ReadWrite).filter(|_| self.is_postgres()),
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate)
+                    .filter(|_| !self.is_postgres()),
+            })
+            .await
+    }
+
+    /// Answers when the database does.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.read.ping().await
+    }
+}
+
+/// Adds one to the revision of the configuration, within the transaction that changes it.
+/// Every node reads the number several times a second and compiles anew when it has grown.
+///
+/// # Errors
+/// The statement failed.
+pub async fn bump_configuration(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+    txn.execute_unprepared("UPDATE meta SET value = value + 1 WHERE name = 'config_revision'")
+        .await?;
+    Ok(())
+}

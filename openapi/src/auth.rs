@@ -1,0 +1,71 @@
+//! Signing in.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::workspaces::Workspace;
+
+/// Sign in with e-mail and password.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The address of the account.
+    #[cfg_attr(feature = "schema", schema(example = "admin@localhost"))]
+    pub email: String,
+    /// The password.
+    #[cfg_attr(feature = "schema", schema(format = "password", example = "correct horse battery staple"))]
+    pub password: String,
+}
+
+/// Who is signed in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Session {
+    /// The person.
+    pub user: User,
+    /// Workspaces that the person may enter; the first is where requests without `X-Workspace` go.
+    pub workspaces: Vec<Membership>,
+    /// Send it as `X-CSRF-Token` with every write.
+    pub csrf_token: String,
+}
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct User {
+    /// Id.
+    pub id: Uuid,
+    /// Address.
+    pub email: String,
+    /// Name for people.
+    pub name: String,
+}
+
+/// A workspace and the role in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Membership {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// `owner`, `admin`, `operator` or `viewer`.
+    pub role: String,
+}
+
+/// Who a request came from, as the server sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct WhoAmI {
+    /// `session` or `bearer`.
+    pub kind: String,
+    /// E-mail of the person, or client id of the credential.
+    pub name: String,
+    /// The workspace that requests act in.
+    pub workspace: Workspace,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// The address that the server sees.
+    pub remote_addr: String,
+    /// The server's time.
+    pub server_time: crate::Time,
+}

@@ -1,0 +1,283 @@
+//! Credentials and settings for upstreams, and the connectors that speak to them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Time;
+
+/// A connection. Its secrets are never part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Connection {
+    /// Id.
+    pub id: Uuid,
+    /// Name that rules use; unique in the workspace.
+    pub name: String,
+    /// Kind of upstream.
+    #[cfg_attr(feature = "schema", schema(example = "connectwise"))]
+    pub connector: String,
+    /// Settings; their shape is the connector's.
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub settings: serde_json::Value,
+    /// Names of the secrets that are stored.
+    pub secrets: Vec<String>,
+    /// True: private and loopback addresses may be called.
+    pub allow_private: bool,
+    /// False: its deliveries wait.
+    pub enabled: bool,
+    /// Calls at once; absent: the server's default.
+    pub concurrency: Option<u32>,
+    /// Calls a minute; absent: unlimited.
+    pub rate_per_minute: Option<u32>,
+    /// Retry policy; what is absent is the server's default.
+    pub retry: RetrySettings,
+    /// `ok` or `attention`.
+    pub state: String,
+    /// Why it needs attention.
+    pub state_reason: Option<String>,
+    /// When the state began.
+    pub state_at: Time,
+    /// Grows with every change; the ETag.
+    pub revision: i64,
+    /// When it was made.
+    pub created_at: Time,
+    /// Last change.
+    pub updated_at: Time,
+}
+
+/// How often and how long a delivery is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RetrySettings {
+    /// Seconds before the second attempt; grows from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seconds: Option<f64>,
+    /// Factor from one wait to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// Longest wait in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<f64>,
+    /// Seconds after the first attempt at which it is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon_seconds: Option<f64>,
+}
+
+/// A connection to be made.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewConnection {
+    /// Name that rules use, 1 to 60 characters.
+    #[cfg_attr(feature = "schema", schema(example = "psa"))]
+    pub name: String,
+    /// Kind of upstream.
+    #[cfg_attr(feature = "schema", schema(example = "sandbox"))]
+    pub connector: String,
+    /// Settings; their shape is the connector's.
+    #[serde(default = "empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub settings: serde_json::Value,
+    /// Secrets by name; stored sealed, never returned.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// True: private and loopback addresses may be called.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// False: its deliveries wait.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Calls at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Calls a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_minute: Option<u32>,
+    /// Retry policy.
+    #[serde(default)]
+    pub retry: RetrySettings,
+}
+
+/// A change of a connection; what is absent stays. The connector cannot be changed.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChangeConnection {
+    /// Name that rules use; rules follow a new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// All settings anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
+    pub settings: Option<serde_json::Value>,
+    /// New values of secrets; `null` removes one, those not named stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<BTreeMap<String, Option<String>>>,
+    /// Whether private addresses may be called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_private: Option<bool>,
+    /// Switched on or off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Calls at once.
+    #[serde(default, with = "crate::sources::double", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<u32>))]
+    pub concurrency: Option<Option<u32>>,
+    /// Calls a minute.
+    #[serde(default, with = "crate::sources::double", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<u32>))]
+    pub rate_per_minute: Option<Option<u32>>,
+    /// Retry policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetrySettings>,
+}
+
+/// What a connection test found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct TestResult {
+    /// True: the upstream answered and accepted the credentials.
+    pub ok: bool,
+    /// Stable code of what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What was found, for people.
+    pub message: String,
+    /// How long it took, in milliseconds.
+    pub duration_ms: i64,
+}
+
+/// A kind of upstream that this server can speak to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Connector {
+    /// Its name in configuration.
+    pub kind: String,
+    /// Its name for people.
+    pub title: String,
+    /// What it is for.
+    pub summary: String,
+    /// Its settings.
+    pub settings: Vec<Field>,
+    /// Its secrets.
+    pub secrets: Vec<Field>,
+    /// What it can do.
+    pub operations: Vec<Operation>,
+    /// Lists that can be read from the upstream for choosing values.
+    pub metadata: Vec<String>,
+}
+
+/// Something a connector can do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Operation {
+    /// Its name in rules.
+    #[cfg_attr(feature = "schema", schema(example = "ticket.upsert"))]
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// Whether a record key is needed.
+    pub needs_key: bool,
+    /// Fields that a rule may map.
+    pub fields: Vec<Field>,
+    /// True: fields that are not listed are passed on as they are.
+    pub open_fields: bool,
+}
+
+/// A field of a form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Field {
+    /// Its name in configuration.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// `string`, `text`, `number`, `boolean`, `url`, `list`, `map` or `any`.
+    pub kind: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it is for.
+    pub help: String,
+    /// Value taken when it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
+    pub default: Option<serde_json::Value>,
+    /// The only values allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// List of the upstream to choose from, one of the connector's `metadata`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+}
+
+/// One row of a list read from the upstream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct MetadataItem {
+    /// The value to use in a rule.
+    pub value: String,
+    /// Its name for people.
+    pub label: String,
+}
+
+/// A list read from the upstream, through the cache.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Metadata {
+    /// The rows, all pages.
+    pub items: Vec<MetadataItem>,
+    /// When they were read.
+    pub fetched_at: Time,
+}
+
+/// What the sandbox would have sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SandboxRecord {
+    /// Id.
+    pub id: Uuid,
+    /// The connection.
+    pub connection_id: Uuid,
+    /// Number for people, from 1.
+    pub number: i64,
+    /// Record key.
+    pub key: Option<String>,
+    /// What was asked.
+    pub operation: String,
+    /// `open` or `closed`.
+    pub state: String,
+    /// A line for people.
+    pub title: String,
+    /// The fields as sent.
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub fields: serde_json::Value,
+    /// Notes, oldest first.
+    pub notes: Vec<SandboxNote>,
+    /// When it was made.
+    pub created_at: Time,
+    /// Last change.
+    pub updated_at: Time,
+}
+
+/// A note on a sandbox record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SandboxNote {
+    /// The delivery that wrote it.
+    pub message_id: String,
+    /// The text.
+    pub text: String,
+    /// When.
+    pub at: Time,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn empty() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
