@@ -52,6 +52,8 @@ pub struct Model {
     pub fence: i64,
     /// Attempts that were settled.
     pub attempts: i32,
+    /// Start of the first attempt; the horizon counts from it; milliseconds since 1970.
+    pub tried_at: Option<i64>,
     /// True: an earlier attempt may have reached the upstream.
     pub unsure: bool,
     /// Stable code of the last fault.

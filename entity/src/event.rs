@@ -46,6 +46,9 @@ pub struct Model {
     pub body: Vec<u8>,
     /// True: sent by a person from the console or the API.
     pub test: bool,
+    /// A line for people, made from the payload; cut to 200 characters.
+    #[sea_orm(column_type = "Text")]
+    pub title: String,
     /// JSON list of the rules that took it: id, name, revision.
     #[sea_orm(column_type = "Text")]
     pub matched: String,

@@ -33,6 +33,7 @@ impl MigrationTrait for Migration {
                 .col(required("headers").text())
                 .col(required("body").blob())
                 .col(required("test").boolean())
+                .col(required("title").text())
                 .col(required("matched").text())
                 .primary_key(&mut primary(&["id"]))
                 .to_owned(),
@@ -74,6 +75,7 @@ impl MigrationTrait for Migration {
                 .col(optional("lease_owner").uuid())
                 .col(required("fence").big_integer())
                 .col(required("attempts").integer())
+                .col(optional("tried_at").big_integer())
                 .col(required("unsure").boolean())
                 .col(optional("error_code").text())
                 .col(optional("error").text())
