@@ -13,6 +13,11 @@ pub struct Model {
     pub workspace_id: Uuid,
     /// The event.
     pub event_id: Uuid,
+    /// That of the event.
+    #[sea_orm(column_type = "Text")]
+    pub correlation_id: String,
+    /// When the event was received; milliseconds since 1970.
+    pub received_at: i64,
     /// The rule; none: the source's default target.
     pub rule_id: Option<Uuid>,
     /// Name of the rule then.

@@ -59,6 +59,8 @@ impl MigrationTrait for Migration {
                 .col(required("id").uuid())
                 .col(required("workspace_id").uuid())
                 .col(required("event_id").uuid())
+                .col(required("correlation_id").text())
+                .col(required("received_at").big_integer())
                 .col(optional("rule_id").uuid())
                 .col(required("rule_name").text())
                 .col(required("rule_revision").big_integer())
