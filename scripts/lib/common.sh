@@ -6,7 +6,6 @@
 SIGNALBOX_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # Tools and built parts that survive between runs and are shared by all clones.
 SIGNALBOX_CACHE=${SIGNALBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/signalbox}
-export SIGNALBOX_ROOT SIGNALBOX_CACHE
 
 started_at=$SECONDS
 
@@ -43,8 +42,7 @@ locked_version() {
 
 # The folder cargo builds into, as cargo itself sees it.
 target_dir() {
-  (cd "$SIGNALBOX_ROOT" && cargo metadata --format-version 1 --no-deps --offline 2>/dev/null ||
-    cd "$SIGNALBOX_ROOT" && cargo metadata --format-version 1 --no-deps) |
+  cargo metadata --manifest-path "$SIGNALBOX_ROOT/Cargo.toml" --format-version 1 --no-deps |
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 

@@ -125,3 +125,12 @@ start_redis() {
   tail -n 20 "$services_folder/redis.log" >&2
   die "Redis did not start"
 }
+
+# What the tests find in their environment besides the two URLs.
+export_test_environment() {
+  SIGNALBOX_BIN=${SIGNALBOX_BIN:-$(target_dir)/debug/signalbox}
+  SIGNALBOX_CHROMIUM=${SIGNALBOX_CHROMIUM:-$(find_chromium)}
+  SIGNALBOX_CHROMEDRIVER=${SIGNALBOX_CHROMEDRIVER:-$(find_chromedriver)}
+  SIGNALBOX_AXE=${SIGNALBOX_AXE:-$(axe_script)}
+  export SIGNALBOX_BIN SIGNALBOX_CHROMIUM SIGNALBOX_CHROMEDRIVER SIGNALBOX_AXE
+}
