@@ -63,6 +63,8 @@ pub struct Job {
     pub link: Option<Link>,
     /// True: an earlier attempt may have reached the upstream; look before doing it again.
     pub unsure: bool,
+    /// Which attempt this is, from 1. From the second on, part of the work may be done already.
+    pub attempt: u32,
     /// When the event was received.
     pub received_at: chrono::DateTime<chrono::Utc>,
 }
