@@ -1,0 +1,19 @@
+//! How a source proves who it is: pure functions over the raw bytes of a request.
+//!
+//! Every scheme fails closed: without a secret nothing is let in, unless the scheme is `none`,
+//! which somebody has to choose. Several secrets may be valid at once, so that they can be
+//! changed without a gap. All comparisons take the same time whatever the bytes are.
+
+mod hmac;
+mod outbound;
+mod preset;
+mod scheme;
+mod verify;
+
+pub use outbound::{StandardHeaders, parse_standard_secret, sign_standard_webhook};
+pub use preset::{IdempotencyKey, PRESETS, Preset};
+pub use scheme::{
+    Algorithm, Encoding, HmacScheme, PresetOptions, Scheme, SecretEncoding, TimestampPlace,
+    TimestampScheme,
+};
+pub use verify::{AuthCode, AuthFault, Headers, verify};

@@ -1,0 +1,164 @@
+//! The schemes of well-known senders, as data.
+
+use serde::{Deserialize, Serialize};
+
+use super::scheme::{
+    Algorithm, Encoding, HmacScheme, PresetOptions, SecretEncoding, TimestampScheme,
+};
+
+/// Seconds a timestamp may be off unless somebody says otherwise.
+pub(super) const TOLERANCE: u32 = 300;
+
+/// Where a sender puts the id that stays the same when it sends an event again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IdempotencyKey {
+    /// A header.
+    Header(&'static str),
+    /// A JSONPath into the body.
+    Path(&'static str),
+}
+
+/// What is known about one sender.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// The word in `type`.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// Where its deliveries carry their id; absent if they carry none.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Header of the kind of event, if it has one.
+    pub event_type_header: Option<&'static str>,
+    header: &'static str,
+    prefix: &'static str,
+    encoding: Encoding,
+    secret_encoding: SecretEncoding,
+    separator: Option<char>,
+    id_header: Option<&'static str>,
+    timestamp: Stamp,
+    /// The signed text when there is a timestamp.
+    text: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stamp {
+    None,
+    /// Only if the sender is set up to send one; its header is an option.
+    Optional,
+    Header(&'static str),
+    /// An entry of the signature's own header.
+    Field(&'static str),
+}
+
+const PLAIN: Preset = Preset {
+    name: "",
+    title: "",
+    idempotency_key: None,
+    event_type_header: None,
+    header: "",
+    prefix: "",
+    encoding: Encoding::Hex,
+    secret_encoding: SecretEncoding::Text,
+    separator: None,
+    id_header: None,
+    timestamp: Stamp::None,
+    text: "{body}",
+};
+
+/// Every preset.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        name: "github",
+        title: "GitHub",
+        idempotency_key: Some(IdempotencyKey::Header("X-GitHub-Delivery")),
+        event_type_header: Some("X-GitHub-Event"),
+        header: "X-Hub-Signature-256",
+        prefix: "sha256=",
+        ..PLAIN
+    },
+    Preset {
+        name: "jira",
+        title: "Jira",
+        idempotency_key: Some(IdempotencyKey::Header("X-Atlassian-Webhook-Identifier")),
+        header: "X-Hub-Signature",
+        prefix: "sha256=",
+        ..PLAIN
+    },
+    Preset {
+        name: "grafana",
+        title: "Grafana",
+        header: "X-Grafana-Alerting-Signature",
+        timestamp: Stamp::Optional,
+        text: "{timestamp}:{body}",
+        ..PLAIN
+    },
+    Preset {
+        name: "slack",
+        title: "Slack",
+        idempotency_key: Some(IdempotencyKey::Path("$.event_id")),
+        header: "X-Slack-Signature",
+        prefix: "v0=",
+        timestamp: Stamp::Header("X-Slack-Request-Timestamp"),
+        text: "v0:{timestamp}:{body}",
+        ..PLAIN
+    },
+    Preset {
+        name: "stripe",
+        title: "Stripe",
+        idempotency_key: Some(IdempotencyKey::Path("$.id")),
+        header: "Stripe-Signature",
+        prefix: "v1=",
+        separator: Some(','),
+        timestamp: Stamp::Field("t"),
+        text: "{timestamp}.{body}",
+        ..PLAIN
+    },
+    Preset {
+        name: "standard_webhooks",
+        title: "Standard Webhooks",
+        idempotency_key: Some(IdempotencyKey::Header("webhook-id")),
+        header: "webhook-signature",
+        prefix: "v1,",
+        encoding: Encoding::Base64,
+        secret_encoding: SecretEncoding::Base64,
+        separator: Some(' '),
+        id_header: Some("webhook-id"),
+        timestamp: Stamp::Header("webhook-timestamp"),
+        text: "{id}.{timestamp}.{body}",
+        ..PLAIN
+    },
+];
+
+pub(super) fn find(name: &str) -> Option<&'static Preset> {
+    PRESETS.iter().find(|preset| preset.name == name)
+}
+
+impl Preset {
+    /// The signature it uses, with these options.
+    pub fn scheme(&self, options: &PresetOptions) -> HmacScheme {
+        let stamp = match (self.timestamp, options.timestamp_header.as_deref()) {
+            (Stamp::None, _) | (Stamp::Optional, None) => None,
+            (Stamp::Optional, Some(header)) => Some((header, None)),
+            (Stamp::Header(own), header) => Some((header.unwrap_or(own), None)),
+            (Stamp::Field(name), _) => Some((self.header, Some(name))),
+        };
+        let text = if stamp.is_some() { self.text } else { "{body}" };
+        HmacScheme {
+            algorithm: Algorithm::Sha256,
+            header: self.header.to_owned(),
+            prefix: self.prefix.to_owned(),
+            encoding: self.encoding,
+            secret_encoding: self.secret_encoding,
+            separator: self.separator,
+            id_header: self.id_header.map(str::to_owned),
+            timestamp: stamp.map(|(header, field)| TimestampScheme {
+                header: header.to_owned(),
+                field: field.map(str::to_owned),
+                tolerance_seconds: options.tolerance_seconds.unwrap_or(TOLERANCE),
+            }),
+            text: Some(text.to_owned()),
+        }
+    }
+}
