@@ -1,0 +1,144 @@
+//! The table of settings: the one place where a setting is defined.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::load::{Given, Layers, Loaded, SettingsError};
+use super::value::{LogFormat, Role, Value};
+use super::{Flag, Setting};
+use crate::secrets::Secret;
+
+macro_rules! settings {
+    ($(section $section:literal {
+        $($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $flag:ident;)*
+    })*) => {
+        /// The settings of a process. Every one is a variable `SIGNALBOX_…`, a key of the settings
+        /// file and, for the common ones, a flag.
+        #[derive(Clone, Debug)]
+        pub struct Settings {
+            $($($(#[doc = $doc])+ pub $name: $type,)*)*
+        }
+
+        /// Every setting, in the order of the documentation.
+        pub static TABLE: &[Setting] = &[
+            $($(Setting {
+                section: $section,
+                name: stringify!($name),
+                doc: concat!($($doc, "\n"),+),
+                default: $default,
+                flag: Flag::$flag,
+            },)*)*
+        ];
+
+        impl Settings {
+            /// Reads every setting from the layers; faults of all settings are collected.
+            pub(super) fn read(layers: &Layers) -> Result<Self, SettingsError> {
+                let mut faults = Vec::new();
+                $($(let $name: Option<$type> = layers.read(stringify!($name), $default, &mut faults);)*)*
+                match ($($($name,)*)*) {
+                    ($($(Some($name),)*)*) => Ok(Self { $($($name,)*)* }),
+                    _ => Err(SettingsError::Faults(faults)),
+                }
+            }
+
+            /// Name and text of every setting; secrets as stars.
+            pub fn shown(&self) -> Vec<(&'static str, String)> {
+                vec![$($((stringify!($name), self.$name.show()),)*)*]
+            }
+        }
+    };
+}
+
+settings! {
+    section "Server" {
+        /// Address and port to listen on. Port 0 takes a free one.
+        listen: SocketAddr = "127.0.0.1:8080", Serve;
+        /// Address by which people and senders reach this server, without a slash at the end. By
+        /// default it is made from `listen`.
+        public_url: String = "", Serve;
+        /// What this server does: `all`, `api` (serves HTTP only) or `worker` (carries deliveries
+        /// out; serves only health and metrics).
+        role: Role = "all", Serve;
+        /// Certificate chain in PEM form; with `tls_key` the server speaks HTTPS.
+        tls_cert: Option<PathBuf> = "", Serve;
+        /// Private key of the certificate in PEM form.
+        tls_key: Option<PathBuf> = "", Serve;
+        /// Threads that serve HTTP; 0: one for each processor.
+        http_workers: usize = "0", Never;
+        /// Bytes of a request body; a source can set a lower limit.
+        body_limit: usize = "1048576", Never;
+        /// Seconds in which a client has to send the head of its request.
+        request_timeout_seconds: u64 = "30", Never;
+        /// Seconds that a stopping server gives to what is in flight.
+        shutdown_seconds: u64 = "20", Never;
+        /// Networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+        trusted_proxies: Vec<IpNet> = "", Never;
+        /// Other origins whose pages may call the API, as `https://console.example.com`.
+        cors_origins: Vec<String> = "", Never;
+        /// True: `/metrics` answers without signing in.
+        metrics_public: bool = "false", Never;
+    }
+    section "Storage" {
+        /// Folder of the database file, the key ring and the lock.
+        data: PathBuf = "./data", Store;
+        /// Address of a PostgreSQL database; without it, SQLite in the data folder.
+        database_url: Option<Secret> = "", Store;
+        /// Key ring that seals the stored secrets; by default `keys.json` in the data folder, made
+        /// at the first start. Several nodes share one.
+        key_file: PathBuf = "", Store;
+        /// Address of a Redis server; expected where several nodes work together.
+        redis_url: Option<Secret> = "", Serve;
+        /// Connections to PostgreSQL, or readers of the SQLite file.
+        db_connections: u32 = "10", Never;
+    }
+    section "Journal" {
+        /// Accepted requests that may wait for their commit; a full queue answers 503.
+        queue_accepts: usize = "2000", Never;
+        /// Entries of one commit at most.
+        journal_batch: usize = "500", Never;
+        /// Refusals that are kept of each source.
+        refusals_kept: u32 = "1000", Never;
+    }
+    section "Deliveries" {
+        /// Calls at once of each connection that sets no limit of its own.
+        concurrency: u32 = "16", Never;
+        /// Deliveries of one connection that wait in memory; more wait in the database.
+        queue_deliveries: usize = "2000", Never;
+        /// Seconds that a lease lasts; it is renewed while its node lives.
+        lease_seconds: u64 = "10", Never;
+        /// Seconds before the second attempt.
+        retry_first_seconds: f64 = "2", Never;
+        /// Factor from one wait to the next.
+        retry_factor: f64 = "2", Never;
+        /// Longest wait between two attempts, in seconds.
+        retry_max_seconds: f64 = "900", Never;
+        /// Seconds after the first attempt at which a delivery is given up.
+        retry_horizon_seconds: f64 = "86400", Never;
+        /// Failures in a row after which a connection is only probed, once a second.
+        breaker_failures: u32 = "10", Never;
+    }
+    section "Sessions" {
+        /// Minutes without a request after which a person is signed out.
+        session_idle_minutes: u32 = "720", Never;
+        /// Days after which a person is signed out in any case.
+        session_days: u32 = "7", Never;
+    }
+    section "Log" {
+        /// Form of the log lines: `pretty` or `json`.
+        log_format: LogFormat = "pretty", Serve;
+        /// What is logged, as `info` or `warn,api::dispatch=debug`.
+        log: String = "info", Serve;
+    }
+}
+
+impl Settings {
+    /// The settings of these layers, checked as a whole.
+    ///
+    /// # Errors
+    /// The file or a setting cannot be read, or two settings do not go together.
+    pub fn load(given: &Given) -> Result<Loaded, SettingsError> {
+        super::load::load(given)
+    }
+}
