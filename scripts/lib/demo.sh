@@ -1,0 +1,78 @@
+# shellcheck shell=bash disable=SC2154
+# The first start, the demo and the words around them, for `scripts/run`, whose
+# variables (signalbox, server, places, address, data, credentials) it uses.
+
+DEMO_FOLDER=$SIGNALBOX_ROOT/deploy/demo
+
+# Creates the first workspace and admin, unless there is one. What it prints once is
+# kept in a temporary file until the server answers, and shown then.
+first_start() {
+  local complaint
+  complaint=$(mktemp)
+  if "$signalbox" bootstrap "${places[@]}" --json >"$credentials" 2>"$complaint"; then
+    say "first start: workspace and admin created"
+  elif grep -qiE 'already|exists' "$complaint"; then
+    : >"$credentials"
+    say "data: the workspace in $data"
+  else
+    cat "$complaint" >&2
+    rm -f "$complaint"
+    die "the first workspace could not be created"
+  fi
+  rm -f "$complaint"
+}
+
+load_demo() {
+  say "demo: applying deploy/demo/signalbox.yaml"
+  "$signalbox" apply -f "$DEMO_FOLDER/signalbox.yaml" "${places[@]}" || die "the demo's file could not be applied"
+}
+
+wait_until_ready() {
+  local i status
+  for ((i = 0; i < 300; i++)); do
+    if ! kill -0 "$server" 2>/dev/null; then
+      status=0
+      wait "$server" || status=$?
+      server=
+      warn "the server stopped while starting (status $status); what it said is above"
+      exit $((status > 0 ? status : 1))
+    fi
+    if [ "$(http_status "http://$address/readyz")" = 200 ]; then return 0; fi
+    sleep 0.1
+  done
+  die "the server did not become ready within 30 seconds"
+}
+
+# Sends deploy/demo/alerts/SLUG/*.json to /hooks/SLUG, in the order of their names.
+send_demo() {
+  local file slug status sent=0
+  for file in "$DEMO_FOLDER"/alerts/*/*.json; do
+    slug=$(basename "$(dirname "$file")")
+    status=$(curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}' \
+      --header 'Content-Type: application/json' --data-binary "@$file" "http://$address/hooks/$slug") || true
+    if [ "$status" = 202 ]; then
+      sent=$((sent + 1))
+    else
+      warn "demo: $(basename "$file") was answered with $status"
+    fi
+  done
+  say "demo: $sent alerts sent"
+}
+
+welcome() {
+  local lines=("Signalbox is ready" "" "  open      http://$address")
+  if [ -s "$credentials" ]; then
+    lines+=("  e-mail    $(json_string email <"$credentials")"
+      "  password  $(json_string password <"$credentials")"
+      ""
+      "  API token, for calls from this machine:"
+      "  $(json_string token <"$credentials")"
+      ""
+      "Neither is shown again. Sign in and change the password.")
+    : >"$credentials"
+  else
+    lines+=("" "Sign in as before: the password was shown at the first start.")
+  fi
+  lines+=("Ctrl-C stops it; the data is in $data")
+  box "${lines[@]}"
+}
