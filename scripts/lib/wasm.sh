@@ -125,7 +125,7 @@ debian_rust_src() {
       awk -F'|' '{ gsub(/ /, "", $2); print $2 }' | grep -E "^${version//./\\.}[^0-9.]" | head -n 1) || continue
     [ -n "$package" ] || continue
     (cd "$state" && "${apt[@]}" -qq download "rust-src=$package" && mkdir -p "$out/unpacked" &&
-      dpkg-deb --fsys-tarfile rust-src_*.deb | tar -x -C "$out/unpacked" --wildcards '*/library/*') || continue
+      dpkg-deb --fsys-tarfile rust-src_*.deb | tar -x -C "$out/unpacked" --wildcards --exclude='*/library/vendor' '*/library/*') || continue
     return 0
   done
   return 1
