@@ -67,5 +67,5 @@ pub struct WhoAmI {
     /// The address that the server sees.
     pub remote_addr: String,
     /// The server's time.
-    pub server_time: crate::Time,
+    pub server_time: crate::DateTime,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 
 /// A connection. Its secrets are never part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,13 +38,13 @@ pub struct Connection {
     /// Why it needs attention.
     pub state_reason: Option<String>,
     /// When the state began.
-    pub state_at: Time,
+    pub state_at: DateTime,
     /// Grows with every change; the ETag.
     pub revision: i64,
     /// When it was made.
-    pub created_at: Time,
+    pub created_at: DateTime,
     /// Last change.
-    pub updated_at: Time,
+    pub updated_at: DateTime,
 }
 
 /// How often and how long a delivery is tried again.
@@ -230,7 +230,7 @@ pub struct Metadata {
     /// The rows, all pages.
     pub items: Vec<MetadataItem>,
     /// When they were read.
-    pub fetched_at: Time,
+    pub fetched_at: DateTime,
 }
 
 /// What the sandbox would have sent.
@@ -257,9 +257,9 @@ pub struct SandboxRecord {
     /// Notes, oldest first.
     pub notes: Vec<SandboxNote>,
     /// When it was made.
-    pub created_at: Time,
+    pub created_at: DateTime,
     /// Last change.
-    pub updated_at: Time,
+    pub updated_at: DateTime,
 }
 
 /// A note on a sandbox record.
@@ -271,7 +271,7 @@ pub struct SandboxNote {
     /// The text.
     pub text: String,
     /// When.
-    pub at: Time,
+    pub at: DateTime,
 }
 
 fn yes() -> bool {

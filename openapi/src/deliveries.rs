@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 
 /// The closed list of states. Open: `ready` to `parked`; final: the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ pub struct Delivery {
     /// True: waits for an earlier one of its lane.
     pub behind: bool,
     /// Next attempt, while it waits for one.
-    pub due_at: Option<Time>,
+    pub due_at: Option<DateTime>,
     /// Attempts so far.
     pub attempts: i32,
     /// Stable code of the last fault.
@@ -145,9 +145,9 @@ pub struct Delivery {
     /// The delivery that repeats this one.
     pub replayed_as: Option<Uuid>,
     /// When it was written.
-    pub created_at: Time,
+    pub created_at: DateTime,
     /// When the state became final.
-    pub finished_at: Option<Time>,
+    pub finished_at: Option<DateTime>,
     /// Attempts, oldest first; only in the detail of a delivery or an event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempt_log: Vec<Attempt>,
@@ -162,7 +162,7 @@ pub struct Attempt {
     /// From 1.
     pub number: i32,
     /// When it began.
-    pub started_at: Time,
+    pub started_at: DateTime,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
     /// `delivered`, `retry`, `unknown`, `permanent`, `gone`, `schema_drift`, `auth_failed` or
@@ -238,9 +238,9 @@ pub struct DeadGroup {
     /// How many.
     pub count: i64,
     /// Oldest.
-    pub oldest_at: Time,
+    pub oldest_at: DateTime,
     /// Newest.
-    pub newest_at: Time,
+    pub newest_at: DateTime,
 }
 
 /// Which dead letters; everything that is given must hold. Nothing given: all.

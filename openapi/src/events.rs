@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 use crate::deliveries::Delivery;
 
 /// A line of the list of events.
@@ -17,7 +17,7 @@ pub struct EventSummary {
     /// Slug of the source.
     pub source: String,
     /// When the request was read.
-    pub received_at: Time,
+    pub received_at: DateTime,
     /// Follows the event everywhere.
     pub correlation_id: String,
     /// `routed`, `unmatched`, `dropped` or `unrouted`.

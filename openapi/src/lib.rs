@@ -16,5 +16,9 @@ pub mod stats;
 pub mod stream;
 pub mod workspaces;
 
-/// A moment, RFC 3339 in UTC on the wire.
-pub type Time = chrono::DateTime<chrono::Utc>;
+/// A moment, RFC 3339 in UTC on the wire. Fields are written with this name, by which the schema
+/// derive knows it.
+pub type DateTime = chrono::DateTime<chrono::Utc>;
+
+/// The same, under a shorter name.
+pub type Time = DateTime;

@@ -4,7 +4,7 @@ use engine::model::RuleSpec;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 use crate::problem::FieldError;
 
 /// A rule.
@@ -31,9 +31,9 @@ pub struct Rule {
     /// Grows with every change; the ETag.
     pub revision: i64,
     /// When it was made.
-    pub created_at: Time,
+    pub created_at: DateTime,
     /// Last change.
-    pub updated_at: Time,
+    pub updated_at: DateTime,
 }
 
 /// A rule to be made.

@@ -5,7 +5,7 @@ use engine::signature::Scheme;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 
 /// A source. Its secret is never part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,13 +41,13 @@ pub struct Source {
     /// Address to send to.
     pub url: String,
     /// Last accepted event.
-    pub last_event_at: Option<Time>,
+    pub last_event_at: Option<DateTime>,
     /// Grows with every change; the ETag.
     pub revision: i64,
     /// When it was made.
-    pub created_at: Time,
+    pub created_at: DateTime,
     /// Last change.
-    pub updated_at: Time,
+    pub updated_at: DateTime,
 }
 
 /// A source to be made. Without `secret`, one is generated and shown once in the answer.
@@ -166,7 +166,7 @@ pub struct Refusal {
     /// The source.
     pub source_id: Uuid,
     /// When.
-    pub at: Time,
+    pub at: DateTime,
     /// HTTP status of the answer.
     pub status: u16,
     /// Stable code.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 
 /// The dashboard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Stats {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Hour {
     /// Its start.
-    pub hour: Time,
+    pub hour: DateTime,
     /// Events accepted.
     pub accepted: i64,
     /// Requests refused.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 use crate::deliveries::State;
 
 /// A message of the stream. The SSE event name is `type`, the SSE id is the place to resume from.
@@ -35,7 +35,7 @@ pub struct EventMessage {
     /// Slug of the source.
     pub source: String,
     /// When the request was read.
-    pub received_at: Time,
+    pub received_at: DateTime,
     /// `routed`, `unmatched`, `dropped` or `unrouted`.
     pub disposition: String,
     /// Stable code of the disposition.
@@ -69,7 +69,7 @@ pub struct DeliveryMessage {
     /// Stable code of the last fault.
     pub error_code: Option<String>,
     /// When.
-    pub at: Time,
+    pub at: DateTime,
 }
 
 /// A request was refused.
@@ -83,5 +83,5 @@ pub struct RefusalMessage {
     /// Stable code.
     pub reason: String,
     /// When.
-    pub at: Time,
+    pub at: DateTime,
 }

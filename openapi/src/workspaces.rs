@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Time;
+use crate::DateTime;
 
 /// A tenant: everything else belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Workspace {
     #[cfg_attr(feature = "schema", schema(example = "Main"))]
     pub name: String,
     /// When it was made.
-    pub created_at: Time,
+    pub created_at: DateTime,
 }
 
 /// A workspace to be made.
