@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # The first start, the demo and the words around them, for `scripts/run`, whose
-# variables (signalbox, server, places, address, data, credentials) it uses.
+# variables (signalbox, server, places, url, data, credentials) it uses.
 
 DEMO_FOLDER=$SIGNALBOX_ROOT/deploy/demo
 
@@ -37,7 +37,7 @@ wait_until_ready() {
       warn "the server stopped while starting (status $status); what it said is above"
       exit $((status > 0 ? status : 1))
     fi
-    if [ "$(http_status "http://$address/readyz")" = 200 ]; then return 0; fi
+    if [ "$(http_status "$url/readyz")" = 200 ]; then return 0; fi
     sleep 0.1
   done
   die "the server did not become ready within 30 seconds"
@@ -48,8 +48,8 @@ send_demo() {
   local file slug status sent=0
   for file in "$DEMO_FOLDER"/alerts/*/*.json; do
     slug=$(basename "$(dirname "$file")")
-    status=$(curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}' \
-      --header 'Content-Type: application/json' --data-binary "@$file" "http://$address/hooks/$slug") || true
+    status=$(curl --silent --insecure --output /dev/null --max-time 10 --write-out '%{http_code}' \
+      --header 'Content-Type: application/json' --data-binary "@$file" "$url/hooks/$slug") || true
     if [ "$status" = 202 ]; then
       sent=$((sent + 1))
     else
@@ -60,7 +60,7 @@ send_demo() {
 }
 
 welcome() {
-  local lines=("Signalbox is ready" "" "  open      http://$address")
+  local lines=("Signalbox is ready" "" "  open      $url")
   if [ -s "$credentials" ]; then
     lines+=("  e-mail    $(json_string email <"$credentials")"
       "  password  $(json_string password <"$credentials")"
