@@ -1,1 +1,3 @@
-//! services.
+//! Use cases: each owns its checks and its transaction.
+
+pub mod validate;

@@ -1,0 +1,384 @@
+//! One validation for everything that people write: the API, the console and the workspace file.
+//!
+//! Nothing here reads the database; what must be unique is left to it.
+
+use std::collections::BTreeMap;
+
+use engine::Fault;
+use engine::model::{NoMatch, OperationSpec, RuleSpec, StepSpec, Then};
+use engine::path::JsonPath;
+use engine::rules::CompiledNoMatch;
+use engine::signature::Scheme;
+use ipnet::IpNet;
+use openapi::connections::RetrySettings;
+use openapi::problem::FieldError;
+use serde_json::Value;
+
+use crate::connectors::Registry;
+
+/// Largest number that a column of limits holds.
+const MOST: u32 = i32::MAX as u32;
+/// Networks of one source.
+const NETWORKS: usize = 200;
+
+/// The connector of each connection of a workspace, by the connection's name.
+pub type Kinds = BTreeMap<String, String>;
+
+/// A source as somebody wrote it.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceInput<'a> {
+    /// Name for people.
+    pub name: &'a str,
+    /// Name in the address.
+    pub slug: &'a str,
+    /// How requests are authenticated.
+    pub auth: &'a Scheme,
+    /// Networks that may send.
+    pub allow_cidrs: &'a [String],
+    /// Requests a minute.
+    pub rate_per_minute: Option<u32>,
+    /// Bytes of a body.
+    pub body_limit: Option<u32>,
+    /// What becomes of an event that no rule takes.
+    pub on_no_match: &'a NoMatch,
+    /// JSONPath of the sender's delivery id.
+    pub event_id_path: Option<&'a str>,
+}
+
+/// A connection as somebody wrote it.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionInput<'a> {
+    /// Name that rules use.
+    pub name: &'a str,
+    /// Kind of upstream.
+    pub connector: &'a str,
+    /// Settings.
+    pub settings: &'a Value,
+    /// Names of all secrets that it will have.
+    pub secrets: &'a [&'a str],
+    /// Calls at once.
+    pub concurrency: Option<u32>,
+    /// Calls a minute.
+    pub rate_per_minute: Option<u32>,
+    /// Retry policy.
+    pub retry: &'a RetrySettings,
+}
+
+/// Checks a source. Fields are named as in the API.
+pub fn validate_source(
+    registry: &Registry,
+    kinds: &Kinds,
+    source: SourceInput<'_>,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    check_name(&mut errors, "name", source.name, 100);
+    check_slug(&mut errors, "slug", source.slug, 60);
+    if let Err(fault) = source.auth.validate() {
+        errors.push(field_error("auth", fault));
+    }
+    if source.allow_cidrs.len() > NETWORKS {
+        errors.push(error(
+            "allow_cidrs",
+            "too_many",
+            format!("at most {NETWORKS} networks"),
+        ));
+    }
+    for (i, network) in source.allow_cidrs.iter().enumerate() {
+        if network.parse::<IpNet>().is_err() {
+            errors.push(error(
+                &format!("allow_cidrs[{i}]"),
+                "bad_cidr",
+                "expected a network, as in 10.0.0.0/8",
+            ));
+        }
+    }
+    check_limit(&mut errors, "rate_per_minute", source.rate_per_minute);
+    check_limit(&mut errors, "body_limit", source.body_limit);
+    if let Some(path) = source.event_id_path
+        && let Err(fault) = JsonPath::parse(path)
+    {
+        errors.push(field_error("event_id_path", fault));
+    }
+    if let Err(faults) = CompiledNoMatch::compile(source.on_no_match) {
+        errors.extend(
+            faults
+                .into_iter()
+                .map(|fault| field_error("on_no_match", fault)),
+        );
+    }
+    if let NoMatch::Deliver(operation) = source.on_no_match {
+        errors.extend(within(
+            "on_no_match.deliver",
+            check_operation(registry, kinds, operation),
+        ));
+    }
+    errors
+}
+
+/// Checks a connection. Fields are named as in the API.
+pub fn validate_connection(
+    registry: &Registry,
+    connection: ConnectionInput<'_>,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    check_name(&mut errors, "name", connection.name, 60);
+    match registry.get(connection.connector) {
+        Some(connector) => {
+            errors.extend(connector.validate(connection.settings, connection.secrets));
+        }
+        None => errors.push(error(
+            "connector",
+            "unknown_connector",
+            "this server has no connector of that name",
+        )),
+    }
+    check_limit(&mut errors, "concurrency", connection.concurrency);
+    check_limit(&mut errors, "rate_per_minute", connection.rate_per_minute);
+    let retry = connection.retry;
+    for (field, value, least) in [
+        ("retry.first_seconds", retry.first_seconds, 0.01),
+        ("retry.factor", retry.factor, 1.0),
+        ("retry.max_seconds", retry.max_seconds, 0.01),
+        ("retry.horizon_seconds", retry.horizon_seconds, 0.0),
+    ] {
+        if value.is_some_and(|v| !(v.is_finite() && v >= least && v <= 31_536_000.0)) {
+            errors.push(error(
+                field,
+                "out_of_range",
+                format!("must be between {least} and 31536000"),
+            ));
+        }
+    }
+    errors
+}
+
+/// Checks the name of a rule.
+pub fn validate_rule_name(name: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    check_name(&mut errors, "name", name, 200);
+    errors
+}
+
+/// Checks conditions and steps. Fields are named relative to the spec: `then[0].deliver.key`.
+pub fn validate_rule(registry: &Registry, kinds: &Kinds, spec: &RuleSpec) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if let Err(faults) = engine::rules::validate(spec) {
+        errors.extend(faults.into_iter().map(|fault| field_error("", fault)));
+    }
+    if let Then::Steps(steps) = &spec.then {
+        for (i, step) in steps.iter().enumerate() {
+            let (word, operation) = match step {
+                StepSpec::Drop => continue,
+                StepSpec::Deliver(operation) => ("deliver", operation),
+                StepSpec::Hold(operation) => ("hold", operation),
+            };
+            errors.extend(within(
+                &format!("then[{i}].{word}"),
+                check_operation(registry, kinds, operation),
+            ));
+        }
+    }
+    errors
+}
+
+/// Checks the slug of a workspace or a source.
+pub fn check_slug(errors: &mut Vec<FieldError>, field: &str, slug: &str, longest: usize) {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let sound = (1..=longest).contains(&slug.len())
+        && slug.bytes().all(allowed)
+        && !slug.starts_with('-')
+        && !slug.ends_with('-');
+    if !sound {
+        errors.push(error(
+            field,
+            "slug_form",
+            format!(
+                "1 to {longest} lower-case letters, digits and hyphens, none of them at an end"
+            ),
+        ));
+    }
+}
+
+/// Checks a name for people.
+pub fn check_name(errors: &mut Vec<FieldError>, field: &str, name: &str, longest: usize) {
+    let length = name.chars().count();
+    if name.trim() != name || !(1..=longest).contains(&length) || name.chars().any(char::is_control)
+    {
+        errors.push(error(
+            field,
+            "name_form",
+            format!("1 to {longest} characters on one line, without blanks at the ends"),
+        ));
+    }
+}
+
+/// The same errors below `outer`.
+pub fn within(outer: &str, errors: Vec<FieldError>) -> Vec<FieldError> {
+    errors
+        .into_iter()
+        .map(|e| FieldError {
+            field: join(outer, &e.field),
+            ..e
+        })
+        .collect()
+}
+
+/// A fault of the engine as an error of a field.
+pub fn field_error(outer: &str, fault: Fault) -> FieldError {
+    FieldError {
+        field: join(outer, &fault.at),
+        code: fault.code.to_string(),
+        message: fault.message,
+        offset: fault.offset,
+    }
+}
+
+/// An error of a field.
+pub fn error(field: &str, code: &str, message: impl Into<String>) -> FieldError {
+    FieldError {
+        field: field.to_owned(),
+        code: code.to_owned(),
+        message: message.into(),
+        offset: None,
+    }
+}
+
+fn check_operation(
+    registry: &Registry,
+    kinds: &Kinds,
+    operation: &OperationSpec,
+) -> Vec<FieldError> {
+    let Some(kind) = kinds.get(&operation.connection) else {
+        return vec![error(
+            "connection",
+            "unknown_connection",
+            "the workspace has no connection of that name",
+        )];
+    };
+    match registry.get(kind) {
+        Some(connector) => connector.validate_operation(operation),
+        None => vec![error(
+            "connection",
+            "unknown_connector",
+            "this server has no connector for that connection",
+        )],
+    }
+}
+
+fn check_limit(errors: &mut Vec<FieldError>, field: &str, value: Option<u32>) {
+    if value.is_some_and(|v| !(1..=MOST).contains(&v)) {
+        errors.push(error(
+            field,
+            "out_of_range",
+            format!("must be between 1 and {MOST}"),
+        ));
+    }
+}
+
+fn join(outer: &str, inner: &str) -> String {
+    match (outer, inner) {
+        ("", _) => inner.to_owned(),
+        (_, "") => outer.to_owned(),
+        (_, inner) if inner.starts_with('[') => format!("{outer}{inner}"),
+        _ => format!("{outer}.{inner}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source<'a>(
+        slug: &'a str,
+        auth: &'a Scheme,
+        cidrs: &'a [String],
+        no_match: &'a NoMatch,
+    ) -> SourceInput<'a> {
+        SourceInput {
+            name: "Kuma",
+            slug,
+            auth,
+            allow_cidrs: cidrs,
+            rate_per_minute: None,
+            body_limit: Some(0),
+            on_no_match: no_match,
+            event_id_path: Some("$..["),
+        }
+    }
+
+    fn fields(errors: &[FieldError]) -> Vec<&str> {
+        errors.iter().map(|e| e.field.as_str()).collect()
+    }
+
+    #[test]
+    fn every_fault_of_a_source_is_named() {
+        let registry = Registry::new(Vec::new());
+        let cidrs = ["10.0.0.0/8".to_owned(), "ten".to_owned()];
+        let auth = Scheme::Basic {
+            username: "a:b".to_owned(),
+        };
+        let errors = validate_source(
+            &registry,
+            &Kinds::new(),
+            source("-Kuma", &auth, &cidrs, &NoMatch::Keep),
+        );
+        assert_eq!(
+            fields(&errors),
+            [
+                "slug",
+                "auth.username",
+                "allow_cidrs[1]",
+                "body_limit",
+                "event_id_path"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rule_must_name_a_connection_that_is_there() {
+        let registry = Registry::new(Vec::new());
+        let spec: RuleSpec = serde_json::from_value(serde_json::json!({
+            "when": {"path": "$.a", "op": "regex", "value": "("},
+            "then": ["drop", {"hold": {"connection": "psa", "operation": "x"}}],
+        }))
+        .unwrap();
+        let errors = validate_rule(&registry, &Kinds::new(), &spec);
+        assert!(fields(&errors).contains(&"when[0].value"), "{errors:?}");
+        assert!(
+            fields(&errors).contains(&"then[1].hold.connection"),
+            "{errors:?}"
+        );
+    }
+
+    #[test]
+    fn a_connection_needs_a_connector_and_sane_numbers() {
+        let retry = RetrySettings {
+            factor: Some(0.5),
+            horizon_seconds: Some(f64::NAN),
+            ..RetrySettings::default()
+        };
+        let errors = validate_connection(
+            &Registry::new(Vec::new()),
+            ConnectionInput {
+                name: " psa",
+                connector: "telex",
+                settings: &Value::Null,
+                secrets: &[],
+                concurrency: Some(0),
+                rate_per_minute: Some(u32::MAX),
+                retry: &retry,
+            },
+        );
+        assert_eq!(
+            fields(&errors),
+            [
+                "name",
+                "connector",
+                "concurrency",
+                "rate_per_minute",
+                "retry.factor",
+                "retry.horizon_seconds"
+            ]
+        );
+    }
+}
