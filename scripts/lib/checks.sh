@@ -30,6 +30,9 @@ check_advisories() {
   cargo deny --locked check --disable-fetch advisories
 }
 
+# The committed document, by a validator that is not ours.
+check_openapi() { "$(python_place)/bin/openapi-spec-validator" openapi/openapi.json; }
+
 check_clippy() {
   cargo clippy --workspace --exclude frontend --all-targets --locked -- -D warnings
 }

@@ -138,7 +138,9 @@ test_packages() {
   want shellcheck shellcheck
   want dash dash
   want jq jq
-  want python3 python3 python3-venv
+  want python3 python3
+  # Debian packs the module that fills a new environment apart.
+  python3 -c 'import ensurepip' 2>/dev/null || wanted+=(python3-venv)
   get_packages || true
   if [ -z "${SIGNALBOX_TEST_DATABASE_URL:-}" ]; then
     find_postgres || need "PostgreSQL server programs (package postgresql; or SIGNALBOX_TEST_DATABASE_URL)"

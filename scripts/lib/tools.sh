@@ -136,3 +136,30 @@ ensure_axe() {
   fi
 }
 axe_script() { echo "$SIGNALBOX_CACHE/npm/axe-core-$AXE_VERSION/node_modules/axe-core/axe.min.js"; }
+
+# A Python environment of our own with the pinned packages of python-requirements.txt.
+python_place() {
+  local hash
+  hash=$(sha256sum "$SIGNALBOX_ROOT/scripts/lib/python-requirements.txt" | cut -c 1-12)
+  echo "$SIGNALBOX_CACHE/python/$hash"
+}
+ensure_python() {
+  local place log=$SIGNALBOX_CACHE/logs/python.log
+  place=$(python_place)
+  # The interpreter it was made with may be gone since.
+  if [ -e "$place/complete" ] && "$place/bin/python" -c '' 2>/dev/null; then
+    say "Python packages: present"
+    return 0
+  fi
+  say "Python packages: installing"
+  mkdir -p "$SIGNALBOX_CACHE/logs"
+  rm -rf "$place"
+  if python3 -m venv "$place" >"$log" 2>&1 &&
+    "$place/bin/pip" install --quiet --disable-pip-version-check \
+      -r "$SIGNALBOX_ROOT/scripts/lib/python-requirements.txt" >>"$log" 2>&1; then
+    touch "$place/complete"
+  else
+    tail -n 5 "$log" >&2
+    need "a Python environment (package python3-venv, and the package index reachable)"
+  fi
+}
