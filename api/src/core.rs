@@ -9,6 +9,7 @@ use crate::dispatch;
 use crate::egress::Egress;
 use crate::journal;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
 use crate::snapshot::Snapshots;
@@ -36,4 +37,6 @@ pub struct Core {
     pub dispatch: dispatch::Handle,
     /// Who watches.
     pub live: Hub,
+    /// What is counted.
+    pub metrics: Metrics,
 }

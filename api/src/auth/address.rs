@@ -65,22 +65,40 @@ mod tests {
     #[test]
     fn a_stranger_cannot_choose_its_address() {
         assert_eq!(seen("9.9.9.9:1", Some("10.0.0.1"), &[]), "9.9.9.9");
-        assert_eq!(seen("9.9.9.9:1", Some("10.0.0.1"), &["10.0.0.0/8"]), "9.9.9.9");
+        assert_eq!(
+            seen("9.9.9.9:1", Some("10.0.0.1"), &["10.0.0.0/8"]),
+            "9.9.9.9"
+        );
     }
 
     #[test]
     fn behind_proxies_it_is_the_last_one_not_trusted() {
         let trusted = ["10.0.0.0/8"];
-        assert_eq!(seen("10.0.0.1:1", Some("1.1.1.1, 2.2.2.2"), &trusted), "2.2.2.2");
-        assert_eq!(seen("10.0.0.1:1", Some("1.1.1.1, 10.0.0.2"), &trusted), "1.1.1.1");
-        assert_eq!(seen("10.0.0.1:1", Some("junk, 10.0.0.2"), &trusted), "10.0.0.2");
+        assert_eq!(
+            seen("10.0.0.1:1", Some("1.1.1.1, 2.2.2.2"), &trusted),
+            "2.2.2.2"
+        );
+        assert_eq!(
+            seen("10.0.0.1:1", Some("1.1.1.1, 10.0.0.2"), &trusted),
+            "1.1.1.1"
+        );
+        assert_eq!(
+            seen("10.0.0.1:1", Some("junk, 10.0.0.2"), &trusted),
+            "10.0.0.2"
+        );
         assert_eq!(seen("10.0.0.1:1", None, &trusted), "10.0.0.1");
-        assert_eq!(seen("10.0.0.1:1", Some("[2001:db8::1]:80"), &trusted), "2001:db8::1");
+        assert_eq!(
+            seen("10.0.0.1:1", Some("[2001:db8::1]:80"), &trusted),
+            "2001:db8::1"
+        );
     }
 
     #[test]
     fn ipv4_in_ipv6_is_ipv4() {
-        assert_eq!(seen("[::ffff:10.0.0.1]:1", Some("3.3.3.3"), &["10.0.0.0/8"]), "3.3.3.3");
+        assert_eq!(
+            seen("[::ffff:10.0.0.1]:1", Some("3.3.3.3"), &["10.0.0.0/8"]),
+            "3.3.3.3"
+        );
         let networks = ["127.0.0.0/8".parse().unwrap()];
         assert!(in_networks("::ffff:127.0.0.1".parse().unwrap(), &networks));
     }

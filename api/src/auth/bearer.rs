@@ -81,7 +81,16 @@ mod tests {
         let mut flipped = good.clone().into_bytes();
         flipped[30] = if flipped[30] == b'a' { b'b' } else { b'a' };
         let flipped = String::from_utf8(flipped).unwrap();
-        for junk in ["", "sbb_", "sbb__", "x", "ä", &good[1..], &good[..good.len() - 1], &flipped] {
+        for junk in [
+            "",
+            "sbb_",
+            "sbb__",
+            "x",
+            "ä",
+            &good[1..],
+            &good[..good.len() - 1],
+            &flipped,
+        ] {
             assert_eq!(check_bearer(junk), None, "{junk}");
         }
     }

@@ -63,7 +63,11 @@ pub(super) async fn start(
         user_id: Set(user.id),
         csrf_hash: Set(digest(&csrf_token(&token))),
         remote_addr: Set(address.to_string()),
-        user_agent: Set(agent.chars().filter(|c| !c.is_control()).take(200).collect()),
+        user_agent: Set(agent
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect()),
         created_at: Set(now),
         seen_at: Set(now),
         expires_at: Set(now + i64::from(core.settings.session_days) * DAY_MS),

@@ -1,1 +1,3 @@
-//! http.
+//! The HTTP side: routes, problems, limits, documents.
+
+pub mod problem;

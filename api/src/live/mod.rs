@@ -147,7 +147,10 @@ mod tests {
         hub.publish(ours, revision(1));
         hub.publish(theirs, revision(100));
         hub.publish(ours, revision(2));
-        assert_eq!(numbers(&mut subscription, 2).await, [revision(1), revision(2)]);
+        assert_eq!(
+            numbers(&mut subscription, 2).await,
+            [revision(1), revision(2)]
+        );
     }
 
     #[tokio::test]

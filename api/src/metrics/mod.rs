@@ -239,9 +239,13 @@ mod tests {
         let text = metrics.text().unwrap();
         assert!(text.contains("signalbox_events_accepted_total 3"), "{text}");
         assert!(text.contains("signalbox_requests_refused_total{reason=\"signature_invalid\"} 1"));
+        assert!(
+            text.contains(
+                "signalbox_attempts_total{connector=\"sandbox\",outcome=\"delivered\"} 1"
+            )
+        );
         assert!(text.contains(
-            "signalbox_attempts_total{connector=\"sandbox\",outcome=\"delivered\"} 1"
+            "signalbox_http_request_seconds_count{method=\"GET\",route=\"/livez\",status=\"200\"} 1"
         ));
-        assert!(text.contains("signalbox_http_request_seconds_count{method=\"GET\",route=\"/livez\",status=\"200\"} 1"));
     }
 }
