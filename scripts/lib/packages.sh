@@ -45,9 +45,10 @@ install_packages() {
   forbid_services
   trap allow_services EXIT
   {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update -q &&
-      as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 \
-        install -q -y --no-install-recommends "${new[@]}"
+    # A list of somebody else's that cannot be fetched is no reason to stop.
+    as_root apt-get -o DPkg::Lock::Timeout=300 update -q || true
+    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 \
+      install -q -y --no-install-recommends "${new[@]}"
   } >"$log" 2>&1 </dev/null || status=1
   allow_services
   trap - EXIT
@@ -124,17 +125,21 @@ find_chromium() {
 find_chromedriver() {
   if have chromedriver; then
     command -v chromedriver
-  elif [ -x /usr/lib/chromium-browser/chromedriver ]; then
-    echo /usr/lib/chromium-browser/chromedriver
+    return 0
   fi
+  local place
+  for place in "${CHROMEWEBDRIVER:-/usr/lib/chromium-browser}" /usr/lib/chromium; do
+    if [ -x "$place/chromedriver" ]; then
+      echo "$place/chromedriver"
+      return 0
+    fi
+  done
 }
 
 # What the tests need.
 test_packages() {
   [ -n "${SIGNALBOX_TEST_DATABASE_URL:-}" ] || find_postgres || wanted+=(postgresql)
   [ -n "${SIGNALBOX_TEST_REDIS_URL:-}" ] || want redis-server redis-server
-  [ -n "$(find_chromium)" ] || wanted+=(chromium)
-  [ -n "$(find_chromedriver)" ] || wanted+=(chromium-driver)
   want shellcheck shellcheck
   want dash dash
   want jq jq
@@ -142,6 +147,12 @@ test_packages() {
   # Debian packs the module that fills a new environment apart.
   python3 -c 'import ensurepip' 2>/dev/null || wanted+=(python3-venv)
   get_packages || true
+  wanted=()
+  # Apart from the rest, since some releases have no such package, or only a snap.
+  [ -n "$(find_chromium)" ] || wanted+=(chromium)
+  [ -n "$(find_chromedriver)" ] || wanted+=(chromium-driver)
+  get_packages || true
+  wanted=()
   if [ -z "${SIGNALBOX_TEST_DATABASE_URL:-}" ]; then
     find_postgres || need "PostgreSQL server programs (package postgresql; or SIGNALBOX_TEST_DATABASE_URL)"
   fi
@@ -154,5 +165,4 @@ test_packages() {
   for program in shellcheck dash jq python3 node npm; do
     have "$program" || need "$program"
   done
-  wanted=()
 }
