@@ -168,7 +168,7 @@ impl Ordered {
     }
 }
 
-fn read_number(text: &str) -> Option<Number> {
+pub(crate) fn read_number(text: &str) -> Option<Number> {
     // Rust also reads `inf` and `nan`; a number here has digits and is finite.
     if text.len() > 64 || !text.bytes().any(|b| b.is_ascii_digit()) {
         return None;
@@ -222,6 +222,26 @@ pub fn pattern(text: &str, ignore_case: bool) -> Result<Regex, Fault> {
                 format!("`{}` is not a pattern: {}", echo(text), last_line(&other)),
             ),
         })
+}
+
+/// A pattern of JSONPath's `match` (the whole text) or `search` (a part of it); `None` if it is
+/// no pattern or goes beyond our limits.
+pub(crate) fn whole_or_part(text: &str, whole: bool) -> Option<Regex> {
+    if text.len() > limits::PATTERN_LENGTH {
+        return None;
+    }
+    let text = if whole {
+        format!(r"\A(?:{text})\z")
+    } else {
+        text.to_owned()
+    };
+    RegexBuilder::new(&text)
+        .crlf(true)
+        .size_limit(limits::PATTERN_SIZE)
+        .dfa_size_limit(limits::PATTERN_SIZE)
+        .nest_limit(limits::PATTERN_NESTING)
+        .build()
+        .ok()
 }
 
 /// The regex crate draws the pattern over several lines; the reason is the last one.

@@ -9,7 +9,7 @@ pub const PATH_FILTERS: usize = 4;
 /// Deepest nesting of brackets and parentheses in a JSONPath.
 pub const PATH_NESTING: usize = 32;
 /// Most nodes one path may return.
-pub const PATH_NODES: usize = 10_000;
+pub const PATH_NODES: usize = 100_000;
 /// Most nodes one path may look at when no fuel is handed in.
 pub const PATH_VISITS: u64 = 2_000_000;
 /// Deepest nesting of a payload that is rendered or compared as JSON text.

@@ -1,11 +1,15 @@
 //! JSONPath (RFC 9535) behind a guard.
 //!
 //! A path is checked for length and nesting before the parser sees it, because a hostile path
-//! can make a parser overflow its stack or run for hours. Plain paths (`$.a.b['c'][0]`) are
-//! walked directly and cost a look-up per name.
+//! can make a parser overflow its stack or run for hours. `serde_json_path` judges the syntax; the
+//! path is then followed by code of our own, which pays for every node it looks at, because a
+//! short path (`$[*,*][*,*]…`, `$..*..*`) can yield more nodes than there are atoms. Plain paths
+//! (`$.a.b['c'][0]`) are walked directly and cost a look-up per name.
 
+mod follow;
 mod guard;
 mod plain;
+mod query;
 
 use serde_json::Value;
 use std::borrow::Cow;
@@ -25,7 +29,7 @@ pub struct JsonPath {
 #[derive(Clone)]
 enum Kind {
     Plain(Vec<plain::Key>),
-    Full(serde_json_path::JsonPath),
+    Full(query::Query),
 }
 
 impl JsonPath {
@@ -59,13 +63,18 @@ impl JsonPath {
                     Some(at) => fault.offset(shift(at)),
                     None => fault,
                 })?;
-                Kind::Full(serde_json_path::JsonPath::parse(&full).map_err(|error| {
-                    let at = shift(error.position());
+                if let Err(error) = serde_json_path::JsonPath::parse(&full) {
+                    let message =
+                        format!("`{}` is not a JSONPath: {}", echo(trimmed), error.message());
+                    return Err(
+                        Fault::new(FaultCode::PathSyntax, message).offset(shift(error.position()))
+                    );
+                }
+                Kind::Full(query::read(&full).ok_or_else(|| {
                     Fault::new(
                         FaultCode::PathSyntax,
-                        format!("`{}` is not a JSONPath: {}", echo(trimmed), error.message()),
+                        format!("`{}` is a JSONPath we cannot follow", echo(trimmed)),
                     )
-                    .offset(at)
                 })?)
             }
         };
@@ -115,17 +124,7 @@ impl JsonPath {
                 fuel.spend(keys.len() as u64 + 1)?;
                 Ok(plain::walk(keys, root).into_iter().collect())
             }
-            Kind::Full(path) => {
-                let nodes = path.query(root).all();
-                fuel.spend(nodes.len() as u64 + 1)?;
-                if nodes.len() > limits::PATH_NODES {
-                    return Err(Fault::new(
-                        FaultCode::TooManyNodes,
-                        format!("the path yields more than {} nodes", limits::PATH_NODES),
-                    ));
-                }
-                Ok(nodes)
-            }
+            Kind::Full(query) => follow::follow(query, root, fuel),
         }
     }
 }
