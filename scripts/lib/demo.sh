@@ -59,17 +59,24 @@ send_demo() {
   say "demo: $sent alerts sent"
 }
 
+# Puts what the first start printed into the lines `taken`, and forgets it.
+taken=()
+take_credentials() {
+  taken=("  e-mail    $(json_string email <"$credentials")"
+    "  password  $(json_string password <"$credentials")"
+    ""
+    "  API token, for calls from this machine:"
+    "  $(json_string token <"$credentials")"
+    ""
+    "Neither is shown again. Sign in and change the password.")
+  : >"$credentials"
+}
+
 welcome() {
   local lines=("Signalbox is ready" "" "  open      $url")
   if [ -s "$credentials" ]; then
-    lines+=("  e-mail    $(json_string email <"$credentials")"
-      "  password  $(json_string password <"$credentials")"
-      ""
-      "  API token, for calls from this machine:"
-      "  $(json_string token <"$credentials")"
-      ""
-      "Neither is shown again. Sign in and change the password.")
-    : >"$credentials"
+    take_credentials
+    lines+=("${taken[@]}")
   else
     lines+=("" "Sign in as before: the password was shown at the first start.")
   fi
