@@ -52,6 +52,7 @@ check_build() {
 # of its own, since it needs the console.
 BROWSER_TESTS='package(tests) and test(/(^|::)browser(::|_)/)'
 run_nextest() {
+  needs build
   local profile=default
   if [ "${SIGNALBOX_TEST_LONG:-}" = 1 ]; then profile=long; fi
   cargo nextest run --workspace --exclude frontend --locked --profile "$profile" -E "$1"
@@ -59,6 +60,7 @@ run_nextest() {
 check_unit() { run_nextest 'not package(tests)'; }
 check_integration() { run_nextest "package(tests) and not ($BROWSER_TESTS)"; }
 check_browser() {
+  needs console
   [ -e dist/index.html ] || {
     echo "the console is not built (scripts/test --only console)" >&2
     return 1
@@ -66,7 +68,10 @@ check_browser() {
   run_nextest "$BROWSER_TESTS"
 }
 
-check_docs() { cargo test --doc --workspace --exclude frontend --locked; }
+check_docs() {
+  needs build
+  cargo test --doc --workspace --exclude frontend --locked
+}
 
 # The first download of the console, compressed as it is served, in bytes.
 CONSOLE_BUDGET=600000

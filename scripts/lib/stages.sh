@@ -44,6 +44,22 @@ stage() {
   say "== $name: ${stage_results[-1]}, ${stage_seconds[-1]} s"
 }
 
+# What became of stage $1 so far; empty when it was not asked for.
+result_of() {
+  local i
+  for ((i = 0; i < ${#stage_names[@]}; i++)); do
+    if [ "${stage_names[i]}" = "$1" ]; then echo "${stage_results[i]}"; fi
+  done
+}
+
+# Ends the stage that calls it when stage $1 has failed before it.
+needs() {
+  if [ "$(result_of "$1")" = FAILED ]; then
+    echo "not run, since $1 failed"
+    exit 1
+  fi
+}
+
 # `started_at` is set where `say` is.
 # shellcheck disable=SC2154
 # The table and the closing line; fails when a stage failed or none ran.
