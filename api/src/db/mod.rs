@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use migration::MigratorTrait as _;
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait as _, Database, DatabaseBackend,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend,
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait as _,
 };
@@ -157,7 +157,7 @@ impl Db {
 ///
 /// # Errors
 /// The statement failed.
-pub async fn bump_configuration(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+pub async fn bump_configuration(txn: &impl ConnectionTrait) -> Result<(), DbErr> {
     txn.execute_unprepared("UPDATE meta SET value = value + 1 WHERE name = 'config_revision'")
         .await?;
     Ok(())

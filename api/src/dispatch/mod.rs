@@ -1,1 +1,262 @@
-//! dispatch.
+//! The dispatcher: carries committed deliveries to their connectors.
+//!
+//! Invariant: a delivery is worked on only under a lease that is on disk, and no transaction or
+//! connection is held while a call is in flight: claim, commit, call, settle. A lease belongs to a
+//! node and holds while the node renews its own row; a settle carries the fence of its lease, so a
+//! late one is refused.
+//!
+//! Deliveries come from the journal in memory, already leased, while there is room; beyond that,
+//! after a restart, and when a retry is due, they are claimed from the database. Each connection
+//! has its own carrier, so a slow destination delays only itself.
+//!
+//! A crash leaves leased rows behind. The next server on the same SQLite file frees them at its
+//! start; on PostgreSQL any node does once the lease of the dead one has run out. Both mark them
+//! `unsure`, since a call may have been under way.
+
+mod carrier;
+mod claim;
+mod decide;
+mod execute;
+mod node;
+mod resume;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use engine::retry::RetryPolicy;
+use entity::delivery;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::core::Core;
+
+pub use node::{register, unregister};
+pub use resume::resume;
+
+/// Bounds and defaults of the dispatcher.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Deliveries of one connection in memory; more wait in the database.
+    pub capacity: usize,
+    /// Calls of one connection at once, where the connection says nothing.
+    pub concurrency: usize,
+    /// Retry policy, where the connection says nothing.
+    pub retry: RetryPolicy,
+    /// Failures in a row that open a connection's breaker.
+    pub breaker_failures: u32,
+    /// How long the leases of a dead node hold.
+    pub lease: Duration,
+    /// False: this node accepts only.
+    pub works: bool,
+    /// A number from 0 to 1, for jitter.
+    pub random: fn() -> f64,
+}
+
+/// Where a new delivery goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Leased to this node; there is a place for it in memory.
+    Here,
+    /// To the database; it will be claimed.
+    Later,
+    /// Its connection needs attention.
+    Paused,
+}
+
+/// What is known here of one connection.
+struct Desk {
+    id: Uuid,
+    queue: Mutex<VecDeque<delivery::Model>>,
+    /// Reserved, queued and in flight.
+    held: AtomicUsize,
+    /// More lies in the database.
+    backlog: AtomicBool,
+    attention: AtomicBool,
+    has_carrier: AtomicBool,
+    wake: Notify,
+}
+
+struct Shared {
+    node: Uuid,
+    options: Options,
+    desks: Mutex<HashMap<Uuid, Arc<Desk>>>,
+    new_desk: Notify,
+}
+
+/// A way to the dispatcher. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+impl Handle {
+    /// The dispatcher of this node; it works once a service runs.
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Shared {
+            node: Uuid::now_v7(),
+            options,
+            desks: Mutex::default(),
+            new_desk: Notify::new(),
+        }))
+    }
+
+    /// The id of this node, new at every start.
+    pub fn node(&self) -> Uuid {
+        self.0.node
+    }
+
+    fn desk(&self, connection: Uuid) -> Arc<Desk> {
+        let mut desks = self.0.desks.lock();
+        let desk = desks.entry(connection).or_insert_with(|| {
+            self.0.new_desk.notify_one();
+            Arc::new(Desk {
+                id: connection,
+                queue: Mutex::default(),
+                held: AtomicUsize::new(0),
+                backlog: AtomicBool::new(false),
+                attention: AtomicBool::new(false),
+                has_carrier: AtomicBool::new(false),
+                wake: Notify::new(),
+            })
+        });
+        Arc::clone(desk)
+    }
+
+    /// Decides where a new delivery goes, and reserves its place if that is here. While older ones
+    /// wait in the database, newer ones queue up behind them there.
+    pub fn place(&self, connection: Uuid) -> Placement {
+        let desk = self.desk(connection);
+        if desk.attention.load(Ordering::Acquire) {
+            Placement::Paused
+        } else if !desk.backlog.load(Ordering::Acquire) && self.reserve_at(&desk) {
+            Placement::Here
+        } else {
+            Placement::Later
+        }
+    }
+
+    /// Reserves a place in memory.
+    pub fn reserve(&self, connection: Uuid) -> bool {
+        let desk = self.desk(connection);
+        !desk.attention.load(Ordering::Acquire) && self.reserve_at(&desk)
+    }
+
+    fn reserve_at(&self, desk: &Desk) -> bool {
+        if !self.0.options.works {
+            return false;
+        }
+        let taken = desk
+            .held
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
+                (held < self.0.options.capacity).then_some(held + 1)
+            });
+        taken.is_ok()
+    }
+
+    /// Gives a reserved place back.
+    pub fn unreserve(&self, connection: Uuid) {
+        self.desk(connection).held.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Hands over deliveries that are leased to this node and committed; their places are reserved.
+    pub fn offer(&self, deliveries: Vec<delivery::Model>) {
+        for delivery in deliveries {
+            let desk = self.desk(delivery.connection_id);
+            desk.queue.lock().push_back(delivery);
+            desk.wake.notify_one();
+        }
+    }
+
+    /// Says that deliveries of a connection lie in the database and are due: its carrier looks.
+    pub fn kick(&self, connection: Uuid) {
+        let desk = self.desk(connection);
+        desk.backlog.store(true, Ordering::Release);
+        desk.wake.notify_one();
+    }
+
+    /// Stops working on a connection whose credentials are refused.
+    pub fn needs_attention(&self, connection: Uuid, reason: &str) {
+        tracing::warn!(connection.id = %connection, reason, "A connection needs attention.");
+        self.desk(connection).attention.store(true, Ordering::Release);
+    }
+
+    /// Whether it needs attention.
+    pub fn is_paused(&self, connection: Uuid) -> bool {
+        self.desk(connection).attention.load(Ordering::Acquire)
+    }
+
+    /// As the configuration says, without a word in the log.
+    pub fn needs_attention_known(&self, connection: Uuid) {
+        self.desk(connection).attention.store(true, Ordering::Release);
+    }
+
+    /// Works on it again, if it did not.
+    pub fn attention_over(&self, connection: Uuid) {
+        let desk = self.desk(connection);
+        if desk.attention.swap(false, Ordering::AcqRel) {
+            desk.backlog.store(true, Ordering::Release);
+            desk.wake.notify_one();
+        }
+    }
+
+    /// Deliveries of all connections in memory.
+    pub fn in_memory(&self) -> usize {
+        let desks = self.0.desks.lock();
+        desks.values().map(|d| d.held.load(Ordering::Acquire)).sum()
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "dispatch::Handle({})", self.0.node)
+    }
+}
+
+/// The running dispatcher.
+pub struct Service {
+    core: Core,
+}
+
+impl Service {
+    /// The dispatcher of this core's handle.
+    pub const fn new(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// Works until `shutdown`, then waits for the calls in flight, `grace` at most. Returns whether
+    /// all of them ended.
+    pub async fn run(self, shutdown: CancellationToken, grace: Duration) -> bool {
+        let handle = self.core.dispatch.clone();
+        let mut carriers = JoinSet::new();
+        let mut keeper = tokio::spawn(node::keep(self.core.clone(), shutdown.clone()));
+        if handle.0.options.works {
+            loop {
+                let desks: Vec<_> = handle.0.desks.lock().values().cloned().collect();
+                for desk in desks {
+                    if !desk.has_carrier.swap(true, Ordering::AcqRel) {
+                        carriers.spawn(carrier::run(self.core.clone(), desk, shutdown.clone()));
+                    }
+                }
+                tokio::select! {
+                    () = handle.0.new_desk.notified() => {}
+                    () = shutdown.cancelled() => break,
+                }
+            }
+        } else {
+            shutdown.cancelled().await;
+        }
+        let drained = tokio::time::timeout(grace, async {
+            while carriers.join_next().await.is_some() {}
+        })
+        .await
+        .is_ok();
+        carriers.abort_all();
+        if tokio::time::timeout(Duration::from_secs(1), &mut keeper).await.is_err() {
+            keeper.abort();
+        }
+        drained
+    }
+}

@@ -1,1 +1,164 @@
-//! journal.
+//! The journal: the only writer of the way from request to upstream.
+//!
+//! Invariant: whoever is told "accepted" or "settled" is on disk. The writer takes whatever waits,
+//! writes it in one transaction, and answers all waiters after the commit. There is no timer: an
+//! idle server commits at once, a busy one in batches.
+//!
+//! Failure: a batch that cannot be committed is tried again one entry at a time, so that a single
+//! bad entry fails alone; if the database is away, accepts are refused (503) and settlements wait
+//! in memory until it is back. A full queue refuses at once. A crash leaves either the whole batch
+//! or nothing of it; deliveries that were leased continue after the lease.
+
+mod accept;
+mod clean;
+mod entry;
+mod lanes;
+mod settle;
+mod sql;
+mod stats;
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::dispatch;
+use crate::live::Hub;
+use crate::metrics::Metrics;
+
+pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
+pub use lanes::{OPEN_STATES, lock_lane, release_next};
+pub use stats::metric;
+
+/// Bounds of the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Accepts that may wait; more are refused.
+    pub queue: usize,
+    /// Entries of one commit.
+    pub batch: usize,
+    /// Refusals kept for each source.
+    pub refusals_kept: u32,
+}
+
+/// Why an entry is not in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// Too much is waiting, or the database is away. Try again.
+    #[error("the journal cannot take it now")]
+    Unavailable,
+    /// This entry alone cannot be written.
+    #[error("the journal cannot store this entry")]
+    Rejected,
+}
+
+struct AcceptWaiting {
+    accept: Accept,
+    answer: oneshot::Sender<Result<Accepted, JournalError>>,
+}
+
+struct Refused {
+    row: entity::refusal::Model,
+    source: String,
+}
+
+struct Shared {
+    accepts: mpsc::Sender<AcceptWaiting>,
+    settlements: mpsc::Sender<Settlement>,
+    refusals: mpsc::Sender<Refused>,
+}
+
+/// A way into the journal. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+impl Handle {
+    /// Stores events with their deliveries. Returns after the commit.
+    ///
+    /// # Errors
+    /// Nothing was stored.
+    pub async fn accept(&self, accept: Accept) -> Result<Accepted, JournalError> {
+        let (answer, committed) = oneshot::channel();
+        self.0
+            .accepts
+            .try_send(AcceptWaiting { accept, answer })
+            .map_err(|_| JournalError::Unavailable)?;
+        committed.await.map_err(|_| JournalError::Unavailable)?
+    }
+
+    /// Writes the outcome of an attempt, sooner or later. Waits while too many are waiting.
+    pub async fn settle(&self, settlement: Settlement) {
+        if self.0.settlements.send(settlement).await.is_err() {
+            tracing::warn!("A settlement came after the journal had stopped; its delivery is repeated.");
+        }
+    }
+
+    /// Notes a refusal in the bounded ring. Under a flood, refusals beyond the queue are not kept.
+    /// `source` is the slug, for the live feed. Returns whether it will be kept.
+    pub fn refuse(&self, row: entity::refusal::Model, source: String) -> bool {
+        self.0.refusals.try_send(Refused { row, source }).is_ok()
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("journal::Handle")
+    }
+}
+
+/// What the writer works with.
+pub struct Service {
+    db: Db,
+    clock: Clock,
+    dispatch: dispatch::Handle,
+    live: Hub,
+    metrics: Metrics,
+    options: Options,
+    accepts: mpsc::Receiver<AcceptWaiting>,
+    settlements: mpsc::Receiver<Settlement>,
+    refusals: mpsc::Receiver<Refused>,
+    refusal_counts: std::collections::HashMap<Uuid, u32>,
+}
+
+impl Service {
+    /// A journal that is not running yet, and the way into it.
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        dispatch: dispatch::Handle,
+        live: Hub,
+        metrics: Metrics,
+        options: Options,
+    ) -> (Self, Handle) {
+        let (accepts, accepts_out) = mpsc::channel(options.queue);
+        let (settlements, settlements_out) = mpsc::channel(options.queue);
+        let (refusals, refusals_out) = mpsc::channel(1024);
+        let service = Self {
+            db,
+            clock,
+            dispatch,
+            live,
+            metrics,
+            options,
+            accepts: accepts_out,
+            settlements: settlements_out,
+            refusals: refusals_out,
+            refusal_counts: std::collections::HashMap::new(),
+        };
+        let handle = Handle(Arc::new(Shared {
+            accepts,
+            settlements,
+            refusals,
+        }));
+        (service, handle)
+    }
+
+    /// Writes until `shutdown`, then what is still waiting.
+    pub async fn run(self, shutdown: CancellationToken) {
+        writer::run(self, shutdown).await;
+    }
+}

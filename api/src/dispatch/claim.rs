@@ -1,0 +1,89 @@
+//! Claiming due deliveries from the database.
+
+use entity::delivery;
+use sea_orm::{ConnectionTrait as _, DbErr, FromQueryResult as _, Statement};
+use uuid::Uuid;
+
+use crate::db::Db;
+
+/// Leases up to `room` due deliveries of a connection to this node: three parts fresh work, one
+/// part retries, so that neither starves the other. With `recovered`, retries are due whatever
+/// their time.
+pub async fn claim(
+    db: &Db,
+    node: Uuid,
+    connection: Uuid,
+    now: i64,
+    room: usize,
+    recovered: bool,
+) -> Result<Vec<delivery::Model>, DbErr> {
+    let fresh = room - room / 4;
+    let mut claimed = claim_state(db, node, connection, now, now, fresh, "ready").await?;
+    let left = room.saturating_sub(claimed.len());
+    let due = if recovered { i64::MAX - 1 } else { now };
+    claimed.extend(claim_state(db, node, connection, now, due, left, "retrying").await?);
+    if claimed.len() == fresh {
+        let left = room - claimed.len();
+        claimed.extend(claim_state(db, node, connection, now, now, left, "ready").await?);
+    }
+    Ok(claimed)
+}
+
+async fn claim_state(
+    db: &Db,
+    node: Uuid,
+    connection: Uuid,
+    now: i64,
+    due: i64,
+    limit: usize,
+    state: &'static str,
+) -> Result<Vec<delivery::Model>, DbErr> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let lock = if db.is_postgres() {
+        "FOR UPDATE SKIP LOCKED"
+    } else {
+        ""
+    };
+    // The state stands in the text, so that the partial index is used.
+    let query = format!(
+        "UPDATE delivery SET state = 'leased', lease_owner = $1, fence = fence + 1, \
+         updated_at = $2 WHERE id IN (SELECT id FROM delivery WHERE connection_id = $3 \
+         AND state = '{state}' AND due_at <= $4 AND behind = FALSE ORDER BY due_at LIMIT $5 {lock}) \
+         RETURNING *"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = vec![
+        node.into(),
+        now.into(),
+        connection.into(),
+        due.into(),
+        limit.into(),
+    ];
+    let statement = Statement::from_sql_and_values(db.backend(), query, values);
+    let mut rows = db
+        .write()
+        .query_all_raw(statement)
+        .await?
+        .iter()
+        .map(|row| delivery::Model::from_query_result(row, ""))
+        .collect::<Result<Vec<_>, _>>()?;
+    rows.sort_by_key(|row| (row.due_at, row.id));
+    Ok(rows)
+}
+
+/// Connections that have something due. Reads one index entry for each connection and state.
+pub async fn due_connections(db: &Db, now: i64) -> Result<Vec<Uuid>, DbErr> {
+    let query = "SELECT c.id AS id FROM connection c WHERE c.enabled = TRUE AND c.state = 'ok' AND \
+         (EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = c.id AND d.state = 'ready' \
+         AND d.due_at <= $1) OR EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = c.id \
+         AND d.state = 'retrying' AND d.due_at <= $1))";
+    let statement = Statement::from_sql_and_values(db.backend(), query, vec![now.into()]);
+    db.read()
+        .query_all_raw(statement)
+        .await?
+        .iter()
+        .map(|row| row.try_get("", "id"))
+        .collect()
+}

@@ -1,0 +1,159 @@
+//! One attempt: link, call, decision, settlement.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::retry::RetryPolicy;
+use engine::rules::Action;
+use entity::{delivery, link};
+use futures_util::FutureExt as _;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+use super::decide::{Situation, decide};
+use crate::clock::from_ms;
+use crate::connectors::{Fault, Job, Link, LinkChange, Outcome, Report};
+use crate::core::Core;
+use crate::journal::Settlement;
+use crate::snapshot::ConnectionConfig;
+
+/// No attempt takes longer; connectors have their own, shorter limits.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Makes one attempt and hands its outcome to the journal. Returns the outcome for the breaker.
+pub async fn attempt(
+    core: Core,
+    connection: Arc<ConnectionConfig>,
+    policy: RetryPolicy,
+    claimed: delivery::Model,
+) -> Outcome {
+    let started_at = core.clock.now_ms();
+    let begun = Instant::now();
+    let report = call(&core, &connection, &claimed).await;
+    let duration = begun.elapsed();
+    core.metrics.attempt(
+        &connection.view.connector,
+        report.outcome.word(),
+        duration.as_secs_f64(),
+    );
+    let next = decide(
+        &report.outcome,
+        &policy,
+        Situation {
+            now: core.clock.now_ms(),
+            tried_at: claimed.tried_at.unwrap_or(started_at),
+            attempts: u32::try_from(claimed.attempts).unwrap_or(0) + 1,
+            unsure: claimed.unsure,
+            random: (core.dispatch.0.options.random)(),
+        },
+    );
+    let (effect, record) = match &report.outcome {
+        Outcome::Delivered { effect, record } => (Some(*effect), record.clone()),
+        _ => (None, None),
+    };
+    let outcome = report.outcome.clone();
+    core.journal
+        .settle(Settlement {
+            connection: connection.view.name.clone(),
+            started_at: Some(started_at),
+            duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+            outcome: outcome.word(),
+            next,
+            effect,
+            record,
+            fault: outcome.fault().cloned(),
+            link: report.link,
+            exchanges: report.exchanges,
+            claimed,
+        })
+        .await;
+    outcome
+}
+
+async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Model) -> Report {
+    let Some(connector) = core.registry.get(&connection.view.connector) else {
+        return failed(Outcome::Permanent(Fault {
+            code: "connector_missing".to_owned(),
+            message: "This server has no connector of that name.".to_owned(),
+            status: None,
+        }));
+    };
+    let link = match find_link(core, claimed).await {
+        Ok(link) => link,
+        Err(error) => {
+            tracing::warn!(%error, delivery.id = %claimed.id, "The ledger could not be read.");
+            return failed(Outcome::Retry {
+                after: None,
+                fault: Fault {
+                    code: "database".to_owned(),
+                    message: "The ledger could not be read.".to_owned(),
+                    status: None,
+                },
+            });
+        }
+    };
+    let job = Job {
+        delivery_id: claimed.id,
+        message_id: claimed.message_id.clone(),
+        correlation_id: claimed.correlation_id.clone(),
+        operation: claimed.operation.clone(),
+        key: claimed.lane.clone(),
+        action: claimed.action.as_deref().and_then(action),
+        fields: serde_json::from_str(&claimed.fields).unwrap_or_default(),
+        link,
+        unsure: claimed.unsure,
+        attempt: u32::try_from(claimed.attempts).unwrap_or(0) + 1,
+        received_at: from_ms(claimed.received_at),
+    };
+    let call = AssertUnwindSafe(connector.execute(&connection.view, &job)).catch_unwind();
+    match tokio::time::timeout(LONGEST, call).await {
+        Ok(Ok(report)) => report,
+        Ok(Err(_panic)) => {
+            tracing::error!(delivery.id = %claimed.id, connector = %connection.view.connector, "A connector panicked.");
+            failed(Outcome::Unknown(Fault {
+                code: "connector_panic".to_owned(),
+                message: "The connector failed unexpectedly.".to_owned(),
+                status: None,
+            }))
+        }
+        Err(_elapsed) => failed(Outcome::Unknown(Fault {
+            code: "timeout".to_owned(),
+            message: "The attempt took too long.".to_owned(),
+            status: None,
+        })),
+    }
+}
+
+const fn failed(outcome: Outcome) -> Report {
+    Report {
+        outcome,
+        link: LinkChange::Keep,
+        exchanges: Vec::new(),
+    }
+}
+
+async fn find_link(core: &Core, claimed: &delivery::Model) -> Result<Option<Link>, sea_orm::DbErr> {
+    let Some(key) = &claimed.lane else {
+        return Ok(None);
+    };
+    Ok(link::Entity::find()
+        .filter(link::Column::ConnectionId.eq(claimed.connection_id))
+        .filter(link::Column::Key.eq(key))
+        .one(core.db.read())
+        .await?
+        .map(|row| Link {
+            record_id: row.record_id,
+            open: row.state == "open",
+        }))
+}
+
+/// The action of a word in the database.
+pub fn action(word: &str) -> Option<Action> {
+    match word {
+        "open" => Some(Action::Open),
+        "close" => Some(Action::Close),
+        "note" => Some(Action::Note),
+        "ignore" => Some(Action::Ignore),
+        _ => None,
+    }
+}

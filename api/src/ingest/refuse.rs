@@ -1,0 +1,44 @@
+//! Keeping refusals.
+
+use std::net::IpAddr;
+
+use entity::refusal;
+use uuid::Uuid;
+
+use crate::core::Core;
+use crate::http::problem::ApiError;
+use crate::snapshot::SourceConfig;
+
+/// What is known of a request when it is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// The source.
+    pub source: &'a SourceConfig,
+    /// Address of the sender.
+    pub address: IpAddr,
+    /// Content type as received.
+    pub content_type: &'a str,
+    /// Bytes of the body that were read.
+    pub size: usize,
+    /// A finer reason than the problem's code.
+    pub reason: &'static str,
+}
+
+/// Counts a refusal and puts it into the ring of its source.
+pub fn note(core: &Core, error: &ApiError, refused: &Refused<'_>) {
+    core.metrics.refused(error.code.id());
+    let row = refusal::Model {
+        id: Uuid::now_v7(),
+        workspace_id: refused.source.workspace_id,
+        source_id: refused.source.id,
+        at: core.clock.now_ms(),
+        status: i32::from(error.code.status()),
+        reason: refused.reason.to_owned(),
+        remote_addr: refused.address.to_string(),
+        content_type: refused.content_type.chars().take(100).collect(),
+        size: i64::try_from(refused.size).unwrap_or(i64::MAX),
+    };
+    if !core.journal.refuse(row, refused.source.slug.clone()) {
+        tracing::debug!(source.slug = %refused.source.slug, "A refusal was not kept: too many at once.");
+    }
+}

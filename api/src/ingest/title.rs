@@ -1,0 +1,76 @@
+//! A line for people, made from a payload.
+
+use serde_json::Value;
+
+const LONGEST: usize = 200;
+
+/// Places where senders put a line for people, best first.
+const PLACES: &[&[&str]] = &[
+    &["title"],
+    &["msg"],
+    &["commonAnnotations", "summary"],
+    &["alert", "title"],
+    &["issue", "title"],
+    &["issue", "fields", "summary"],
+    &["pull_request", "title"],
+    &["message"],
+    &["text"],
+    &["summary"],
+    &["subject"],
+    &["event_name"],
+    &["monitor", "name"],
+    &["monitor"],
+    &["name"],
+    &["action"],
+    &["type"],
+];
+
+/// The first text found, on one line and cut; empty if there is none.
+pub fn title_of(payload: &Value) -> String {
+    PLACES
+        .iter()
+        .filter_map(|place| {
+            place
+                .iter()
+                .try_fold(payload, |value, key| value.get(key))?
+                .as_str()
+        })
+        .map(one_line)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+}
+
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    // What is far beyond the cut need not be looked at.
+    let start: String = text.chars().take(LONGEST * 4).collect();
+    for word in start.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if line.chars().count() > LONGEST {
+        line = line.chars().take(LONGEST - 1).collect();
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn takes_the_best_place_and_cuts() {
+        assert_eq!(title_of(&json!({"msg": " web1\n is  down ", "name": "x"})), "web1 is down");
+        assert_eq!(title_of(&json!({"monitor": {"name": "web1"}})), "web1");
+        assert_eq!(title_of(&json!({"msg": "", "text": "t"})), "t");
+        assert_eq!(title_of(&json!([1, 2])), "");
+        let long = title_of(&json!({"msg": "é".repeat(1000)}));
+        assert_eq!(long.chars().count(), LONGEST);
+        assert!(long.ends_with('…'));
+    }
+}

@@ -1,0 +1,111 @@
+//! What goes into the journal.
+
+use entity::{delivery, event};
+use openapi::deliveries::{Exchange, State};
+use uuid::Uuid;
+
+use crate::connectors::{Effect, Fault, LinkChange, RecordRef};
+
+/// One request with its events, or the replay of an event.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    /// The events, with the deliveries that the rules made of each. At least one.
+    pub events: Vec<AcceptEvent>,
+}
+
+/// An event and its deliveries.
+#[derive(Clone, Debug)]
+pub struct AcceptEvent {
+    /// The event as it will be stored; of a replay, as it is stored already.
+    pub event: event::Model,
+    /// Slug of its source, for the live feed.
+    pub source: String,
+    /// Names of the rules that took it, for the live feed.
+    pub rules: Vec<String>,
+        /// True: only the deliveries are new.
+    pub replay: bool,
+    /// What the rules made of it.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery to be written.
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    /// The row. The journal fills in state, lane order and lease of those that are `ready`.
+    pub row: delivery::Model,
+    /// Name of the connection, for the live feed.
+    pub connection: String,
+}
+
+/// The answer after the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Ids of the events; for a repeat, those of the first time.
+    pub event_ids: Vec<Uuid>,
+    /// Correlation id; for a repeat, that of the first time.
+    pub correlation_id: String,
+    /// Ids of the deliveries that were written.
+    pub delivery_ids: Vec<Uuid>,
+    /// True: every event was here before.
+    pub duplicate: bool,
+}
+
+/// What came of an attempt, as decided by the dispatcher.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The delivery as it was claimed, with its fence.
+    pub claimed: delivery::Model,
+    /// Name of the connection, for the live feed.
+    pub connection: String,
+    /// When the attempt began, in milliseconds since 1970; none: no attempt was made.
+    pub started_at: Option<i64>,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// The word of the outcome.
+    pub outcome: &'static str,
+    /// Where the delivery goes.
+    pub next: NewState,
+    /// What it did upstream.
+    pub effect: Option<Effect>,
+    /// The upstream record.
+    pub record: Option<RecordRef>,
+    /// The fault.
+    pub fault: Option<Fault>,
+    /// What the ledger should remember.
+    pub link: LinkChange,
+    /// Requests and responses.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// Where a delivery goes after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewState {
+    /// Done.
+    Delivered,
+    /// Again, not before this time; `unsure` if the last attempt may have reached the upstream.
+    Retrying {
+        /// In milliseconds since 1970.
+        due_at: i64,
+        /// See above.
+        unsure: bool,
+    },
+    /// Given up.
+    Dead,
+    /// The connection needs attention.
+    Paused,
+    /// Back as it was, without an attempt: this server stops, or may not work on it now.
+    Ready,
+}
+
+impl NewState {
+    /// The state of the row.
+    pub const fn state(self) -> State {
+        match self {
+            NewState::Delivered => State::Delivered,
+            NewState::Retrying { .. } => State::Retrying,
+            NewState::Dead => State::Dead,
+            NewState::Paused => State::Paused,
+            NewState::Ready => State::Ready,
+        }
+    }
+}

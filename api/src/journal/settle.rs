@@ -1,0 +1,255 @@
+//! Writing the outcomes of attempts.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use entity::{attempt, delivery, link};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _};
+use uuid::Uuid;
+
+use super::entry::{NewState, Settlement};
+use super::lanes::{self, Lane};
+use super::sql::{self, Values};
+use super::stats::{Counters, metric};
+use super::clean;
+use crate::connectors::{Effect, LinkChange};
+use crate::db::bump_configuration;
+use crate::dispatch;
+
+/// What a batch of settlements came to, to be told after the commit.
+#[derive(Default)]
+pub struct Outcome {
+    /// Indexes of the settlements that were refused: their lease was lost.
+    pub refused: HashSet<usize>,
+    /// Deliveries that this node holds now, next in their lanes.
+    pub leased: Vec<delivery::Model>,
+    /// Connections that need attention since now, with the reason.
+    pub paused: HashMap<Uuid, String>,
+}
+
+/// Writes a batch.
+pub async fn write(
+    txn: &impl ConnectionTrait,
+    dispatch: &dispatch::Handle,
+    batch: &[Settlement],
+    now: i64,
+    counters: &mut Counters,
+    outcome: &mut Outcome,
+) -> Result<(), DbErr> {
+    let lanes: BTreeSet<Lane> = batch.iter().filter_map(|s| lanes::of(&s.claimed)).collect();
+    lanes::lock(txn, &lanes).await?;
+    let written = update(txn, dispatch.node(), batch, now).await?;
+
+    let mut attempts = Vec::new();
+    let mut ended: BTreeSet<Lane> = BTreeSet::new();
+    for (index, s) in batch.iter().enumerate() {
+        if !written.contains(&s.claimed.id) {
+            outcome.refused.insert(index);
+            continue;
+        }
+        count(counters, s, now);
+        if let Some(row) = attempt_row(s) {
+            attempts.push(row.into_active_model());
+        }
+        remember(txn, s, now).await?;
+        if !s.next.state().is_open() {
+            ended.extend(lanes::of(&s.claimed));
+        }
+        if s.next == NewState::Paused {
+            let reason = s.fault.as_ref().map(|f| clean::fault(&f.message));
+            outcome
+                .paused
+                .insert(s.claimed.connection_id, reason.unwrap_or_default());
+        }
+    }
+    let mut attempts = attempts.into_iter();
+    loop {
+        let chunk: Vec<_> = attempts.by_ref().take(sql::ROWS).collect();
+        if chunk.is_empty() {
+            break;
+        }
+        attempt::Entity::insert_many(chunk)
+            .exec_without_returning(txn)
+            .await?;
+    }
+    for (connection, key) in ended {
+        outcome
+            .leased
+            .extend(lanes::release_next(txn, dispatch, connection, &key, now).await?);
+    }
+    for (connection, reason) in &outcome.paused {
+        pause(txn, *connection, reason, now).await?;
+    }
+    Ok(())
+}
+
+/// Moves the deliveries on, where the lease still holds. Returns the ids that were.
+async fn update(
+    txn: &impl ConnectionTrait,
+    node: Uuid,
+    batch: &[Settlement],
+    now: i64,
+) -> Result<HashSet<Uuid>, DbErr> {
+    let mut written = HashSet::with_capacity(batch.len());
+    for chunk in batch.chunks(sql::ROWS) {
+        let mut rows = Values::after(vec![node.into(), now.into()]);
+        for s in chunk {
+            let row = &s.claimed;
+            let (due_at, unsure) = match s.next {
+                NewState::Retrying { due_at, unsure } => (due_at, unsure),
+                _ => (row.due_at, row.unsure),
+            };
+            let tried = s.started_at.is_some();
+            rows.row([
+                row.id.into(),
+                row.fence.into(),
+                s.next.state().as_str().into(),
+                due_at.into(),
+                unsure.into(),
+                (row.attempts + i32::from(tried)).into(),
+                row.tried_at.or(s.started_at).into(),
+                s.fault.as_ref().map(|f| clean::text(f.code.clone())).into(),
+                s.fault.as_ref().map(|f| clean::fault(&f.message)).into(),
+                s.effect.map(|e| e.word().to_owned()).into(),
+                s.record.as_ref().map(|r| clean::text(r.id.clone())).into(),
+                s.record
+                    .as_ref()
+                    .and_then(|r| r.url.clone())
+                    .map(clean::text)
+                    .into(),
+                Some(now).filter(|_| !s.next.state().is_open()).into(),
+            ]);
+        }
+        let query = format!(
+            "WITH v(id, fence, state, due_at, unsure, attempts, tried_at, error_code, error, \
+             effect, record_id, record_url, finished_at) AS (VALUES {}) \
+             UPDATE delivery SET state = v.state, due_at = v.due_at, unsure = v.unsure, \
+             attempts = v.attempts, tried_at = v.tried_at, error_code = v.error_code, \
+             error = v.error, effect = v.effect, \
+             record_id = COALESCE(v.record_id, delivery.record_id), \
+             record_url = COALESCE(v.record_url, delivery.record_url), \
+             finished_at = v.finished_at, lease_owner = NULL, updated_at = $2 \
+             FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
+             AND delivery.state = 'leased' AND delivery.lease_owner = $1 RETURNING delivery.id AS id",
+            rows.text
+        );
+        for row in sql::rows(txn, query, rows.values).await? {
+            written.insert(row.try_get("", "id")?);
+        }
+    }
+    Ok(written)
+}
+
+fn count(counters: &mut Counters, s: &Settlement, now: i64) {
+    let row = &s.claimed;
+    let mut add =
+        |name, n| counters.add(row.workspace_id, now, name, row.connection_id, n);
+    match s.next {
+        NewState::Delivered => {
+            add(metric::DELIVERED, 1);
+            add(metric::LATENCY_MS, (now - row.created_at).max(0));
+        }
+        NewState::Dead => add(metric::DEAD, 1),
+        _ => {}
+    }
+    match s.effect {
+        Some(Effect::Created) => add(metric::CREATED, 1),
+        Some(Effect::Updated | Effect::Noted) => add(metric::UPDATED, 1),
+        Some(Effect::Closed) => add(metric::CLOSED, 1),
+        Some(Effect::Sent | Effect::None) | None => {}
+    }
+}
+
+fn attempt_row(s: &Settlement) -> Option<attempt::Model> {
+    let started_at = s.started_at?;
+    Some(attempt::Model {
+        id: Uuid::now_v7(),
+        workspace_id: s.claimed.workspace_id,
+        delivery_id: s.claimed.id,
+        number: s.claimed.attempts + 1,
+        started_at,
+        duration_ms: s.duration_ms,
+        outcome: s.outcome.to_owned(),
+        status: s
+            .fault
+            .as_ref()
+            .and_then(|f| f.status)
+            .or_else(|| s.exchanges.iter().rev().find_map(|e| e.status))
+            .map(i32::from),
+        error_code: s.fault.as_ref().map(|f| clean::text(f.code.clone())),
+        error: s.fault.as_ref().map(|f| clean::fault(&f.message)),
+        exchanges: clean::text(serde_json::to_string(&s.exchanges).unwrap_or_default()),
+    })
+}
+
+/// Brings the ledger up to date.
+async fn remember(txn: &impl ConnectionTrait, s: &Settlement, now: i64) -> Result<(), DbErr> {
+    let Some((connection, key)) = lanes::of(&s.claimed) else {
+        return Ok(());
+    };
+    match &s.link {
+        LinkChange::Keep => {}
+        LinkChange::Clear => {
+            sql::execute(
+                txn,
+                "DELETE FROM link WHERE connection_id = $1 AND key = $2",
+                vec![connection.into(), key.into()],
+            )
+            .await?;
+        }
+        LinkChange::Set { record, open } => {
+            let row = link::ActiveModel {
+                id: Set(Uuid::now_v7()),
+                workspace_id: Set(s.claimed.workspace_id),
+                connection_id: Set(connection),
+                key: Set(key),
+                record_id: Set(clean::text(record.id.clone())),
+                record_url: Set(record.url.clone().map(clean::text)),
+                state: Set(if *open { "open" } else { "closed" }.to_owned()),
+                created_at: Set(now),
+                updated_at: Set(now),
+            };
+            let conflict = OnConflict::columns([link::Column::ConnectionId, link::Column::Key])
+                .update_columns([
+                    link::Column::RecordId,
+                    link::Column::RecordUrl,
+                    link::Column::State,
+                    link::Column::UpdatedAt,
+                ])
+                .to_owned();
+            link::Entity::insert(row)
+                .on_conflict(conflict)
+                .exec_without_returning(txn)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks a connection, and sets aside what waits for it.
+async fn pause(
+    txn: &impl ConnectionTrait,
+    connection: Uuid,
+    reason: &str,
+    now: i64,
+) -> Result<(), DbErr> {
+    let changed = sql::execute(
+        txn,
+        "UPDATE connection SET state = 'attention', state_reason = $2, state_at = $3 \
+         WHERE id = $1 AND state <> 'attention'",
+        vec![connection.into(), reason.into(), now.into()],
+    )
+    .await?;
+    if changed > 0 {
+        // The other nodes learn of it with the configuration.
+        bump_configuration(txn).await?;
+    }
+    sql::execute(
+        txn,
+        "UPDATE delivery SET state = 'paused', updated_at = $2 WHERE connection_id = $1 \
+         AND state IN ('ready', 'retrying') AND behind = FALSE",
+        vec![connection.into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! The loop that commits.
+
+use std::time::{Duration, Instant};
+
+use openapi::stream::{DeliveryMessage, EventMessage, Message, RefusalMessage};
+use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::entry::{Accept, Settlement};
+use super::stats::{Counters, metric};
+use super::{AcceptWaiting, JournalError, Refused, Service, accept, settle, sql};
+use crate::clock::from_ms;
+
+/// Wait before settlements are tried again while the database is away.
+const AWAY: Duration = Duration::from_millis(250);
+
+#[derive(Default)]
+struct Batch {
+    accepts: Vec<AcceptWaiting>,
+    settlements: Vec<Settlement>,
+    refusals: Vec<Refused>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.accepts.is_empty() && self.settlements.is_empty() && self.refusals.is_empty()
+    }
+}
+
+/// Takes, commits, answers; see the module.
+pub async fn run(mut service: Service, shutdown: CancellationToken) {
+    loop {
+        let mut batch = Batch::default();
+        let size = service.options.batch;
+        tokio::select! {
+            n = service.accepts.recv_many(&mut batch.accepts, size), if !service.accepts.is_closed() || !service.accepts.is_empty() => {
+                if n == 0 { service.accepts.close(); }
+            }
+            _ = service.settlements.recv_many(&mut batch.settlements, size) => {}
+            _ = service.refusals.recv_many(&mut batch.refusals, size) => {}
+            () = shutdown.cancelled() => {}
+        }
+        // The rest of whatever waits now goes into the same commit.
+        drain(&mut service.accepts, &mut batch.accepts, size);
+        drain(&mut service.settlements, &mut batch.settlements, size);
+        drain(&mut service.refusals, &mut batch.refusals, size);
+        if batch.is_empty() {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            continue;
+        }
+        commit_all(&mut service, batch).await;
+    }
+}
+
+fn drain<T>(from: &mut tokio::sync::mpsc::Receiver<T>, into: &mut Vec<T>, size: usize) {
+    while into.len() < size {
+        match from.try_recv() {
+            Ok(item) => into.push(item),
+            Err(_) => return,
+        }
+    }
+}
+
+async fn commit_all(service: &mut Service, mut batch: Batch) {
+    let first = commit(service, &mut batch).await;
+    let Err(error) = first else { return };
+    let entries = batch.accepts.len() + batch.settlements.len();
+    if is_away(&error) {
+        tracing::error!(%error, entries, "The database did not take a commit.");
+        refuse(batch.accepts, JournalError::Unavailable);
+        retry_settlements(service, batch.settlements).await;
+        return;
+    }
+    // Something in the batch cannot be written: one at a time, only that one fails.
+    tracing::warn!(%error, entries, "A batch could not be committed; its entries follow one by one.");
+    for settlement in batch.settlements {
+        retry_settlements(service, vec![settlement]).await;
+    }
+    for waiting in batch.accepts {
+        let mut one = Batch {
+            accepts: vec![waiting],
+            ..Batch::default()
+        };
+        if let Err(error) = commit(service, &mut one).await {
+            tracing::error!(%error, "An event could not be stored.");
+            let reason = if is_away(&error) {
+                JournalError::Unavailable
+            } else {
+                JournalError::Rejected
+            };
+            refuse(one.accepts, reason);
+        }
+    }
+}
+
+/// Settlements are the memory of what happened upstream: they wait until the database is back.
+async fn retry_settlements(service: &mut Service, settlements: Vec<Settlement>) {
+    if settlements.is_empty() {
+        return;
+    }
+    let mut batch = Batch {
+        settlements,
+        ..Batch::default()
+    };
+    let mut tries = 0_u32;
+    loop {
+        match commit(service, &mut batch).await {
+            Ok(()) => return,
+            Err(error) if is_away(&error) => {
+                // Senders learn at once that nothing is taken now.
+                while let Ok(waiting) = service.accepts.try_recv() {
+                    refuse(vec![waiting], JournalError::Unavailable);
+                }
+                tokio::time::sleep(AWAY).await;
+            }
+            Err(error) => {
+                tries += 1;
+                tracing::error!(%error, tries, "A settlement could not be written.");
+                if tries >= 3 {
+                    // The lease runs out and the delivery is repeated with the same message id.
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn refuse(accepts: Vec<AcceptWaiting>, error: JournalError) {
+    for waiting in accepts {
+        // A sender that has gone away needs no answer.
+        let _gone = waiting.answer.send(Err(error));
+    }
+}
+
+fn is_away(error: &DbErr) -> bool {
+    matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+        || sql_state(error).is_none_or(|code| {
+            // PostgreSQL classes: connection, operator intervention, resources, rolled back;
+            // SQLite: busy, locked, I/O, full, cannot open.
+            ["08", "57", "53", "40"]
+                .iter()
+                .any(|class| code.len() == 5 && code.starts_with(class))
+                || sqlite_away(&code)
+        })
+}
+
+fn sqlite_away(code: &str) -> bool {
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|n| matches!(n & 0xff, 5 | 6 | 10 | 13 | 14))
+}
+
+/// The database's own code of an error; none when the error came from the way there.
+fn sql_state(error: &DbErr) -> Option<String> {
+    use sea_orm::RuntimeErr;
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) =
+        error
+    else {
+        return None;
+    };
+    Some(inner.as_database_error()?.code()?.into_owned())
+}
+
+/// Commits a batch and answers. On an error nothing is written and the batch is left as it was.
+async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
+    let begun = Instant::now();
+    let now = service.clock.now_ms();
+    let mut counters = Counters::default();
+    let mut settled = settle::Outcome::default();
+    let mut accepted = accept::Outcome::default();
+    let mut accepts: Vec<Accept> = batch.accepts.iter().map(|w| w.accept.clone()).collect();
+
+    let result = async {
+        let txn = service.db.begin().await?;
+        // Settlements first: a lane that ends here takes its next delivery at once.
+        if !batch.settlements.is_empty() {
+            settle::write(
+                &txn,
+                &service.dispatch,
+                &batch.settlements,
+                now,
+                &mut counters,
+                &mut settled,
+            )
+            .await?;
+        }
+        if !accepts.is_empty() {
+            accept::write(
+                &txn,
+                &service.dispatch,
+                &mut accepts,
+                &mut counters,
+                &mut accepted,
+            )
+            .await?;
+        }
+        refusals(service.options.refusals_kept, &mut service.refusal_counts, &txn, batch, &mut counters).await?;
+        counters.write(&txn).await?;
+        txn.commit().await
+    }
+    .await;
+
+    if let Err(error) = result {
+        for connection in accepted
+            .reserved
+            .into_iter()
+            .chain(settled.leased.iter().map(|d| d.connection_id))
+        {
+            service.dispatch.unreserve(connection);
+        }
+        return Err(error);
+    }
+    service.metrics.committed(
+        batch.accepts.len() + batch.settlements.len(),
+        begun.elapsed().as_secs_f64(),
+    );
+    tell(service, batch, &accepts, accepted, settled);
+    Ok(())
+}
+
+/// Writes refusals, and cuts the ring of a source now and then.
+async fn refusals(
+    kept: u32,
+    counts: &mut std::collections::HashMap<Uuid, u32>,
+    txn: &impl sea_orm::ConnectionTrait,
+    batch: &Batch,
+    counters: &mut Counters,
+) -> Result<(), DbErr> {
+    if batch.refusals.is_empty() {
+        return Ok(());
+    }
+    for chunk in batch.refusals.chunks(sql::ROWS) {
+        let rows = chunk.iter().map(|r| r.row.clone().into_active_model());
+        entity::refusal::Entity::insert_many(rows)
+            .exec_without_returning(txn)
+            .await?;
+    }
+    for Refused { row: refusal, .. } in &batch.refusals {
+        counters.add(
+            refusal.workspace_id,
+            refusal.at,
+            metric::REFUSED,
+            refusal.source_id,
+            1,
+        );
+        let count = counts.entry(refusal.source_id).or_insert(kept);
+        *count += 1;
+        // Cut once at the first refusal after a start, then each time a tenth too many is there.
+        if *count > kept + kept / 10 + 1 || *count == kept + 1 {
+            *count = kept + 1;
+            sql::execute(
+                txn,
+                "DELETE FROM refusal WHERE source_id = $1 AND id NOT IN (SELECT id FROM refusal \
+                 WHERE source_id = $1 ORDER BY id DESC LIMIT $2)",
+                vec![refusal.source_id.into(), i64::from(kept).into()],
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// After the commit: answers, hand-over, live feed.
+fn tell(
+    service: &Service,
+    batch: &mut Batch,
+    accepts: &[Accept],
+    accepted: accept::Outcome,
+    settled: settle::Outcome,
+) {
+    let now = service.clock.now_ms();
+    for (connection, reason) in settled.paused {
+        service.dispatch.needs_attention(connection, &reason);
+    }
+    service.dispatch.offer(settled.leased);
+    service.dispatch.offer(accepted.leased);
+    for connection in accepted.waiting {
+        service.dispatch.kick(connection);
+    }
+    for (waiting, answer) in batch.accepts.drain(..).zip(accepted.answers) {
+        // A sender that has gone away needs no answer: its event is stored all the same.
+        let _gone = waiting.answer.send(Ok(answer));
+    }
+    for item in accepts.iter().flat_map(|a| &a.events).filter(|e| !e.replay) {
+        service.live.publish(
+            item.event.workspace_id,
+            Message::Event(EventMessage {
+                id: item.event.id,
+                source: item.source.clone(),
+                received_at: from_ms(item.event.received_at),
+                disposition: item.event.disposition.clone(),
+                reason: item.event.reason.clone(),
+                rules: item.rules.clone(),
+                title: item.event.title.clone(),
+            }),
+        );
+    }
+    for (index, s) in batch.settlements.drain(..).enumerate() {
+        if settled.refused.contains(&index) {
+            tracing::warn!(
+                delivery.id = %s.claimed.id,
+                "A late outcome was refused: the lease had been lost."
+            );
+            continue;
+        }
+        service.live.publish(
+            s.claimed.workspace_id,
+            Message::Delivery(DeliveryMessage {
+                id: s.claimed.id,
+                event_id: s.claimed.event_id,
+                connection: s.connection,
+                operation: s.claimed.operation,
+                state: s.next.state(),
+                attempts: s.claimed.attempts + i32::from(s.started_at.is_some()),
+                effect: s.effect.map(|e| e.word().to_owned()),
+                record_id: s.record.map(|r| r.id),
+                error_code: s.fault.map(|f| f.code),
+                at: from_ms(now),
+            }),
+        );
+    }
+    for Refused { row: refusal, source } in batch.refusals.drain(..) {
+        service.live.publish(
+            refusal.workspace_id,
+            Message::Refusal(RefusalMessage {
+                source,
+                status: u16::try_from(refusal.status).unwrap_or_default(),
+                reason: refusal.reason,
+                at: from_ms(refusal.at),
+            }),
+        );
+    }
+}

@@ -1,0 +1,368 @@
+//! What people do with deliveries: release, edit, discard, replay.
+//!
+//! Each act is one transaction that checks the state it starts from, so that of two people one
+//! wins and the other is told. The lane moves on in the same transaction.
+
+use entity::delivery;
+use openapi::deliveries::{DeadFilter, DeliveryMessage, State};
+use openapi::problem::Code;
+use openapi::stream::Message;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
+    ExprTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::clock::from_ms;
+use crate::core::Core;
+use crate::dispatch::Placement;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::journal::{OPEN_STATES, lock_lane, release_next};
+use crate::scope::Scope;
+
+/// Dead letters that one transaction takes.
+const BATCH: u64 = 200;
+
+/// Lets a held delivery go, with other fields if given.
+///
+/// # Errors
+/// It is not there, or not held.
+pub async fn release(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    fields: Option<Map<String, Value>>,
+) -> ApiResult<()> {
+    let txn = core.db.begin().await?;
+    let mut row = find(&txn, scope, id).await?;
+    let now = core.clock.now_ms();
+    let mut change = delivery::Entity::update_many()
+        .col_expr(delivery::Column::State, Expr::val(State::Ready.as_str()))
+        .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
+        .filter(delivery::Column::Id.eq(id))
+        .filter(delivery::Column::State.eq(State::Held.as_str()));
+    if !row.behind {
+        change = change.col_expr(delivery::Column::DueAt, Expr::val(now));
+    }
+    if let Some(fields) = fields {
+        row.fields = serde_json::to_string(&fields).unwrap_or_default();
+        change = change.col_expr(delivery::Column::Fields, Expr::val(row.fields.clone()));
+    }
+    changed(change.exec(&txn).await?.rows_affected)?;
+    txn.commit().await?;
+    core.dispatch.kick(row.connection_id);
+    tell(core, &row, State::Ready);
+    Ok(())
+}
+
+/// Gives a held delivery other fields; it stays held.
+///
+/// # Errors
+/// It is not there, or not held.
+pub async fn edit(core: &Core, scope: Scope, id: Uuid, fields: Map<String, Value>) -> ApiResult<()> {
+    let txn = core.db.begin().await?;
+    let row = find(&txn, scope, id).await?;
+    let result = delivery::Entity::update_many()
+        .col_expr(
+            delivery::Column::Fields,
+            Expr::val(serde_json::to_string(&fields).unwrap_or_default()),
+        )
+        .col_expr(delivery::Column::UpdatedAt, Expr::val(core.clock.now_ms()))
+        .filter(delivery::Column::Id.eq(id))
+        .filter(delivery::Column::State.eq(State::Held.as_str()))
+        .exec(&txn)
+        .await?;
+    changed(result.rows_affected)?;
+    txn.commit().await?;
+    tell(core, &row, State::Held);
+    Ok(())
+}
+
+/// Decides against a delivery that has not been done: one that waits, or a dead letter.
+///
+/// # Errors
+/// It is not there, is final already, or is being worked on.
+pub async fn discard(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
+    let txn = core.db.begin().await?;
+    let row = find(&txn, scope, id).await?;
+    if let Some(lane) = &row.lane {
+        lock_lane(&txn, row.connection_id, lane).await?;
+    }
+    let now = core.clock.now_ms();
+    let result = delivery::Entity::update_many()
+        .col_expr(delivery::Column::State, Expr::val(State::Discarded.as_str()))
+        .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
+        .col_expr(delivery::Column::FinishedAt, Expr::val(Some(now)))
+        .filter(delivery::Column::Id.eq(id))
+        .filter(delivery::Column::State.is_in([
+            "ready", "retrying", "windowed", "held", "paused", "parked", "dead",
+        ]))
+        .exec(&txn)
+        .await?;
+    changed(result.rows_affected)?;
+    let next = move_on(core, &txn, &row, now).await?;
+    commit(core, txn, next).await?;
+    tell(core, &row, State::Discarded);
+    Ok(())
+}
+
+/// Does a dead letter or a discarded delivery again. The new delivery carries the same message id,
+/// points back, and goes to the end of its lane.
+///
+/// # Errors
+/// It is not there, was replayed before, or is not dead or discarded.
+pub async fn replay(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Uuid> {
+    let txn = core.db.begin().await?;
+    let row = find(&txn, scope, id).await?;
+    let (new, place) = repeat(core, &txn, &row).await?;
+    let id = new.id;
+    finish_replay(core, txn, vec![(row, new, place)]).await?;
+    Ok(id)
+}
+
+/// Replays all dead letters that a filter names, oldest first. Returns how many.
+///
+/// # Errors
+/// The database failed; those that were replayed before stay so.
+pub async fn replay_dead(core: &Core, scope: Scope, filter: &DeadFilter) -> ApiResult<u64> {
+    let mut count = 0;
+    loop {
+        let txn = core.db.begin().await?;
+        let rows = dead(&txn, scope, filter).await?;
+        if rows.is_empty() {
+            return Ok(count);
+        }
+        let mut made = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (new, place) = repeat(core, &txn, &row).await?;
+            made.push((row, new, place));
+        }
+        count += u64::try_from(made.len()).unwrap_or(0);
+        finish_replay(core, txn, made).await?;
+    }
+}
+
+/// Discards all dead letters that a filter names. Returns how many.
+///
+/// # Errors
+/// The database failed; those that were discarded before stay so.
+pub async fn discard_dead(core: &Core, scope: Scope, filter: &DeadFilter) -> ApiResult<u64> {
+    let mut count = 0;
+    loop {
+        let txn = core.db.begin().await?;
+        let rows = dead(&txn, scope, filter).await?;
+        if rows.is_empty() {
+            return Ok(count);
+        }
+        let now = core.clock.now_ms();
+        let result = delivery::Entity::update_many()
+            .col_expr(delivery::Column::State, Expr::val(State::Discarded.as_str()))
+            .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
+            .filter(delivery::Column::Id.is_in(rows.iter().map(|r| r.id)))
+            .exec(&txn)
+            .await?;
+        txn.commit().await?;
+        count += result.rows_affected;
+        for row in &rows {
+            tell(core, row, State::Discarded);
+        }
+    }
+}
+
+async fn find(txn: &DatabaseTransaction, scope: Scope, id: Uuid) -> ApiResult<delivery::Model> {
+    delivery::Entity::find_by_id(id)
+        .one(txn)
+        .await?
+        .filter(|row| row.workspace_id == scope.workspace())
+        .ok_or_else(ApiError::not_found)
+}
+
+fn changed(rows: u64) -> ApiResult<()> {
+    if rows == 0 {
+        return Err(ApiError::new(Code::Conflict)
+            .detail("The delivery is not in a state that allows this, or it changed meanwhile."));
+    }
+    Ok(())
+}
+
+async fn dead(
+    txn: &DatabaseTransaction,
+    scope: Scope,
+    filter: &DeadFilter,
+) -> Result<Vec<delivery::Model>, DbErr> {
+    let mut query = delivery::Entity::find()
+        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(delivery::Column::State.eq(State::Dead.as_str()));
+    if let Some(ids) = &filter.ids {
+        query = query.filter(delivery::Column::Id.is_in(ids.iter().copied()));
+    }
+    if let Some(code) = &filter.error_code {
+        query = query.filter(delivery::Column::ErrorCode.eq(code));
+    }
+    if let Some(connection) = filter.connection_id {
+        query = query.filter(delivery::Column::ConnectionId.eq(connection));
+    }
+    if let Some(rule) = filter.rule_id {
+        query = query.filter(delivery::Column::RuleId.eq(rule));
+    }
+    query
+        .order_by_asc(delivery::Column::Id)
+        .limit(BATCH)
+        .all(txn)
+        .await
+}
+
+/// Writes the repeat of a delivery; the old one is superseded.
+async fn repeat(
+    core: &Core,
+    txn: &DatabaseTransaction,
+    row: &delivery::Model,
+) -> ApiResult<(delivery::Model, Placement)> {
+    if let Some(lane) = &row.lane {
+        lock_lane(txn, row.connection_id, lane).await?;
+    }
+    let now = core.clock.now_ms();
+    let id = Uuid::now_v7();
+    let result = delivery::Entity::update_many()
+        .col_expr(delivery::Column::State, Expr::val(State::Superseded.as_str()))
+        .col_expr(delivery::Column::ReplayedAs, Expr::val(Some(id)))
+        .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
+        .filter(delivery::Column::Id.eq(row.id))
+        .filter(delivery::Column::State.is_in(["dead", "discarded"]))
+        .exec(txn)
+        .await?;
+    changed(result.rows_affected)?;
+    if core.snapshots.current().connection(row.connection_id).is_none() {
+        return Err(ApiError::new(Code::Conflict)
+            .detail("The connection of this delivery is gone. Replay the event instead."));
+    }
+    let behind = occupied(txn, row).await?;
+    let place = if core.dispatch.is_paused(row.connection_id) {
+        Placement::Paused
+    } else {
+        Placement::Later
+    };
+    let state = if place == Placement::Paused && !behind {
+        State::Paused
+    } else {
+        State::Ready
+    };
+    let new = delivery::Model {
+        id,
+        state: state.as_str().to_owned(),
+        behind,
+        due_at: if behind { i64::MAX } else { now },
+        lease_owner: None,
+        fence: 0,
+        attempts: 0,
+        tried_at: None,
+        error_code: None,
+        error: None,
+        effect: None,
+        record_id: None,
+        record_url: None,
+        replay_of: Some(row.id),
+        replayed_as: None,
+        created_at: now,
+        updated_at: now,
+        finished_at: None,
+        ..row.clone()
+    };
+    delivery::Entity::insert(new.clone().into_active_model())
+        .exec_without_returning(txn)
+        .await?;
+    Ok((new, place))
+}
+
+async fn occupied(txn: &impl ConnectionTrait, row: &delivery::Model) -> Result<bool, DbErr> {
+    let Some(lane) = &row.lane else {
+        return Ok(false);
+    };
+    Ok(delivery::Entity::find()
+        .filter(delivery::Column::ConnectionId.eq(row.connection_id))
+        .filter(delivery::Column::Lane.eq(lane))
+        .filter(delivery::Column::State.is_in(OPEN_STATES))
+        .limit(1)
+        .one(txn)
+        .await?
+        .is_some())
+}
+
+async fn finish_replay(
+    core: &Core,
+    txn: DatabaseTransaction,
+    made: Vec<(delivery::Model, delivery::Model, Placement)>,
+) -> ApiResult<()> {
+    txn.commit().await?;
+    for (old, new, place) in made {
+        if place == Placement::Later && !new.behind {
+            core.dispatch.kick(new.connection_id);
+        }
+        tell(core, &old, State::Superseded);
+        let state = State::parse(&new.state).unwrap_or(State::Ready);
+        tell(core, &new, state);
+    }
+    Ok(())
+}
+
+/// Lets the lane of a delivery that ended move on.
+async fn move_on(
+    core: &Core,
+    txn: &DatabaseTransaction,
+    row: &delivery::Model,
+    now: i64,
+) -> Result<Option<delivery::Model>, DbErr> {
+    match &row.lane {
+        // The end of a dead letter changes nothing: its lane has moved on before.
+        Some(lane) if row.state != State::Dead.as_str() => {
+            release_next(txn, &core.dispatch, row.connection_id, lane, now).await
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Commits, and hands over or gives back what was leased on the way.
+async fn commit(
+    core: &Core,
+    txn: DatabaseTransaction,
+    next: Option<delivery::Model>,
+) -> ApiResult<()> {
+    match txn.commit().await {
+        Ok(()) => {
+            core.dispatch.offer(next.into_iter().collect());
+            Ok(())
+        }
+        Err(error) => {
+            if let Some(row) = next {
+                core.dispatch.unreserve(row.connection_id);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn tell(core: &Core, row: &delivery::Model, state: State) {
+    let connection = core
+        .snapshots
+        .current()
+        .connection(row.connection_id)
+        .map(|c| c.view.name.clone())
+        .unwrap_or_default();
+    core.live.publish(
+        row.workspace_id,
+        Message::Delivery(DeliveryMessage {
+            id: row.id,
+            event_id: row.event_id,
+            connection,
+            operation: row.operation.clone(),
+            state,
+            attempts: row.attempts,
+            effect: row.effect.clone(),
+            record_id: row.record_id.clone(),
+            error_code: row.error_code.clone(),
+            at: from_ms(core.clock.now_ms()),
+        }),
+    );
+}

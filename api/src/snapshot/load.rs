@@ -1,0 +1,199 @@
+//! Reading one revision from the database.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use engine::path::JsonPath;
+use engine::rules::{CompiledNoMatch, RuleInput, RuleSet};
+use entity::{connection, meta, rule, sealed_secret, source, workspace};
+use sea_orm::{DbErr, EntityTrait as _, QueryOrder as _};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{ConnectionConfig, Snapshot, SourceConfig, WorkspaceConfig};
+use crate::connectors;
+use crate::db::Db;
+use crate::secrets::{Keyring, Secret};
+
+/// The revision in the database.
+pub async fn revision(db: &Db) -> Result<i64, DbErr> {
+    Ok(meta::Entity::find_by_id("config_revision")
+        .one(db.read())
+        .await?
+        .map_or(0, |row| row.value))
+}
+
+/// Secrets of an owner by name; the current one before one that is being rotated out.
+type Secrets = HashMap<Uuid, BTreeMap<String, Vec<Secret>>>;
+
+/// Reads everything. Rows that are newer than `revision` do no harm: the next look loads again.
+pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot, DbErr> {
+    let read = db.read();
+    let secrets = open(keyring, sealed_secret::Entity::find().order_by_asc(sealed_secret::Column::Slot).all(read).await?);
+    let mut snapshot = Snapshot {
+        revision,
+        ..Snapshot::default()
+    };
+    let mut names: HashMap<Uuid, HashMap<String, Uuid>> = HashMap::new();
+    for row in connection::Entity::find().all(read).await? {
+        names
+            .entry(row.workspace_id)
+            .or_default()
+            .insert(row.name.clone(), row.id);
+        if let Some(config) = connection_config(row, &secrets) {
+            snapshot.connections.insert(config.view.id, Arc::new(config));
+        }
+    }
+    for row in source::Entity::find().all(read).await? {
+        if let Some(config) = source_config(row, &secrets) {
+            snapshot
+                .source_slugs
+                .insert((config.workspace_id, config.slug.clone()), config.id);
+            snapshot.sources.insert(config.id, Arc::new(config));
+        }
+    }
+    let mut rules: HashMap<Uuid, Vec<rule::Model>> = HashMap::new();
+    for row in rule::Entity::find().order_by_asc(rule::Column::Seq).all(read).await? {
+        rules.entry(row.workspace_id).or_default().push(row);
+    }
+    let workspaces = workspace::Entity::find()
+        .order_by_asc(workspace::Column::CreatedAt)
+        .order_by_asc(workspace::Column::Id)
+        .all(read)
+        .await?;
+    for row in workspaces {
+        snapshot.first_workspace.get_or_insert(row.id);
+        snapshot.workspace_slugs.insert(row.slug.clone(), row.id);
+        let config = workspace_config(
+            &row,
+            rules.remove(&row.id).unwrap_or_default(),
+            names.remove(&row.id).unwrap_or_default(),
+        );
+        snapshot.workspaces.insert(row.id, Arc::new(config));
+    }
+    Ok(snapshot)
+}
+
+/// The associated data of a sealed secret: it opens only in this place.
+pub fn place_of(row: &sealed_secret::Model) -> String {
+    format!("{}:{}:{}:{}", row.owner_kind, row.owner_id, row.name, row.slot)
+}
+
+fn open(keyring: &Keyring, rows: Vec<sealed_secret::Model>) -> Secrets {
+    let mut secrets = Secrets::new();
+    for row in rows {
+        match keyring.open(&place_of(&row), &row.key_id, &row.sealed) {
+            Ok(secret) => secrets
+                .entry(row.owner_id)
+                .or_default()
+                .entry(row.name)
+                .or_default()
+                .push(secret),
+            Err(error) => {
+                tracing::error!(%error, owner.kind = %row.owner_kind, owner.id = %row.owner_id, "A secret cannot be opened; its owner goes without.");
+            }
+        }
+    }
+    secrets
+}
+
+fn parsed<T: DeserializeOwned>(what: &str, id: Uuid, text: &str) -> Option<T> {
+    serde_json::from_str(text)
+        .inspect_err(|error| tracing::error!(%error, %id, what, "A stored value cannot be read."))
+        .ok()
+}
+
+fn connection_config(row: connection::Model, secrets: &Secrets) -> Option<ConnectionConfig> {
+    let own = secrets.get(&row.id);
+    Some(ConnectionConfig {
+        enabled: row.enabled,
+        attention: row.state != "ok",
+        concurrency: row.concurrency.and_then(|n| usize::try_from(n).ok()),
+        rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
+        retry: parsed("connection.retry", row.id, &row.retry)?,
+        view: connectors::Connection {
+            settings: parsed("connection.settings", row.id, &row.settings)?,
+            secrets: own
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, all)| Some((name.clone(), all.first()?.clone())))
+                .collect(),
+            id: row.id,
+            workspace_id: row.workspace_id,
+            name: row.name,
+            connector: row.connector,
+            allow_private: row.allow_private,
+            revision: row.revision,
+        },
+    })
+}
+
+fn source_config(row: source::Model, secrets: &Secrets) -> Option<SourceConfig> {
+    let no_match = CompiledNoMatch::compile(&parsed("source.on_no_match", row.id, &row.on_no_match)?)
+        .inspect_err(|faults| tracing::error!(source.id = %row.id, ?faults, "A default target cannot be compiled."))
+        .ok()?;
+    let event_id_path = match row.event_id_path.as_deref().map(JsonPath::parse) {
+        None => None,
+        Some(Ok(path)) => Some(path),
+        Some(Err(error)) => {
+            tracing::error!(source.id = %row.id, %error, "The path of the delivery id cannot be read.");
+            return None;
+        }
+    };
+    Some(SourceConfig {
+        scheme: parsed("source.auth", row.id, &row.auth)?,
+        allow_cidrs: parsed("source.allow_cidrs", row.id, &row.allow_cidrs)?,
+        match_mode: parsed("source.match_mode", row.id, &format!("\"{}\"", row.match_mode))?,
+        secrets: secrets
+            .get(&row.id)
+            .and_then(|own| own.get("secret"))
+            .into_iter()
+            .flatten()
+            .map(|s| engine::secret::Secret::new(s.reveal().as_bytes()))
+            .collect(),
+        id_text: row.id.to_string(),
+        id: row.id,
+        workspace_id: row.workspace_id,
+        slug: row.slug,
+        enabled: row.enabled,
+        rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
+        body_limit: row.body_limit.and_then(|n| usize::try_from(n).ok()),
+        no_match,
+        event_id_path,
+    })
+}
+
+fn workspace_config(
+    row: &workspace::Model,
+    rules: Vec<rule::Model>,
+    connections: HashMap<String, Uuid>,
+) -> WorkspaceConfig {
+    let mut revisions = HashMap::new();
+    let inputs = rules
+        .into_iter()
+        .filter_map(|rule| {
+            let id = rule.id.to_string();
+            revisions.insert(id.clone(), (rule.id, rule.revision));
+            Some(RuleInput {
+                id,
+                spec: parsed("rule.spec", rule.id, &rule.spec)?,
+                name: rule.name,
+                source: rule.source_id.map(|id| id.to_string()),
+                priority: rule.priority,
+                order: u64::try_from(rule.seq).unwrap_or(0),
+                enabled: rule.enabled,
+            })
+        })
+        .collect();
+    let (rules, faulty) = RuleSet::compile_lenient(inputs);
+    for (id, faults) in faulty {
+        tracing::error!(rule.id = %id, ?faults, "A rule is in quarantine: it cannot be compiled.");
+    }
+    WorkspaceConfig {
+        id: row.id,
+        slug: row.slug.clone(),
+        rules,
+        revisions,
+        connections,
+    }
+}
