@@ -1,0 +1,1 @@
+//! Files against a database.
