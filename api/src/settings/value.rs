@@ -149,7 +149,7 @@ macro_rules! words {
 
         impl $name {
             /// The word for it in settings, database and logs.
-            pub const fn as_str(self) -> &'static str {
+            pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
         }
@@ -163,7 +163,7 @@ macro_rules! words {
             }
 
             fn show(&self) -> String {
-                self.as_str().to_owned()
+                self.word().to_owned()
             }
         }
     };
