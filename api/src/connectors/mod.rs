@@ -3,10 +3,14 @@
 //! A connector says what happened; the dispatcher decides what happens next. A connector keeps no
 //! state that a crash could lose: what must be remembered goes into the link that it returns.
 
+mod common;
+pub mod http;
 mod outcome;
 mod registry;
+pub mod sandbox;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::rules::Action;
@@ -16,10 +20,24 @@ use openapi::rules::PlannedRequest;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::egress::Egress;
 use crate::secrets::Secret;
 
 pub use outcome::{Effect, Fault, LinkChange, Outcome, RecordRef, Report};
 pub use registry::Registry;
+
+/// Every connector of this server: the one place that lists them.
+///
+/// `egress` is how they call, `db` where the sandbox records, `clock` tells the time of signatures
+/// and of what is cached.
+pub fn standard(egress: Egress, db: Db, clock: Clock) -> Registry {
+    Registry::new(vec![
+        Arc::new(http::Http::new(egress, clock.clone())),
+        Arc::new(sandbox::Sandbox::new(db, clock)),
+    ])
+}
 
 /// A connection as a connector sees it: settings in clear, secrets opened.
 #[derive(Clone, Debug)]

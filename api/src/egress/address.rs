@@ -44,18 +44,18 @@ const fn v6(segments: [u16; 8], bits: u8) -> Ipv6Net {
 }
 
 const NEVER_V4: &[Ipv4Net] = &[
-    v4(0, 0, 0, 0, 8),         // this network; 0.0.0.0 reaches the machine itself
+    v4(0, 0, 0, 0, 8),          // this network; 0.0.0.0 reaches the machine itself
     v4(100, 100, 100, 200, 32), // metadata service inside shared address space
-    v4(168, 63, 129, 16, 32),  // metadata service on a public address
-    v4(169, 254, 0, 0, 16),    // link-local, with most metadata services
-    v4(192, 0, 0, 0, 24),      // protocol assignments
-    v4(192, 0, 2, 0, 24),      // documentation
-    v4(192, 88, 99, 0, 24),    // former 6to4 relays
-    v4(198, 18, 0, 0, 15),     // benchmarks
-    v4(198, 51, 100, 0, 24),   // documentation
-    v4(203, 0, 113, 0, 24),    // documentation
-    v4(224, 0, 0, 0, 4),       // multicast
-    v4(240, 0, 0, 0, 4),       // reserved, with broadcast
+    v4(168, 63, 129, 16, 32),   // metadata service on a public address
+    v4(169, 254, 0, 0, 16),     // link-local, with most metadata services
+    v4(192, 0, 0, 0, 24),       // protocol assignments
+    v4(192, 0, 2, 0, 24),       // documentation
+    v4(192, 88, 99, 0, 24),     // former 6to4 relays
+    v4(198, 18, 0, 0, 15),      // benchmarks
+    v4(198, 51, 100, 0, 24),    // documentation
+    v4(203, 0, 113, 0, 24),     // documentation
+    v4(224, 0, 0, 0, 4),        // multicast
+    v4(240, 0, 0, 0, 4),        // reserved, with broadcast
 ];
 
 const PRIVATE_V4: &[Ipv4Net] = &[

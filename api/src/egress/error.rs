@@ -123,7 +123,8 @@ impl EgressError {
             EgressFault::Reset
         };
         // Until the connection stands nothing can have been heard.
-        let sent = status.is_some() || !(refused || unresolved || error.is_connect() || error.is_builder());
+        let sent = status.is_some()
+            || !(refused || unresolved || error.is_connect() || error.is_builder());
         Self {
             kind,
             sent,
@@ -134,7 +135,12 @@ impl EgressError {
 }
 
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |e| e.source())
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
 }
 
 /// TLS faults reach us inside an I/O error, whose chain skips its own content.

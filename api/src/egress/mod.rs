@@ -205,7 +205,10 @@ impl Egress {
 
 fn client(options: &EgressOptions, allow_private: bool) -> Result<Client, EgressSetupError> {
     let build = |own_roots: bool| {
-        #[expect(clippy::disallowed_methods, reason = "the one place that makes clients")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that makes clients"
+        )]
         let mut builder = Client::builder()
             .dns_resolver(Arc::new(resolver::Vetted {
                 lookup: Arc::clone(&options.lookup),

@@ -144,7 +144,10 @@ async fn a_name_is_resolved_once_and_the_vetted_address_is_called() {
 #[tokio::test]
 async fn forbidden_addresses_of_a_mixed_name_are_left_out() {
     let (port, _) = server(OK).await;
-    let egress = egress(names(&[("mixed.test", &[&["169.254.169.254", "127.0.0.1"]])]));
+    let egress = egress(names(&[(
+        "mixed.test",
+        &[&["169.254.169.254", "127.0.0.1"]],
+    )]));
     let answer = egress
         .send(get(&format!("http://mixed.test:{port}/"), true))
         .await
@@ -154,10 +157,9 @@ async fn forbidden_addresses_of_a_mixed_name_are_left_out() {
 
 #[tokio::test]
 async fn redirects_are_answers() {
-    let (port, calls) = server(
-        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
-    )
-    .await;
+    let (port, calls) =
+        server(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")
+            .await;
     let egress = egress(names(&[]));
     let answer = egress
         .send(get(&format!("http://127.0.0.1:{port}/"), true))
@@ -170,16 +172,27 @@ async fn redirects_are_answers() {
 #[tokio::test]
 async fn only_plain_http_addresses_are_called() {
     let egress = egress(names(&[]));
-    for url in ["ftp://example.com/", "file:///etc/passwd", "http://u:p@example.com/"] {
+    for url in [
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "http://u:p@example.com/",
+    ] {
         let error = egress.send(get(url, true)).await.unwrap_err();
-        assert_eq!((error.kind, error.sent), (EgressFault::Invalid, false), "{url}");
+        assert_eq!(
+            (error.kind, error.sent),
+            (EgressFault::Invalid, false),
+            "{url}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_name_without_address_and_a_closed_port_were_not_heard() {
     let egress = egress(names(&[]));
-    let error = egress.send(get("http://nowhere.test/", true)).await.unwrap_err();
+    let error = egress
+        .send(get("http://nowhere.test/", true))
+        .await
+        .unwrap_err();
     assert_eq!((error.kind, error.sent), (EgressFault::Dns, false));
     let port = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -200,13 +213,19 @@ async fn cut_connections_may_have_been_heard() {
         .send(get(&format!("http://127.0.0.1:{port}/"), true))
         .await
         .unwrap_err();
-    assert_eq!((error.kind, error.sent, error.status), (EgressFault::Reset, true, None));
+    assert_eq!(
+        (error.kind, error.sent, error.status),
+        (EgressFault::Reset, true, None)
+    );
     let (port, _) = server(b"HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\nhalf").await;
     let error = egress
         .send(get(&format!("http://127.0.0.1:{port}/"), true))
         .await
         .unwrap_err();
-    assert_eq!((error.kind, error.sent, error.status), (EgressFault::Reset, true, Some(201)));
+    assert_eq!(
+        (error.kind, error.sent, error.status),
+        (EgressFault::Reset, true, Some(201))
+    );
 }
 
 #[tokio::test]
@@ -229,7 +248,10 @@ async fn answers_are_read_up_to_the_limit() {
         .send(get(&format!("http://127.0.0.1:{port}/"), true))
         .await
         .unwrap_err();
-    assert_eq!((error.kind, error.status), (EgressFault::TooLarge, Some(200)));
+    assert_eq!(
+        (error.kind, error.status),
+        (EgressFault::TooLarge, Some(200))
+    );
     let streamed = format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3e8\r\n{0}\r\n1\r\nx\r\n0\r\n\r\n",
         "y".repeat(1000)
@@ -239,5 +261,8 @@ async fn answers_are_read_up_to_the_limit() {
         .send(get(&format!("http://127.0.0.1:{port}/"), true))
         .await
         .unwrap_err();
-    assert_eq!((error.kind, error.status), (EgressFault::TooLarge, Some(200)));
+    assert_eq!(
+        (error.kind, error.status),
+        (EgressFault::TooLarge, Some(200))
+    );
 }
