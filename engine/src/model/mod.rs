@@ -34,6 +34,7 @@ pub struct RuleSpec {
         deserialize_with = "helpers::one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
+    #[cfg_attr(feature = "schema", schema(schema_with = schema::conditions))]
     pub when: Vec<ConditionSpec>,
     /// What a match does.
     pub then: Then,

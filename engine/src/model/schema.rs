@@ -56,6 +56,16 @@ fn text(description: &str) -> Object {
         .build()
 }
 
+/// Scalars, compared as texts.
+pub(super) fn texts() -> impl Into<RefOr<Schema>> {
+    let scalar = [Type::String, Type::Number, Type::Boolean]
+        .into_iter()
+        .fold(AnyOfBuilder::new(), |any, kind| {
+            any.item(ObjectBuilder::new().schema_type(kind))
+        });
+    ArrayBuilder::new().items(scalar)
+}
+
 impl PartialSchema for Then {
     fn schema() -> RefOr<Schema> {
         OneOfBuilder::new()
@@ -168,7 +178,8 @@ fn forms(case: bool) -> [Object; 5] {
     ]
 }
 
-fn conditions() -> impl Into<RefOr<Schema>> {
+/// One condition or a list of them.
+pub(super) fn conditions() -> impl Into<RefOr<Schema>> {
     OneOfBuilder::new()
         .item(reference::<ConditionSpec>())
         .item(ArrayBuilder::new().items(reference::<ConditionSpec>()))

@@ -74,9 +74,11 @@ pub struct LifecycleSpec {
     pub path: String,
     /// Text forms that open the record; they win over `close` if several nodes disagree.
     #[serde(default, deserialize_with = "helpers::texts")]
+    #[cfg_attr(feature = "schema", schema(schema_with = super::schema::texts))]
     pub open: Vec<String>,
     /// Text forms that close it.
     #[serde(default, deserialize_with = "helpers::texts")]
+    #[cfg_attr(feature = "schema", schema(schema_with = super::schema::texts))]
     pub close: Vec<String>,
     /// What any other value means.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! The schemes of well-known senders, as data.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::scheme::{
     Algorithm, Encoding, HmacScheme, PresetOptions, SecretEncoding, TimestampScheme,
@@ -10,7 +10,7 @@ use super::scheme::{
 pub(super) const TOLERANCE: u32 = 300;
 
 /// Where a sender puts the id that stays the same when it sends an event again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IdempotencyKey {

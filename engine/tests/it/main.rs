@@ -1,14 +1,14 @@
 //! Behaviour of the engine, module by module.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-//C
-//F
+mod conditions;
+mod fields;
 mod hostile;
-//I
-//M
+mod index;
+mod model;
 mod paths;
-//R
-//U
-//S
+mod retry;
+mod rules;
+mod signatures;
 mod support;
-//T
+mod templates;

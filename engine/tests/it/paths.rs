@@ -161,7 +161,12 @@ fn document() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((name(), inner), 0..4).prop_map(|members| {
-                Value::Object(members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+                Value::Object(
+                    members
+                        .into_iter()
+                        .map(|(k, v)| (k.to_owned(), v))
+                        .collect(),
+                )
             }),
         ]
     })
@@ -207,8 +212,10 @@ fn filter() -> BoxedStrategy<String> {
             singular().prop_map(|q| format!("length({q})")),
             name().prop_map(|n| format!("count(@..{n})")),
             name().prop_map(|n| format!("value($..{n})")),
-            prop::sample::select(vec!["1", "-1", "1.0", "0.5e0", "'a'", "\"ab\"", "true", "null"])
-                .prop_map(str::to_owned),
+            prop::sample::select(vec![
+                "1", "-1", "1.0", "0.5e0", "'a'", "\"ab\"", "true", "null"
+            ])
+            .prop_map(str::to_owned),
         ]
     };
     let relation = prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]);

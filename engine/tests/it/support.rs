@@ -104,6 +104,9 @@ pub fn holds(condition: Value, payload: &Value) -> bool {
     let ask = Ask::default();
     let explanation = ask.explain(&set, payload);
     let verdict = ask.evaluate(&set, payload).unwrap();
-    assert_eq!(verdict.matches.len(), usize::from(explanation.rules[0].matched));
+    assert_eq!(
+        verdict.matches.len(),
+        usize::from(explanation.rules[0].matched)
+    );
     explanation.rules[0].matched
 }
