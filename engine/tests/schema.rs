@@ -5,7 +5,8 @@ use engine::model::{FieldSpec, MatchMode, NoMatch, RuleSpec};
 use engine::rules::{Explanation, Verdict};
 use engine::signature::Scheme;
 use serde_json::Value;
-use utoipa::openapi::ComponentsBuilder;
+use utoipa::ToSchema;
+use utoipa::openapi::{ComponentsBuilder, RefOr, Schema};
 
 fn references(value: &Value, found: &mut Vec<String>) {
     match value {
@@ -20,17 +21,22 @@ fn references(value: &Value, found: &mut Vec<String>) {
     }
 }
 
+fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
+
 #[test]
 fn every_reference_leads_somewhere() {
-    let components = ComponentsBuilder::new()
-        .schema_from::<RuleSpec>()
-        .schema_from::<NoMatch>()
-        .schema_from::<MatchMode>()
-        .schema_from::<FieldSpec>()
-        .schema_from::<Verdict>()
-        .schema_from::<Explanation>()
-        .schema_from::<Scheme>()
-        .build();
+    let mut schemas = Vec::new();
+    add::<RuleSpec>(&mut schemas);
+    add::<NoMatch>(&mut schemas);
+    add::<MatchMode>(&mut schemas);
+    add::<FieldSpec>(&mut schemas);
+    add::<Verdict>(&mut schemas);
+    add::<Explanation>(&mut schemas);
+    add::<Scheme>(&mut schemas);
+    let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
     let document = serde_json::json!({"components": components});
     let mut found = Vec::new();
     references(&document, &mut found);
@@ -63,4 +69,24 @@ fn every_reference_leads_somewhere() {
     for example in schemas["FieldSpec"]["examples"].as_array().unwrap() {
         serde_json::from_value::<FieldSpec>(example.clone()).unwrap();
     }
+    // Every scheme is one closed object with its own tag.
+    let schemes = schemas["Scheme"]["oneOf"].as_array().unwrap();
+    assert_eq!(schemes.len(), 4 + engine::signature::PRESETS.len());
+    for scheme in schemes {
+        assert_eq!(scheme["additionalProperties"], false, "{scheme}");
+        assert!(
+            scheme["properties"]["type"]["enum"][0].is_string(),
+            "{scheme}"
+        );
+    }
+    let header = schemes
+        .iter()
+        .find(|s| s["properties"]["type"]["enum"][0] == "hmac")
+        .unwrap();
+    assert!(
+        header["required"]
+            .as_array()
+            .unwrap()
+            .contains(&"header".into())
+    );
 }

@@ -7,6 +7,8 @@
 mod hmac;
 mod outbound;
 mod preset;
+#[cfg(feature = "schema")]
+mod schema;
 mod scheme;
 mod verify;
 

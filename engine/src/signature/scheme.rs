@@ -11,7 +11,6 @@ use crate::fault::{Fault, FaultCode};
 /// auth: { type: hmac, header: X-Signature, prefix: "sha256=", encoding: hex }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Scheme {
     /// Everybody may send; must be chosen.
