@@ -103,7 +103,8 @@ impl Carrier {
         self.desk.backlog.store(false, Ordering::Release);
         let node = self.core.dispatch.node();
         let now = self.core.clock.now_ms();
-        let claimed = claim::claim(&self.core.db, node, self.desk.id, now, room, self.recovered).await;
+        let claimed =
+            claim::claim(&self.core.db, node, self.desk.id, now, room, self.recovered).await;
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -204,12 +205,10 @@ impl Carrier {
                 }
                 self.breaker.success();
             }
-            Some(false) => {
-                if self.breaker.transient_failure(self.elapsed_ms()) {
-                    tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
-                }
+            Some(false) if self.breaker.transient_failure(self.elapsed_ms()) => {
+                tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
             }
-            None => {}
+            Some(false) | None => {}
         }
     }
 

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn what_may_have_happened_is_looked_up_from_then_on() {
         let policy = RetryPolicy::default();
-        let (_, unsure) = due(decide(&Outcome::Unknown(fault()), &policy, at(0))).unwrap_or((0, false));
+        let (_, unsure) =
+            due(decide(&Outcome::Unknown(fault()), &policy, at(0))).unwrap_or((0, false));
         assert!(unsure);
         let later = Situation {
             unsure: true,

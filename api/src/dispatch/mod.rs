@@ -94,9 +94,9 @@ pub struct Handle(Arc<Shared>);
 
 impl Handle {
     /// The dispatcher of this node; it works once a service runs.
-    pub fn new(options: Options) -> Self {
+    pub fn new(node: Uuid, options: Options) -> Self {
         Self(Arc::new(Shared {
-            node: Uuid::now_v7(),
+            node,
             options,
             desks: Mutex::default(),
             new_desk: Notify::new(),
@@ -180,7 +180,9 @@ impl Handle {
     /// Stops working on a connection whose credentials are refused.
     pub fn needs_attention(&self, connection: Uuid, reason: &str) {
         tracing::warn!(connection.id = %connection, reason, "A connection needs attention.");
-        self.desk(connection).attention.store(true, Ordering::Release);
+        self.desk(connection)
+            .attention
+            .store(true, Ordering::Release);
     }
 
     /// Whether it needs attention.
@@ -190,7 +192,9 @@ impl Handle {
 
     /// As the configuration says, without a word in the log.
     pub fn needs_attention_known(&self, connection: Uuid) {
-        self.desk(connection).attention.store(true, Ordering::Release);
+        self.desk(connection)
+            .attention
+            .store(true, Ordering::Release);
     }
 
     /// Works on it again, if it did not.
@@ -254,7 +258,10 @@ impl Service {
         .await
         .is_ok();
         carriers.abort_all();
-        if tokio::time::timeout(Duration::from_secs(1), &mut keeper).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(1), &mut keeper)
+            .await
+            .is_err()
+        {
             keeper.abort();
         }
         drained

@@ -19,7 +19,13 @@ const LOOK: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// A statement failed.
-pub async fn register(db: &Db, id: Uuid, role: &str, now: i64, lease: Duration) -> Result<(), DbErr> {
+pub async fn register(
+    db: &Db,
+    id: Uuid,
+    role: &str,
+    now: i64,
+    lease: Duration,
+) -> Result<(), DbErr> {
     let txn = db.begin().await?;
     if !db.is_postgres() {
         free(&txn, None, now).await?;
@@ -97,7 +103,9 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
         if renewed.elapsed() >= lease / 4 {
             match renew(&core, lease).await {
                 Ok(()) => renewed = tokio::time::Instant::now(),
-                Err(error) => tracing::warn!(%error, "The lease of this node could not be renewed."),
+                Err(error) => {
+                    tracing::warn!(%error, "The lease of this node could not be renewed.")
+                }
             }
         }
         if !core.dispatch.0.options.works {
@@ -116,7 +124,12 @@ async fn renew(core: &Core, lease: Duration) -> Result<(), DbErr> {
     let query = "UPDATE node SET lease_until = $2 WHERE id = $1";
     let values = vec![id.into(), until(now, lease).into()];
     let statement = Statement::from_sql_and_values(core.db.backend(), query, values);
-    let renewed = core.db.write().execute_raw(statement).await?.rows_affected();
+    let renewed = core
+        .db
+        .write()
+        .execute_raw(statement)
+        .await?
+        .rows_affected();
     if renewed == 0 {
         // Others took this node for dead. What it held is theirs now; fences keep its late
         // outcomes out.

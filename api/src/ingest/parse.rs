@@ -9,7 +9,12 @@ use crate::http::problem::ApiError;
 ///
 /// # Errors
 /// 415 for a content type that is not understood, 400 for a body that is not what it says.
-pub fn parse(method: &str, content_type: &str, query: &str, body: &[u8]) -> Result<Value, ApiError> {
+pub fn parse(
+    method: &str,
+    content_type: &str,
+    query: &str,
+    body: &[u8],
+) -> Result<Value, ApiError> {
     if method == "GET" || (body.is_empty() && !query.is_empty()) {
         return Ok(form(query.as_bytes()));
     }
@@ -96,11 +101,23 @@ mod tests {
     #[test]
     fn reads_what_senders_send() {
         let value = json!({"a": 1});
-        assert_eq!(read("application/json; charset=utf-8", r#"{"a":1}"#), Ok(value.clone()));
-        assert_eq!(read("application/vnd.x+json", r#"{"a":1}"#), Ok(value.clone()));
-        assert_eq!(read("application/x-www-form-urlencoded", r#" {"a":1}"#), Ok(value.clone()));
         assert_eq!(
-            read("application/x-www-form-urlencoded", "payload=%7B%22a%22%3A1%7D"),
+            read("application/json; charset=utf-8", r#"{"a":1}"#),
+            Ok(value.clone())
+        );
+        assert_eq!(
+            read("application/vnd.x+json", r#"{"a":1}"#),
+            Ok(value.clone())
+        );
+        assert_eq!(
+            read("application/x-www-form-urlencoded", r#" {"a":1}"#),
+            Ok(value.clone())
+        );
+        assert_eq!(
+            read(
+                "application/x-www-form-urlencoded",
+                "payload=%7B%22a%22%3A1%7D"
+            ),
             Ok(value)
         );
         assert_eq!(
@@ -115,7 +132,10 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_understand() {
-        assert_eq!(read("application/xml", "<a/>"), Err(Code::UnsupportedMediaType));
+        assert_eq!(
+            read("application/xml", "<a/>"),
+            Err(Code::UnsupportedMediaType)
+        );
         assert_eq!(read("application/json", "{"), Err(Code::MalformedBody));
         assert_eq!(read("", ""), Err(Code::MalformedBody));
         let deep = "[".repeat(10_000);

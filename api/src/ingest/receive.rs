@@ -34,7 +34,12 @@ pub const HOOK_PATHS: &[&str] = &[
 ];
 
 /// Headers that are not kept: they carry credentials.
-const NOT_KEPT: &[&str] = &["authorization", "cookie", "proxy-authorization", "x-api-key"];
+const NOT_KEPT: &[&str] = &[
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-api-key",
+];
 /// Longest correlation id that is taken over from a sender.
 const LONGEST_CORRELATION: usize = 100;
 /// Longest delivery id that is kept as it is; a longer one is hashed.
@@ -128,7 +133,7 @@ async fn receive(
     let method = request.method().as_str();
     let query = request.query_string();
     let view = parse::parse(method, refused.content_type, query, &body)?;
-    let id = Uuid::now_v7();
+    let id = crate::ids::new(&core.clock);
     let event = event::Model {
         id,
         workspace_id: source.workspace_id,
@@ -246,4 +251,3 @@ fn kept(headers: &HeaderMap) -> String {
         .collect();
     serde_json::to_string(&list).unwrap_or_default()
 }
-

@@ -28,7 +28,7 @@ pub struct Refused<'a> {
 pub fn note(core: &Core, error: &ApiError, refused: &Refused<'_>) {
     core.metrics.refused(error.code.id());
     let row = refusal::Model {
-        id: Uuid::now_v7(),
+        id: crate::ids::new(&core.clock),
         workspace_id: refused.source.workspace_id,
         source_id: refused.source.id,
         at: core.clock.now_ms(),

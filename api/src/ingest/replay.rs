@@ -28,7 +28,7 @@ pub async fn send_test(
     payload: &Value,
 ) -> Result<Accepted, ApiError> {
     let source = source_of(core, scope, source)?;
-    let id = Uuid::now_v7();
+    let id = crate::ids::new(&core.clock);
     let event = event::Model {
         id,
         workspace_id: source.workspace_id,
@@ -77,7 +77,12 @@ pub async fn replay_event(core: &Core, scope: Scope, id: Uuid) -> Result<Replaye
         .ok_or_else(ApiError::not_found)?;
     let source = source_of(core, scope, event.source_id)
         .map_err(|_| ApiError::new(Code::Conflict).detail("The source of this event is gone."))?;
-    let payload = parse::parse(&event.method, &event.content_type, &event.query, &event.body)?;
+    let payload = parse::parse(
+        &event.method,
+        &event.content_type,
+        &event.query,
+        &event.body,
+    )?;
     let routed = route::route(core, &source, event, &payload, true);
     let disposition = routed.event.disposition.clone();
     let accepted = core

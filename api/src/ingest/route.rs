@@ -144,7 +144,7 @@ fn plan(
     (rule_id, rule_name, rule_revision): (Option<Uuid>, &str, i64),
     step: Rendered,
 ) -> NewDelivery {
-    let id = Uuid::now_v7();
+    let id = crate::ids::new(&core.clock);
     let now = core.clock.now_ms();
     let connection = workspace.connections.get(&step.connection).copied();
     let key_fits = step.key.as_ref().is_none_or(|key| key.len() <= LONGEST_KEY);
@@ -184,7 +184,10 @@ fn plan(
         step: i32::try_from(step.step).unwrap_or(i32::MAX),
         connection_id: connection.unwrap_or_default(),
         operation: step.operation,
-        lane: step.key.filter(|_| key_fits).map(|key| key.replace('\0', "\u{fffd}")),
+        lane: step
+            .key
+            .filter(|_| key_fits)
+            .map(|key| key.replace('\0', "\u{fffd}")),
         action: step.action.map(|a| action_word(a).to_owned()),
         fields: serde_json::to_string(&step.fields).unwrap_or_default(),
         message_id: format!("msg_{}", id.simple()),

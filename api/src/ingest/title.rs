@@ -65,7 +65,10 @@ mod tests {
 
     #[test]
     fn takes_the_best_place_and_cuts() {
-        assert_eq!(title_of(&json!({"msg": " web1\n is  down ", "name": "x"})), "web1 is down");
+        assert_eq!(
+            title_of(&json!({"msg": " web1\n is  down ", "name": "x"})),
+            "web1 is down"
+        );
         assert_eq!(title_of(&json!({"monitor": {"name": "web1"}})), "web1");
         assert_eq!(title_of(&json!({"msg": "", "text": "t"})), "t");
         assert_eq!(title_of(&json!([1, 2])), "");

@@ -6,11 +6,11 @@ use entity::{delivery, event};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _};
 use uuid::Uuid;
 
+use super::clean;
 use super::entry::{Accept, Accepted};
 use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
-use super::clean;
 use crate::dispatch::{self, Placement};
 
 /// The sender's delivery id within a source.

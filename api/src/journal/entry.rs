@@ -22,7 +22,7 @@ pub struct AcceptEvent {
     pub source: String,
     /// Names of the rules that took it, for the live feed.
     pub rules: Vec<String>,
-        /// True: only the deliveries are new.
+    /// True: only the deliveries are new.
     pub replay: bool,
     /// What the rules made of it.
     pub deliveries: Vec<NewDelivery>,

@@ -93,7 +93,9 @@ impl Handle {
     /// Writes the outcome of an attempt, sooner or later. Waits while too many are waiting.
     pub async fn settle(&self, settlement: Settlement) {
         if self.0.settlements.send(settlement).await.is_err() {
-            tracing::warn!("A settlement came after the journal had stopped; its delivery is repeated.");
+            tracing::warn!(
+                "A settlement came after the journal had stopped; its delivery is repeated."
+            );
         }
     }
 

@@ -7,11 +7,11 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _};
 use uuid::Uuid;
 
+use super::clean;
 use super::entry::{NewState, Settlement};
 use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
-use super::clean;
 use crate::connectors::{Effect, LinkChange};
 use crate::db::bump_configuration;
 use crate::dispatch;
@@ -48,7 +48,7 @@ pub async fn write(
             continue;
         }
         count(counters, s, now);
-        if let Some(row) = attempt_row(s) {
+        if let Some(row) = attempt_row(s, now) {
             attempts.push(row.into_active_model());
         }
         remember(txn, s, now).await?;
@@ -142,8 +142,7 @@ async fn update(
 
 fn count(counters: &mut Counters, s: &Settlement, now: i64) {
     let row = &s.claimed;
-    let mut add =
-        |name, n| counters.add(row.workspace_id, now, name, row.connection_id, n);
+    let mut add = |name, n| counters.add(row.workspace_id, now, name, row.connection_id, n);
     match s.next {
         NewState::Delivered => {
             add(metric::DELIVERED, 1);
@@ -160,10 +159,10 @@ fn count(counters: &mut Counters, s: &Settlement, now: i64) {
     }
 }
 
-fn attempt_row(s: &Settlement) -> Option<attempt::Model> {
+fn attempt_row(s: &Settlement, now: i64) -> Option<attempt::Model> {
     let started_at = s.started_at?;
     Some(attempt::Model {
-        id: Uuid::now_v7(),
+        id: crate::ids::at(now),
         workspace_id: s.claimed.workspace_id,
         delivery_id: s.claimed.id,
         number: s.claimed.attempts + 1,
@@ -199,7 +198,7 @@ async fn remember(txn: &impl ConnectionTrait, s: &Settlement, now: i64) -> Resul
         }
         LinkChange::Set { record, open } => {
             let row = link::ActiveModel {
-                id: Set(Uuid::now_v7()),
+                id: Set(crate::ids::at(now)),
                 workspace_id: Set(s.claimed.workspace_id),
                 connection_id: Set(connection),
                 key: Set(key),

@@ -41,7 +41,10 @@ impl Counters {
     /// Adds to a counter of the hour of `at`.
     pub fn add(&mut self, workspace: Uuid, at: i64, metric: &'static str, subject: Uuid, n: i64) {
         let hour = at - at.rem_euclid(HOUR_MS);
-        *self.0.entry((workspace, hour, metric, subject)).or_default() += n;
+        *self
+            .0
+            .entry((workspace, hour, metric, subject))
+            .or_default() += n;
     }
 
     /// Writes them. In key order, so that two nodes never wait for each other crosswise.

@@ -148,7 +148,10 @@ fn is_away(error: &DbErr) -> bool {
 }
 
 fn sqlite_away(code: &str) -> bool {
-    code.len() < 5 && code.parse::<u32>().is_ok_and(|n| matches!(n & 0xff, 5 | 6 | 10 | 13 | 14))
+    code.len() < 5
+        && code
+            .parse::<u32>()
+            .is_ok_and(|n| matches!(n & 0xff, 5 | 6 | 10 | 13 | 14))
 }
 
 /// The database's own code of an error; none when the error came from the way there.
@@ -195,7 +198,14 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
             )
             .await?;
         }
-        refusals(service.options.refusals_kept, &mut service.refusal_counts, &txn, batch, &mut counters).await?;
+        refusals(
+            service.options.refusals_kept,
+            &mut service.refusal_counts,
+            &txn,
+            batch,
+            &mut counters,
+        )
+        .await?;
         counters.write(&txn).await?;
         txn.commit().await
     }
@@ -320,7 +330,11 @@ fn tell(
             }),
         );
     }
-    for Refused { row: refusal, source } in batch.refusals.drain(..) {
+    for Refused {
+        row: refusal,
+        source,
+    } in batch.refusals.drain(..)
+    {
         service.live.publish(
             refusal.workspace_id,
             Message::Refusal(RefusalMessage {

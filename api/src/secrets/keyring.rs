@@ -136,9 +136,7 @@ impl Keyring {
     /// The key is unknown, or does not fit.
     pub fn open(&self, aad: &str, key_id: &str, sealed: &[u8]) -> Result<Secret, KeyringError> {
         let cipher = self.cipher(key_id)?;
-        let (nonce, body) = sealed
-            .split_at_checked(NONCE)
-            .ok_or(KeyringError::Sealed)?;
+        let (nonce, body) = sealed.split_at_checked(NONCE).ok_or(KeyringError::Sealed)?;
         let nonce = <[u8; NONCE]>::try_from(nonce).map_err(|_| KeyringError::Sealed)?;
         let payload = Payload {
             msg: body,
@@ -187,10 +185,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys.json");
         let ring = Keyring::load_or_create(&path).unwrap();
-        let (id, sealed) = ring.seal("source:1:secret:0", &Secret::new("hush")).unwrap();
+        let (id, sealed) = ring
+            .seal("source:1:secret:0", &Secret::new("hush"))
+            .unwrap();
         let again = Keyring::load_or_create(&path).unwrap();
         assert_eq!(
-            again.open("source:1:secret:0", &id, &sealed).unwrap().reveal(),
+            again
+                .open("source:1:secret:0", &id, &sealed)
+                .unwrap()
+                .reveal(),
             "hush"
         );
         assert!(again.open("source:2:secret:0", &id, &sealed).is_err());
@@ -216,6 +219,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys.json");
         Keyring::load_or_create(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 }

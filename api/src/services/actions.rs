@@ -4,13 +4,13 @@
 //! wins and the other is told. The lane moves on in the same transaction.
 
 use entity::delivery;
-use openapi::deliveries::{DeadFilter, DeliveryMessage, State};
+use openapi::deliveries::{DeadFilter, State};
 use openapi::problem::Code;
-use openapi::stream::Message;
+use openapi::stream::{DeliveryMessage, Message};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
-    ExprTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -61,7 +61,12 @@ pub async fn release(
 ///
 /// # Errors
 /// It is not there, or not held.
-pub async fn edit(core: &Core, scope: Scope, id: Uuid, fields: Map<String, Value>) -> ApiResult<()> {
+pub async fn edit(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    fields: Map<String, Value>,
+) -> ApiResult<()> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
     let result = delivery::Entity::update_many()
@@ -92,7 +97,10 @@ pub async fn discard(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
     }
     let now = core.clock.now_ms();
     let result = delivery::Entity::update_many()
-        .col_expr(delivery::Column::State, Expr::val(State::Discarded.as_str()))
+        .col_expr(
+            delivery::Column::State,
+            Expr::val(State::Discarded.as_str()),
+        )
         .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
         .col_expr(delivery::Column::FinishedAt, Expr::val(Some(now)))
         .filter(delivery::Column::Id.eq(id))
@@ -158,7 +166,10 @@ pub async fn discard_dead(core: &Core, scope: Scope, filter: &DeadFilter) -> Api
         }
         let now = core.clock.now_ms();
         let result = delivery::Entity::update_many()
-            .col_expr(delivery::Column::State, Expr::val(State::Discarded.as_str()))
+            .col_expr(
+                delivery::Column::State,
+                Expr::val(State::Discarded.as_str()),
+            )
             .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
             .filter(delivery::Column::Id.is_in(rows.iter().map(|r| r.id)))
             .exec(&txn)
@@ -224,9 +235,12 @@ async fn repeat(
         lock_lane(txn, row.connection_id, lane).await?;
     }
     let now = core.clock.now_ms();
-    let id = Uuid::now_v7();
+    let id = crate::ids::new(&core.clock);
     let result = delivery::Entity::update_many()
-        .col_expr(delivery::Column::State, Expr::val(State::Superseded.as_str()))
+        .col_expr(
+            delivery::Column::State,
+            Expr::val(State::Superseded.as_str()),
+        )
         .col_expr(delivery::Column::ReplayedAs, Expr::val(Some(id)))
         .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
         .filter(delivery::Column::Id.eq(row.id))
@@ -234,7 +248,12 @@ async fn repeat(
         .exec(txn)
         .await?;
     changed(result.rows_affected)?;
-    if core.snapshots.current().connection(row.connection_id).is_none() {
+    if core
+        .snapshots
+        .current()
+        .connection(row.connection_id)
+        .is_none()
+    {
         return Err(ApiError::new(Code::Conflict)
             .detail("The connection of this delivery is gone. Replay the event instead."));
     }

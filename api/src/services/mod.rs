@@ -1,3 +1,4 @@
 //! Use cases: each owns its checks and its transaction.
 
+pub mod actions;
 pub mod validate;

@@ -29,7 +29,13 @@ type Secrets = HashMap<Uuid, BTreeMap<String, Vec<Secret>>>;
 /// Reads everything. Rows that are newer than `revision` do no harm: the next look loads again.
 pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot, DbErr> {
     let read = db.read();
-    let secrets = open(keyring, sealed_secret::Entity::find().order_by_asc(sealed_secret::Column::Slot).all(read).await?);
+    let secrets = open(
+        keyring,
+        sealed_secret::Entity::find()
+            .order_by_asc(sealed_secret::Column::Slot)
+            .all(read)
+            .await?,
+    );
     let mut snapshot = Snapshot {
         revision,
         ..Snapshot::default()
@@ -41,7 +47,9 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
             .or_default()
             .insert(row.name.clone(), row.id);
         if let Some(config) = connection_config(row, &secrets) {
-            snapshot.connections.insert(config.view.id, Arc::new(config));
+            snapshot
+                .connections
+                .insert(config.view.id, Arc::new(config));
         }
     }
     for row in source::Entity::find().all(read).await? {
@@ -53,7 +61,11 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
         }
     }
     let mut rules: HashMap<Uuid, Vec<rule::Model>> = HashMap::new();
-    for row in rule::Entity::find().order_by_asc(rule::Column::Seq).all(read).await? {
+    for row in rule::Entity::find()
+        .order_by_asc(rule::Column::Seq)
+        .all(read)
+        .await?
+    {
         rules.entry(row.workspace_id).or_default().push(row);
     }
     let workspaces = workspace::Entity::find()
@@ -76,7 +88,10 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
 
 /// The associated data of a sealed secret: it opens only in this place.
 pub fn place_of(row: &sealed_secret::Model) -> String {
-    format!("{}:{}:{}:{}", row.owner_kind, row.owner_id, row.name, row.slot)
+    format!(
+        "{}:{}:{}:{}",
+        row.owner_kind, row.owner_id, row.name, row.slot
+    )
 }
 
 fn open(keyring: &Keyring, rows: Vec<sealed_secret::Model>) -> Secrets {
@@ -143,7 +158,11 @@ fn source_config(row: source::Model, secrets: &Secrets) -> Option<SourceConfig> 
     Some(SourceConfig {
         scheme: parsed("source.auth", row.id, &row.auth)?,
         allow_cidrs: parsed("source.allow_cidrs", row.id, &row.allow_cidrs)?,
-        match_mode: parsed("source.match_mode", row.id, &format!("\"{}\"", row.match_mode))?,
+        match_mode: parsed(
+            "source.match_mode",
+            row.id,
+            &format!("\"{}\"", row.match_mode),
+        )?,
         secrets: secrets
             .get(&row.id)
             .and_then(|own| own.get("secret"))

@@ -224,7 +224,10 @@ impl Snapshots {
         }
         use entity::node;
         node::Entity::update_many()
-            .col_expr(node::Column::ConfigRevision, sea_orm::sea_query::Expr::val(revision))
+            .col_expr(
+                node::Column::ConfigRevision,
+                sea_orm::sea_query::Expr::val(revision),
+            )
             .filter(node::Column::Id.eq(self.0.dispatch.node()))
             .exec(self.0.db.write())
             .await?;
