@@ -12,3 +12,4 @@ mod rules;
 mod signatures;
 mod support;
 mod templates;
+mod yaml;
