@@ -230,18 +230,22 @@ pub(crate) fn whole_or_part(text: &str, whole: bool) -> Option<Regex> {
     if text.len() > limits::PATTERN_LENGTH {
         return None;
     }
-    let text = if whole {
-        format!(r"\A(?:{text})\z")
-    } else {
-        text.to_owned()
+    let build = |text: &str| {
+        RegexBuilder::new(text)
+            .crlf(true)
+            .size_limit(limits::PATTERN_SIZE)
+            .dfa_size_limit(limits::PATTERN_SIZE)
+            .nest_limit(limits::PATTERN_NESTING)
+            .build()
+            .ok()
     };
-    RegexBuilder::new(&text)
-        .crlf(true)
-        .size_limit(limits::PATTERN_SIZE)
-        .dfa_size_limit(limits::PATTERN_SIZE)
-        .nest_limit(limits::PATTERN_NESTING)
-        .build()
-        .ok()
+    // Alone first: `a)|(b` must not become a pattern by being wrapped.
+    let part = build(text)?;
+    if whole {
+        build(&format!(r"\A(?:{text})\z"))
+    } else {
+        Some(part)
+    }
 }
 
 /// The regex crate draws the pattern over several lines; the reason is the last one.

@@ -78,6 +78,8 @@ fn paths_follow_the_standard() {
         ("$.b[?match(@.n, 'i')].n", json!([])),
         ("$.b[?search(@.n, 'al+')].n", json!(["ball"])),
         ("$.b[?search(@.n, '(')].n", json!([])),
+        ("$.b[?match(@.n, 'kilo)|(ball')].n", json!([])),
+        ("$.b[?match(@.n, 'kilo|ball')].n", json!(["kilo", "ball"])),
         ("$[?count(@.*) == 4][0].n", json!(["kilo"])),
         ("$.b[?value(@.q) == 1].n", json!(["kilo"])),
         ("$[?match(@.☺, 'é.*')]", json!([])),

@@ -449,3 +449,78 @@ fn an_explanation_shows_every_condition_of_every_rule() {
         explanation
     );
 }
+
+#[test]
+fn everything_has_a_limit() {
+    let many = |count: usize, entry: Value| vec![entry; count];
+    let exists = json!({"path": "$.a", "op": "exists"});
+    let operation = json!({"connection": "c", "operation": "o"});
+    let field = |field: Value| json!({"then": deliver(json!({"x": field}))});
+    let lifecycle = |open: Vec<String>| {
+        json!({"then": [{"deliver": {
+            "connection": "c", "operation": "o", "lifecycle": {"path": "$.s", "open": open},
+        }}]})
+    };
+    let entries: serde_json::Map<_, _> = (0..1001).map(|n| (n.to_string(), json!(1))).collect();
+    let texts: Vec<String> = (0..101).map(|n| n.to_string()).collect();
+    let mut deep = json!(1);
+    for _ in 0..40 {
+        deep = json!([deep]);
+    }
+    for (value, at, code) in [
+        (
+            json!({"when": many(101, exists.clone()), "then": "drop"}),
+            "when",
+            FaultCode::TooMany,
+        ),
+        (
+            json!({"then": many(21, json!({"hold": operation}))}),
+            "then",
+            FaultCode::TooMany,
+        ),
+        (
+            field(json!({"cases": many(101, json!({"when": exists, "value": 1}))})),
+            "then[0].deliver.map.x.cases",
+            FaultCode::TooMany,
+        ),
+        (
+            field(json!({"path": "$", "values": entries})),
+            "then[0].deliver.map.x.values",
+            FaultCode::TooMany,
+        ),
+        (
+            field(json!({"value": "x".repeat(70_000)})),
+            "then[0].deliver.map.x",
+            FaultCode::TooLong,
+        ),
+        (
+            field(json!({"value": deep})),
+            "then[0].deliver.map.x",
+            FaultCode::TooDeep,
+        ),
+        (
+            field(json!("x".repeat(20_000))),
+            "then[0].deliver.map.x",
+            FaultCode::TemplateTooLong,
+        ),
+        (
+            lifecycle(texts),
+            "then[0].deliver.lifecycle.open",
+            FaultCode::TooMany,
+        ),
+        (
+            lifecycle(Vec::new()),
+            "then[0].deliver.lifecycle",
+            FaultCode::Empty,
+        ),
+        (
+            json!({"then": [{"hold": {"connection": "c".repeat(300), "operation": "o"}}]}),
+            "then[0].hold.connection",
+            FaultCode::TooLong,
+        ),
+    ] {
+        let faults = engine::rules::validate(&crate::support::spec(value)).unwrap_err();
+        assert_eq!(faults.len(), 1, "{at}");
+        assert_eq!((faults[0].at.as_str(), faults[0].code), (at, code));
+    }
+}
