@@ -4,6 +4,7 @@
 //! state that a crash could lose: what must be remembered goes into the link that it returns.
 
 mod common;
+pub mod connectwise;
 pub mod http;
 mod outcome;
 mod registry;
@@ -34,6 +35,7 @@ pub use registry::Registry;
 /// and of what is cached.
 pub fn standard(egress: Egress, db: Db, clock: Clock) -> Registry {
     Registry::new(vec![
+        Arc::new(connectwise::ConnectWise::new(egress.clone(), clock.clone())),
         Arc::new(http::Http::new(egress, clock.clone())),
         Arc::new(sandbox::Sandbox::new(db, clock)),
     ])

@@ -1,11 +1,13 @@
 //! What all connectors share: reading settings, calling with a trail, masking, judging statuses.
 
+mod cache;
 mod call;
 mod describe;
 mod mask;
 mod retry_after;
 mod settings;
 
+pub(super) use cache::Cache;
 pub(super) use call::{Answer, Caller, Failure};
 pub(super) use describe::{Describe, field, operation};
 pub(super) use mask::{cut, mask_json, mask_url};

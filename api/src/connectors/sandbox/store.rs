@@ -11,7 +11,7 @@ use sea_orm::{
     DatabaseTransaction, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, Statement,
 };
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
 use crate::clock::{Clock, from_ms};
 use crate::connectors::{Connection, Job};
@@ -28,6 +28,7 @@ pub(super) struct Store<'a> {
     txn: DatabaseTransaction,
     connection: &'a Connection,
     job: &'a Job,
+    id: Uuid,
     now_ms: i64,
 }
 
@@ -52,6 +53,7 @@ impl<'a> Store<'a> {
             txn,
             connection,
             job,
+            id: crate::ids::new(clock),
             now_ms: clock.now_ms(),
         })
     }
@@ -88,7 +90,7 @@ impl<'a> Store<'a> {
             .one(&self.txn)
             .await?;
         let model = Model {
-            id: new_id(self.now_ms),
+            id: self.id,
             workspace_id: self.connection.workspace_id,
             connection_id: self.connection.id,
             number: last.map_or(0, |record| record.number) + 1,
@@ -135,10 +137,4 @@ impl<'a> Store<'a> {
 /// The notes of a record.
 pub(super) fn notes(record: &Model) -> Vec<SandboxNote> {
     serde_json::from_str(&record.notes).unwrap_or_default()
-}
-
-fn new_id(now_ms: i64) -> Uuid {
-    let ms = u64::try_from(now_ms).unwrap_or_default();
-    let nanos = u32::try_from(ms % 1000).unwrap_or_default() * 1_000_000;
-    Uuid::new_v7(Timestamp::from_unix(NoContext, ms / 1000, nanos))
 }
