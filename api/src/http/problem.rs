@@ -65,6 +65,18 @@ impl ApiError {
         }
     }
 
+    /// Refuses the input if it has faults.
+    ///
+    /// # Errors
+    /// 422 with every fault.
+    pub fn refuse(errors: Vec<FieldError>) -> ApiResult<()> {
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::faults(errors))
+        }
+    }
+
     /// With a line about this case.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

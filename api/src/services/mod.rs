@@ -1,4 +1,20 @@
-//! Use cases: each owns its checks and its transaction.
+//! Use cases: what the API and the command line do. Each owns its checks and its transaction.
+//!
+//! Every function takes the [`Scope`](crate::scope::Scope) of its caller and touches nothing
+//! outside it. A change of configuration is served by this node before the function returns.
 
 pub mod actions;
+pub mod change;
+pub mod connections;
+pub mod cursor;
+pub mod deliveries;
+pub mod events;
+pub mod explain;
+pub mod mask;
+pub mod names;
+pub mod rules;
+pub mod sealed;
+pub mod sources;
+pub mod stats;
 pub mod validate;
+pub mod workspaces;

@@ -1,0 +1,90 @@
+//! Connections: credentials and settings for upstreams.
+
+mod sandbox;
+mod upstream;
+mod usage;
+mod write;
+
+use entity::connection;
+use openapi::connections::Connection;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use uuid::Uuid;
+
+use super::sealed;
+use super::sources::stored;
+use crate::clock::from_ms;
+use crate::core::Core;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::scope::Scope;
+
+pub use sandbox::records;
+pub use upstream::{metadata, test, view};
+pub use write::{change, create, delete};
+
+/// All connections of the workspace, by name.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Connection>> {
+    let rows = connection::Entity::find()
+        .filter(connection::Column::WorkspaceId.eq(scope.workspace()))
+        .order_by_asc(connection::Column::Name)
+        .all(core.db.read())
+        .await?;
+    to_wire(core, scope, rows).await
+}
+
+/// One connection.
+///
+/// # Errors
+/// 404.
+pub async fn get(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Connection> {
+    let row = find(core, scope, id).await?;
+    to_wire(core, scope, vec![row])
+        .await?
+        .pop()
+        .ok_or_else(ApiError::not_found)
+}
+
+pub(super) async fn find(core: &Core, scope: Scope, id: Uuid) -> ApiResult<connection::Model> {
+    connection::Entity::find_by_id(id)
+        .filter(connection::Column::WorkspaceId.eq(scope.workspace()))
+        .one(core.db.read())
+        .await?
+        .ok_or_else(ApiError::not_found)
+}
+
+async fn to_wire(
+    core: &Core,
+    scope: Scope,
+    rows: Vec<connection::Model>,
+) -> ApiResult<Vec<Connection>> {
+    let secrets = sealed::names(core, scope, "connection").await?;
+    rows.into_iter()
+        .map(|row| {
+            let unsigned = |n: Option<i32>| n.and_then(|n| u32::try_from(n).ok());
+            Ok(Connection {
+                secrets: secrets
+                    .iter()
+                    .filter(|(owner, _)| *owner == row.id)
+                    .map(|(_, name)| name.clone())
+                    .collect(),
+                id: row.id,
+                name: row.name,
+                connector: row.connector,
+                settings: stored("connection.settings", &row.settings)?,
+                allow_private: row.allow_private,
+                enabled: row.enabled,
+                concurrency: unsigned(row.concurrency),
+                rate_per_minute: unsigned(row.rate_per_minute),
+                retry: stored("connection.retry", &row.retry)?,
+                state: row.state,
+                state_reason: row.state_reason,
+                state_at: from_ms(row.state_at),
+                revision: row.revision,
+                created_at: from_ms(row.created_at),
+                updated_at: from_ms(row.updated_at),
+            })
+        })
+        .collect()
+}

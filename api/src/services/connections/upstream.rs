@@ -1,0 +1,77 @@
+//! What needs the upstream: tests and lists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use openapi::connections::{Metadata, TestResult};
+use openapi::problem::Code;
+use uuid::Uuid;
+
+use super::find;
+use crate::connectors::{Connection, Connector};
+use crate::core::Core;
+use crate::dispatch;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::scope::Scope;
+
+/// A connection with its secrets opened, and its connector.
+///
+/// # Errors
+/// 404, or 409 for one that this server cannot use.
+pub fn view(core: &Core, scope: Scope, id: Uuid) -> ApiResult<(Connection, Arc<dyn Connector>)> {
+    let snapshot = core.snapshots.current();
+    let view = snapshot
+        .connection(id)
+        .filter(|c| c.view.workspace_id == scope.workspace())
+        .map(|c| c.view.clone())
+        .ok_or_else(ApiError::not_found)?;
+    let connector = core.registry.get(&view.connector).cloned().ok_or_else(|| {
+        ApiError::new(Code::Conflict).detail("This server has no connector of this kind.")
+    })?;
+    Ok((view, connector))
+}
+
+/// Asks the upstream whether it answers and takes the credentials. A passed test ends the state
+/// `attention`: what was set aside is taken up again.
+///
+/// # Errors
+/// 404; a failed test is no error.
+pub async fn test(core: &Core, scope: Scope, id: Uuid) -> ApiResult<TestResult> {
+    let row = find(core, scope, id).await?;
+    let (connection, connector) = view(core, scope, id)?;
+    let result = connector.test(&connection).await;
+    if result.ok && row.state != "ok" {
+        dispatch::resume(core, scope, id).await?;
+        core.snapshots.refresh().await?;
+        core.dispatch.kick(id);
+    }
+    Ok(result)
+}
+
+/// A list of the upstream to choose values from.
+///
+/// # Errors
+/// 404 for an unknown connection or list, 502 when the upstream does not answer as it should.
+pub async fn metadata(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    list: &str,
+    filter: &BTreeMap<String, String>,
+) -> ApiResult<Metadata> {
+    find(core, scope, id).await?;
+    let (connection, connector) = view(core, scope, id)?;
+    if !connector.describe().metadata.iter().any(|name| name == list) {
+        return Err(ApiError::not_found().detail("This connector has no list of that name."));
+    }
+    let items = connector
+        .metadata(&connection, list, filter)
+        .await
+        .map_err(|fault| {
+            ApiError::new(Code::UpstreamFailed).detail(format!("{} ({})", fault.message, fault.code))
+        })?;
+    Ok(Metadata {
+        items,
+        fetched_at: core.clock.now(),
+    })
+}

@@ -1,0 +1,256 @@
+//! Making, changing and deleting connections.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::{connection, delivery, sealed_secret};
+use openapi::connections::{ChangeConnection, Connection, NewConnection};
+use openapi::deliveries::State;
+use openapi::problem::Code;
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _,
+};
+use uuid::Uuid;
+
+use super::{get, usage};
+use crate::core::Core;
+use crate::dispatch;
+use crate::http::extract::IfMatch;
+use crate::http::problem::{ApiError, ApiResult, field_error};
+use crate::ids;
+use crate::scope::Scope;
+use crate::secrets::Secret;
+use crate::services::change::Change;
+use crate::services::sealed::{self, Owner};
+use crate::services::sources::{store, stored};
+use crate::services::validate::{ConnectionInput, validate_connection};
+
+/// Longest secret.
+const SECRET: usize = 16 * 1024;
+
+/// Makes a connection.
+///
+/// # Errors
+/// 409 for a taken name, 422 for faults.
+pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<Connection> {
+    let names: Vec<&str> = new.secrets.keys().map(String::as_str).collect();
+    check(core, &new, &names)?;
+    let change = Change::begin(core).await?;
+    let id = ids::new(&core.clock);
+    let row = connection::Model {
+        id,
+        workspace_id: scope.workspace(),
+        name: new.name,
+        connector: new.connector,
+        settings: store(&new.settings)?,
+        allow_private: new.allow_private,
+        enabled: new.enabled,
+        concurrency: number(new.concurrency),
+        rate_per_minute: number(new.rate_per_minute),
+        retry: store(&new.retry)?,
+        state: "ok".to_owned(),
+        state_reason: None,
+        state_at: change.now,
+        revision: 1,
+        created_at: change.now,
+        updated_at: change.now,
+    };
+    connection::Entity::insert(row.into_active_model())
+        .exec_without_returning(&change.txn)
+        .await?;
+    for (name, secret) in new.secrets {
+        put(core, &change, scope, id, &name, secret).await?;
+    }
+    change.commit().await?;
+    get(core, scope, id).await
+}
+
+/// Changes a connection that was read at a revision. Rules follow a new name. New settings or
+/// secrets are taken for the repair of one that needs attention: what waits is tried again.
+///
+/// # Errors
+/// 404, 409, 412, 422.
+pub async fn change(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    revision: IfMatch,
+    wanted: ChangeConnection,
+) -> ApiResult<Connection> {
+    let change = Change::begin(core).await?;
+    let row = find(&change, scope, id).await?;
+    revision.check(row.revision)?;
+    let repaired = wanted.settings.is_some() || wanted.secrets.is_some();
+    let secrets = wanted.secrets.clone().unwrap_or_default();
+    let merged = merge(&row, wanted)?;
+    let names = secrets_after(&change, id, &secrets).await?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    check(core, &merged, &names)?;
+    if merged.name != row.name {
+        usage::rename(&change, scope, &row.name, &merged.name).await?;
+    }
+    for (name, secret) in secrets {
+        match secret {
+            Some(secret) => put(core, &change, scope, id, &name, secret).await?,
+            None => sealed::remove(&change, Owner::connection(id), Some(&name)).await?,
+        }
+    }
+    let changed = connection::Model {
+        name: merged.name,
+        settings: store(&merged.settings)?,
+        allow_private: merged.allow_private,
+        enabled: merged.enabled,
+        concurrency: number(merged.concurrency),
+        rate_per_minute: number(merged.rate_per_minute),
+        retry: store(&merged.retry)?,
+        revision: row.revision + 1,
+        updated_at: change.now,
+        ..row
+    };
+    connection::Entity::update(changed.into_active_model().reset_all())
+        .exec(&change.txn)
+        .await?;
+    change.commit().await?;
+    if repaired {
+        dispatch::resume(core, scope, id).await?;
+        core.snapshots.refresh().await?;
+    }
+    core.dispatch.kick(id);
+    get(core, scope, id).await
+}
+
+/// Deletes a connection.
+///
+/// # Errors
+/// 404, 409 while a rule, a source or an open delivery needs it, 412.
+pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> ApiResult<()> {
+    let change = Change::begin(core).await?;
+    let row = find(&change, scope, id).await?;
+    revision.check(row.revision)?;
+    let users = usage::users(&change, scope, &row.name).await?;
+    if !users.is_empty() {
+        let mut error = ApiError::new(Code::InUse)
+            .detail("Rules or sources send to this connection; change or delete them first.");
+        error.errors = users;
+        return Err(error);
+    }
+    let open = State::ALL.iter().filter(|s| s.is_open()).map(|s| s.as_str());
+    let waiting = delivery::Entity::find()
+        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(delivery::Column::ConnectionId.eq(id))
+        .filter(delivery::Column::State.is_in(open))
+        .count(&change.txn)
+        .await?;
+    if waiting > 0 {
+        return Err(ApiError::new(Code::InUse).detail(format!(
+            "{waiting} deliveries to this connection are open; let them finish or discard them."
+        )));
+    }
+    sealed::remove(&change, Owner::connection(id), None).await?;
+    connection::Entity::delete_by_id(id)
+        .exec(&change.txn)
+        .await?;
+    change.commit().await
+}
+
+async fn find(change: &Change<'_>, scope: Scope, id: Uuid) -> ApiResult<connection::Model> {
+    connection::Entity::find_by_id(id)
+        .filter(connection::Column::WorkspaceId.eq(scope.workspace()))
+        .one(&change.txn)
+        .await?
+        .ok_or_else(ApiError::not_found)
+}
+
+/// The names of the secrets that will be stored.
+async fn secrets_after(
+    change: &Change<'_>,
+    id: Uuid,
+    wanted: &BTreeMap<String, Option<String>>,
+) -> ApiResult<BTreeSet<String>> {
+    let mut names: BTreeSet<String> = sealed_secret::Entity::find()
+        .filter(sealed_secret::Column::OwnerKind.eq("connection"))
+        .filter(sealed_secret::Column::OwnerId.eq(id))
+        .all(&change.txn)
+        .await?
+        .into_iter()
+        .map(|row| row.name)
+        .collect();
+    for (name, secret) in wanted {
+        match secret {
+            Some(_) => names.insert(name.clone()),
+            None => names.remove(name),
+        };
+    }
+    Ok(names)
+}
+
+/// The connection as it would be, with what was not named as it is; its secrets are the new ones.
+fn merge(row: &connection::Model, wanted: ChangeConnection) -> ApiResult<NewConnection> {
+    let unsigned = |n: Option<i32>| n.and_then(|n| u32::try_from(n).ok());
+    Ok(NewConnection {
+        name: wanted.name.unwrap_or_else(|| row.name.clone()),
+        connector: row.connector.clone(),
+        settings: match wanted.settings {
+            Some(settings) => settings,
+            None => stored("connection.settings", &row.settings)?,
+        },
+        secrets: wanted
+            .secrets
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, secret)| Some((name, secret?)))
+            .collect(),
+        allow_private: wanted.allow_private.unwrap_or(row.allow_private),
+        enabled: wanted.enabled.unwrap_or(row.enabled),
+        concurrency: wanted
+            .concurrency
+            .unwrap_or_else(|| unsigned(row.concurrency)),
+        rate_per_minute: wanted
+            .rate_per_minute
+            .unwrap_or_else(|| unsigned(row.rate_per_minute)),
+        retry: match wanted.retry {
+            Some(retry) => retry,
+            None => stored("connection.retry", &row.retry)?,
+        },
+    })
+}
+
+fn check(core: &Core, connection: &NewConnection, secrets: &[&str]) -> ApiResult<()> {
+    let mut faults = validate_connection(
+        &core.registry,
+        ConnectionInput {
+            name: &connection.name,
+            connector: &connection.connector,
+            settings: &connection.settings,
+            secrets,
+            concurrency: connection.concurrency,
+            rate_per_minute: connection.rate_per_minute,
+            retry: &connection.retry,
+        },
+    );
+    for (name, secret) in &connection.secrets {
+        if secret.is_empty() || secret.len() > SECRET {
+            faults.push(field_error(
+                &format!("secrets.{name}"),
+                "length",
+                format!("1 to {SECRET} bytes are expected."),
+            ));
+        }
+    }
+    ApiError::refuse(faults)
+}
+
+async fn put(
+    core: &Core,
+    change: &Change<'_>,
+    scope: Scope,
+    id: Uuid,
+    name: &str,
+    secret: String,
+) -> ApiResult<()> {
+    let secret = Secret::new(secret);
+    sealed::put(core, change, scope, Owner::connection(id), name, &secret).await
+}
+
+fn number(n: Option<u32>) -> Option<i32> {
+    n.and_then(|n| i32::try_from(n).ok())
+}

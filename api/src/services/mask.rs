@@ -1,0 +1,163 @@
+//! Masking for eyes: what looks like a secret is not shown. Stored bytes are never touched.
+//!
+//! A name is taken apart into words (`apiKey`, `API-KEY` and `api_key` are the same two words), and
+//! only whole words count: `author`, `keyboard` and `monkey` stay.
+
+use serde_json::Value;
+
+/// What stands in place of a masked value.
+pub const MASK: &str = "***";
+
+/// Words that make a name secret wherever they stand in it.
+const WORDS: &[&str] = &[
+    "password", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "tokens",
+    "authorization", "credential", "credentials", "cookie", "cookies", "apikey", "bearer",
+    "signature", "otp", "pin",
+];
+
+/// Pairs of words that do so together.
+const PAIRS: &[(&str, &str)] = &[
+    ("api", "key"),
+    ("access", "key"),
+    ("private", "key"),
+    ("signing", "key"),
+    ("encryption", "key"),
+    ("master", "key"),
+    ("session", "id"),
+    ("auth", "key"),
+    ("client", "key"),
+];
+
+/// Words that turn the name into one about a secret: `token_count`, `password_changed_at`.
+const HARMLESS_LAST: &[&str] = &["count", "at", "type", "length", "expires", "expiry", "required", "enabled"];
+
+/// Whether a value of this name should not be shown.
+pub fn is_secret(name: &str) -> bool {
+    let words = words(name);
+    if words.last().is_some_and(|last| words.len() > 1 && HARMLESS_LAST.contains(&last.as_str())) {
+        return false;
+    }
+    words.iter().any(|word| WORDS.contains(&word.as_str()))
+        || words.windows(2).any(|pair| {
+            matches!(pair, [a, b] if PAIRS.contains(&(a.as_str(), b.as_str())))
+        })
+}
+
+/// The words of a name, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut lower_before = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() {
+            words.push(std::mem::take(&mut word));
+            lower_before = false;
+            continue;
+        }
+        if c.is_uppercase() && lower_before {
+            words.push(std::mem::take(&mut word));
+        }
+        lower_before = c.is_lowercase() || c.is_numeric();
+        word.extend(c.to_lowercase());
+    }
+    words.push(word);
+    words.retain(|w| !w.is_empty());
+    words
+}
+
+/// The same value with secret-looking parts replaced. Numbers, booleans and empty values of such
+/// names are replaced too, objects and lists wholly.
+pub fn value(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .map(|(name, inner)| {
+                    let shown = if inner.is_null() || !is_secret(&name) {
+                        self::value(inner)
+                    } else {
+                        Value::String(MASK.to_owned())
+                    };
+                    (name, shown)
+                })
+                .collect(),
+        ),
+        Value::Array(all) => Value::Array(all.into_iter().map(self::value).collect()),
+        other => other,
+    }
+}
+
+/// The same query string with the values of secret-looking names replaced; the rest stays as it was
+/// on the wire.
+pub fn query(query: &str) -> String {
+    query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, _)) if is_secret(&decoded(name)) => format!("{name}={MASK}"),
+            _ => pair.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+fn decoded(name: &str) -> String {
+    percent_encoding::percent_decode_str(name)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// The same headers with the values of secret-looking names replaced.
+pub fn headers(headers: Vec<(String, String)>) -> Vec<(String, String)> {
+    headers
+        .into_iter()
+        .map(|(name, value)| {
+            let shown = if is_secret(&name) { MASK.to_owned() } else { value };
+            (name, shown)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whole_words_count() {
+        for name in [
+            "password", "Password", "db_password", "apiKey", "API_KEY", "x-api-key", "authToken",
+            "Authorization", "client_secret", "private-key", "Set-Cookie", "X-Hub-Signature",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "author", "keyboard", "monkey", "key", "tokenizer", "secretary", "authority", "id",
+            "token_count", "password_changed_at", "",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_replaced_at_any_depth() {
+        let shown = value(json!({
+            "user": {"name": "a", "password": "p", "tokens": ["x"]},
+            "list": [{"secret": 7}],
+            "author": "b", "token": null,
+        }));
+        assert_eq!(
+            shown,
+            json!({
+                "user": {"name": "a", "password": MASK, "tokens": MASK},
+                "list": [{"secret": MASK}],
+                "author": "b", "token": null,
+            })
+        );
+    }
+
+    #[test]
+    fn queries_keep_their_form() {
+        assert_eq!(query("a=1&token=abc&b=%20x&c"), "a=1&token=***&b=%20x&c");
+        assert_eq!(query("api%5Fkey=1"), "api%5Fkey=***");
+        assert_eq!(query(""), "");
+    }
+}

@@ -1,0 +1,102 @@
+//! Secrets of sources and connections, sealed and bound to their owner.
+
+use entity::sealed_secret;
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
+
+use super::change::Change;
+use crate::core::Core;
+use crate::http::problem::ApiResult;
+use crate::ids;
+use crate::scope::Scope;
+use crate::secrets::Secret;
+
+/// Whose secret it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// `source` or `connection`.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: Uuid,
+}
+
+impl Owner {
+    /// A source; its secret is called `secret`.
+    pub const fn source(id: Uuid) -> Self {
+        Self { kind: "source", id }
+    }
+
+    /// A connection; its secrets are called as the connector says.
+    pub const fn connection(id: Uuid) -> Self {
+        Self {
+            kind: "connection",
+            id,
+        }
+    }
+}
+
+/// Name of the one secret of a source.
+pub const SOURCE_SECRET: &str = "secret";
+
+/// Stores a secret in place of the one of this name.
+///
+/// # Errors
+/// The key ring or the database failed.
+pub async fn put(
+    core: &Core,
+    change: &Change<'_>,
+    scope: Scope,
+    owner: Owner,
+    name: &str,
+    secret: &Secret,
+) -> ApiResult<()> {
+    remove(change, owner, Some(name)).await?;
+    let place = format!("{}:{}:{name}:0", owner.kind, owner.id);
+    let (key_id, sealed) = core.keyring.seal(&place, secret)?;
+    let row = sealed_secret::ActiveModel {
+        id: Set(ids::new(&core.clock)),
+        workspace_id: Set(scope.workspace()),
+        owner_kind: Set(owner.kind.to_owned()),
+        owner_id: Set(owner.id),
+        name: Set(name.to_owned()),
+        slot: Set(0),
+        key_id: Set(key_id),
+        sealed: Set(sealed),
+        created_at: Set(change.now),
+    };
+    sealed_secret::Entity::insert(row)
+        .exec_without_returning(&change.txn)
+        .await?;
+    Ok(())
+}
+
+/// Removes a secret in all its slots, or all secrets of an owner.
+///
+/// # Errors
+/// The database failed.
+pub async fn remove(change: &Change<'_>, owner: Owner, name: Option<&str>) -> ApiResult<()> {
+    let mut delete = sealed_secret::Entity::delete_many()
+        .filter(sealed_secret::Column::OwnerKind.eq(owner.kind))
+        .filter(sealed_secret::Column::OwnerId.eq(owner.id));
+    if let Some(name) = name {
+        delete = delete.filter(sealed_secret::Column::Name.eq(name));
+    }
+    delete.exec(&change.txn).await?;
+    Ok(())
+}
+
+/// Owner and name of every secret of a kind in the workspace.
+///
+/// # Errors
+/// The database failed.
+pub async fn names(core: &Core, scope: Scope, kind: &str) -> ApiResult<Vec<(Uuid, String)>> {
+    let rows = sealed_secret::Entity::find()
+        .filter(sealed_secret::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(sealed_secret::Column::OwnerKind.eq(kind))
+        .all(core.db.read())
+        .await?;
+    let mut all: Vec<_> = rows.into_iter().map(|r| (r.owner_id, r.name)).collect();
+    all.sort();
+    all.dedup();
+    Ok(all)
+}

@@ -1,0 +1,134 @@
+//! Tenants.
+
+use entity::{member, workspace};
+use openapi::workspaces::{NewWorkspace, RenameWorkspace, Workspace};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    QueryOrder as _,
+};
+use uuid::Uuid;
+
+use super::change::Change;
+use super::validate::{check_name, check_slug};
+use crate::auth::{Actor, Caller};
+use crate::clock::from_ms;
+use crate::core::Core;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::ids;
+
+/// The wire form.
+pub fn to_wire(row: workspace::Model) -> Workspace {
+    Workspace {
+        id: row.id,
+        slug: row.slug,
+        name: row.name,
+        created_at: from_ms(row.created_at),
+    }
+}
+
+/// The workspaces that the caller may enter, oldest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(core: &Core, caller: &Caller) -> ApiResult<Vec<Workspace>> {
+    let own = match &caller.actor {
+        Actor::Credential { .. } => vec![caller.scope.workspace()],
+        Actor::Person { user_id, .. } => member::Entity::find()
+            .filter(member::Column::UserId.eq(*user_id))
+            .all(core.db.read())
+            .await?
+            .into_iter()
+            .map(|m| m.workspace_id)
+            .collect(),
+    };
+    let rows = workspace::Entity::find()
+        .filter(workspace::Column::Id.is_in(own))
+        .order_by_asc(workspace::Column::CreatedAt)
+        .order_by_asc(workspace::Column::Id)
+        .all(core.db.read())
+        .await?;
+    Ok(rows.into_iter().map(to_wire).collect())
+}
+
+/// One of them.
+///
+/// # Errors
+/// 404 if the caller may not enter it.
+pub async fn get(core: &Core, caller: &Caller, id: Uuid) -> ApiResult<Workspace> {
+    list(core, caller)
+        .await?
+        .into_iter()
+        .find(|w| w.id == id)
+        .ok_or_else(ApiError::not_found)
+}
+
+/// Makes a workspace; the person who makes it becomes its owner. A credential belongs to one
+/// workspace and can make none.
+///
+/// # Errors
+/// 403 for a credential, 409 for a taken slug, 422 for a bad name.
+pub async fn create(core: &Core, caller: &Caller, new: NewWorkspace) -> ApiResult<Workspace> {
+    let Actor::Person { user_id, .. } = &caller.actor else {
+        return Err(ApiError::new(openapi::problem::Code::ScopeMissing)
+            .detail("A credential belongs to one workspace; a person makes others."));
+    };
+    let mut faults = Vec::new();
+    check_slug(&mut faults, "slug", &new.slug, 40);
+    check_name(&mut faults, "name", &new.name, 100);
+    ApiError::refuse(faults)?;
+    let change = Change::begin(core).await?;
+    let row = workspace::Model {
+        id: ids::new(&core.clock),
+        slug: new.slug,
+        name: new.name,
+        created_at: change.now,
+    };
+    workspace::Entity::insert(workspace::ActiveModel {
+        id: Set(row.id),
+        slug: Set(row.slug.clone()),
+        name: Set(row.name.clone()),
+        created_at: Set(row.created_at),
+    })
+    .exec_without_returning(&change.txn)
+    .await?;
+    member::Entity::insert(member::ActiveModel {
+        workspace_id: Set(row.id),
+        user_id: Set(*user_id),
+        role: Set("owner".to_owned()),
+    })
+    .exec_without_returning(&change.txn)
+    .await?;
+    change.commit().await?;
+    Ok(to_wire(row))
+}
+
+/// Renames the workspace that the caller acts in.
+///
+/// # Errors
+/// 404 for another workspace, 422 for a bad name.
+pub async fn rename(
+    core: &Core,
+    caller: &Caller,
+    id: Uuid,
+    new: RenameWorkspace,
+) -> ApiResult<Workspace> {
+    // The permission was checked for the workspace of the request and holds there only.
+    if id != caller.scope.workspace() {
+        return Err(ApiError::not_found()
+            .detail("Send X-Workspace with the slug of the workspace that is to be renamed."));
+    }
+    let mut faults = Vec::new();
+    check_name(&mut faults, "name", &new.name, 100);
+    ApiError::refuse(faults)?;
+    let change = Change::begin(core).await?;
+    workspace::Entity::update_many()
+        .col_expr(
+            workspace::Column::Name,
+            sea_orm::sea_query::Expr::val(new.name).into(),
+        )
+        .filter(workspace::Column::Id.eq(id))
+        .exec(&change.txn)
+        .await?;
+    change.commit().await?;
+    get(core, caller, id).await
+}
