@@ -66,9 +66,16 @@ pub async fn finish<B: MessageBody + 'static>(
         headers.insert(HeaderName::from_static(REQUEST_ID), value);
     }
     if let Some(metrics) = request.app_data::<web::Data<Metrics>>() {
-        let route = request.match_pattern().unwrap_or_else(|| "other".to_owned());
+        let route = request
+            .match_pattern()
+            .unwrap_or_else(|| "other".to_owned());
         let status = response.status().as_u16();
-        metrics.http(method(&request), route, status, started.elapsed().as_secs_f64());
+        metrics.http(
+            method(&request),
+            route,
+            status,
+            started.elapsed().as_secs_f64(),
+        );
     }
     Ok(response)
 }
@@ -92,15 +99,13 @@ fn problem_document<B: MessageBody + 'static>(
     response: ServiceResponse<B>,
     id: &str,
 ) -> ServiceResponse<EitherBody<B, BoxBody>> {
-    let ours = response
-        .response()
-        .extensions()
-        .get::<ApiError>()
-        .cloned();
+    let ours = response.response().extensions().get::<ApiError>().cloned();
     let problem = match ours {
         Some(problem) => problem,
         None => match response.response().error() {
-            Some(error) if response.status().is_client_error() || response.status().is_server_error() => {
+            Some(error)
+                if response.status().is_client_error() || response.status().is_server_error() =>
+            {
                 from_framework(error)
             }
             _ => return response.map_into_left_body(),

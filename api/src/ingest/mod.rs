@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::rate::Bucket;
 
+pub use parse::parse as parse_payload;
 pub use receive::{HOOK_PATHS, hook};
 pub use replay::{replay_event, send_test};
 pub use title::title_of;

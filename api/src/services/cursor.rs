@@ -49,7 +49,12 @@ impl Window {
     }
 
     /// Makes a page of rows that were read with a limit of one more than wanted.
-    pub fn page<M, T>(self, mut rows: Vec<M>, id: impl Fn(&M) -> Uuid, make: impl FnMut(M) -> T) -> Page<T> {
+    pub fn page<M, T>(
+        self,
+        mut rows: Vec<M>,
+        id: impl Fn(&M) -> Uuid,
+        make: impl FnMut(M) -> T,
+    ) -> Page<T> {
         let wanted = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > wanted;
         rows.truncate(wanted);

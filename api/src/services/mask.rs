@@ -10,9 +10,24 @@ pub const MASK: &str = "***";
 
 /// Words that make a name secret wherever they stand in it.
 const WORDS: &[&str] = &[
-    "password", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "tokens",
-    "authorization", "credential", "credentials", "cookie", "cookies", "apikey", "bearer",
-    "signature", "otp", "pin",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "secrets",
+    "token",
+    "tokens",
+    "authorization",
+    "credential",
+    "credentials",
+    "cookie",
+    "cookies",
+    "apikey",
+    "bearer",
+    "signature",
+    "otp",
+    "pin",
 ];
 
 /// Pairs of words that do so together.
@@ -29,18 +44,23 @@ const PAIRS: &[(&str, &str)] = &[
 ];
 
 /// Words that turn the name into one about a secret: `token_count`, `password_changed_at`.
-const HARMLESS_LAST: &[&str] = &["count", "at", "type", "length", "expires", "expiry", "required", "enabled"];
+const HARMLESS_LAST: &[&str] = &[
+    "count", "at", "type", "length", "expires", "expiry", "required", "enabled",
+];
 
 /// Whether a value of this name should not be shown.
 pub fn is_secret(name: &str) -> bool {
     let words = words(name);
-    if words.last().is_some_and(|last| words.len() > 1 && HARMLESS_LAST.contains(&last.as_str())) {
+    if words
+        .last()
+        .is_some_and(|last| words.len() > 1 && HARMLESS_LAST.contains(&last.as_str()))
+    {
         return false;
     }
     words.iter().any(|word| WORDS.contains(&word.as_str()))
-        || words.windows(2).any(|pair| {
-            matches!(pair, [a, b] if PAIRS.contains(&(a.as_str(), b.as_str())))
-        })
+        || words
+            .windows(2)
+            .any(|pair| matches!(pair, [a, b] if PAIRS.contains(&(a.as_str(), b.as_str()))))
 }
 
 /// The words of a name, in lower case.
@@ -110,7 +130,11 @@ pub fn headers(headers: Vec<(String, String)>) -> Vec<(String, String)> {
     headers
         .into_iter()
         .map(|(name, value)| {
-            let shown = if is_secret(&name) { MASK.to_owned() } else { value };
+            let shown = if is_secret(&name) {
+                MASK.to_owned()
+            } else {
+                value
+            };
             (name, shown)
         })
         .collect()
@@ -124,14 +148,33 @@ mod tests {
     #[test]
     fn whole_words_count() {
         for name in [
-            "password", "Password", "db_password", "apiKey", "API_KEY", "x-api-key", "authToken",
-            "Authorization", "client_secret", "private-key", "Set-Cookie", "X-Hub-Signature",
+            "password",
+            "Password",
+            "db_password",
+            "apiKey",
+            "API_KEY",
+            "x-api-key",
+            "authToken",
+            "Authorization",
+            "client_secret",
+            "private-key",
+            "Set-Cookie",
+            "X-Hub-Signature",
         ] {
             assert!(is_secret(name), "{name}");
         }
         for name in [
-            "author", "keyboard", "monkey", "key", "tokenizer", "secretary", "authority", "id",
-            "token_count", "password_changed_at", "",
+            "author",
+            "keyboard",
+            "monkey",
+            "key",
+            "tokenizer",
+            "secretary",
+            "authority",
+            "id",
+            "token_count",
+            "password_changed_at",
+            "",
         ] {
             assert!(!is_secret(name), "{name}");
         }

@@ -104,7 +104,11 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<rule::Model>) -> ApiResult
     rows.into_iter()
         .map(|row| {
             let faults = faults_of(&core.registry, &kinds, &row);
-            let validity = if faults.is_empty() { "valid" } else { "quarantined" };
+            let validity = if faults.is_empty() {
+                "valid"
+            } else {
+                "quarantined"
+            };
             Ok(Rule {
                 id: row.id,
                 name: row.name,

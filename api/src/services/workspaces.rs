@@ -3,8 +3,7 @@
 use entity::{member, workspace};
 use openapi::workspaces::{NewWorkspace, RenameWorkspace, Workspace};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    QueryOrder as _,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
 use uuid::Uuid;
 

@@ -157,7 +157,9 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert_eq!(
-            parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().code,
+            parse::<serde_json::Value>(deep.as_bytes())
+                .unwrap_err()
+                .code,
             Code::MalformedBody
         );
     }

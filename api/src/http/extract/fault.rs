@@ -73,15 +73,25 @@ mod tests {
         assert_eq!(fault.field, "spec.when");
         assert_eq!(fault.code, "wrong_type");
         assert!(!fault.message.contains("hunter2"));
-        assert!(fault.message.contains("expected a sequence"), "{}", fault.message);
-        let fault = from_serde("id", "UUID parsing failed: invalid character: found `h` at 1");
+        assert!(
+            fault.message.contains("expected a sequence"),
+            "{}",
+            fault.message
+        );
+        let fault = from_serde(
+            "id",
+            "UUID parsing failed: invalid character: found `h` at 1",
+        );
         assert!(!fault.message.contains('h') || !fault.message.contains("found"));
     }
 
     #[test]
     fn a_missing_field_is_named() {
         let fault = from_serde(".", "missing field `slug` at line 1 column 2");
-        assert_eq!((fault.field.as_str(), fault.code.as_str()), ("slug", "required"));
+        assert_eq!(
+            (fault.field.as_str(), fault.code.as_str()),
+            ("slug", "required")
+        );
         let fault = from_serde("spec", "missing field `then`");
         assert_eq!(fault.field, "spec.then");
     }

@@ -61,14 +61,20 @@ pub async fn metadata(
 ) -> ApiResult<Metadata> {
     find(core, scope, id).await?;
     let (connection, connector) = view(core, scope, id)?;
-    if !connector.describe().metadata.iter().any(|name| name == list) {
+    if !connector
+        .describe()
+        .metadata
+        .iter()
+        .any(|name| name == list)
+    {
         return Err(ApiError::not_found().detail("This connector has no list of that name."));
     }
     let items = connector
         .metadata(&connection, list, filter)
         .await
         .map_err(|fault| {
-            ApiError::new(Code::UpstreamFailed).detail(format!("{} ({})", fault.message, fault.code))
+            ApiError::new(Code::UpstreamFailed)
+                .detail(format!("{} ({})", fault.message, fault.code))
         })?;
     Ok(Metadata {
         items,

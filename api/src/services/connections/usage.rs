@@ -3,7 +3,10 @@
 use engine::model::{NoMatch, OperationSpec, RuleSpec, StepSpec, Then};
 use entity::{rule, source};
 use openapi::problem::FieldError;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _,
+};
 
 use crate::http::problem::{ApiResult, field_error};
 use crate::scope::Scope;
@@ -28,13 +31,21 @@ pub async fn users(change: &Change<'_>, scope: Scope, name: &str) -> ApiResult<V
     for row in rules(change, scope).await? {
         let mut spec: RuleSpec = stored("rule.spec", &row.spec)?;
         if operations_mut(&mut spec).any(|operation| operation.connection == name) {
-            users.push(field_error("rule", "in_use", format!("The rule \"{}\".", row.name)));
+            users.push(field_error(
+                "rule",
+                "in_use",
+                format!("The rule \"{}\".", row.name),
+            ));
         }
     }
     for row in sources(change, scope).await? {
         let policy: NoMatch = stored("source.on_no_match", &row.on_no_match)?;
         if matches!(&policy, NoMatch::Deliver(operation) if operation.connection == name) {
-            users.push(field_error("source", "in_use", format!("The source \"{}\".", row.name)));
+            users.push(field_error(
+                "source",
+                "in_use",
+                format!("The source \"{}\".", row.name),
+            ));
         }
     }
     Ok(users)

@@ -7,7 +7,8 @@ use openapi::connections::{ChangeConnection, Connection, NewConnection};
 use openapi::deliveries::State;
 use openapi::problem::Code;
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _,
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _,
 };
 use uuid::Uuid;
 
@@ -133,7 +134,10 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
         error.errors = users;
         return Err(error);
     }
-    let open = State::ALL.iter().filter(|s| s.is_open()).map(|s| s.as_str());
+    let open = State::ALL
+        .iter()
+        .filter(|s| s.is_open())
+        .map(|s| s.as_str());
     let waiting = delivery::Entity::find()
         .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
         .filter(delivery::Column::ConnectionId.eq(id))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use entity::rule;
 use openapi::problem::Code;
 use openapi::rules::{Reorder, Rule};
-use sea_orm::{EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{ActiveModelTrait as _, EntityTrait as _, IntoActiveModel as _};
 
 use super::{list, rows};
 use crate::core::Core;

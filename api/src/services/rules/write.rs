@@ -5,8 +5,8 @@ use entity::rule;
 use openapi::problem::FieldError;
 use openapi::rules::{ChangeRule, NewRule, Rule};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -17,9 +17,9 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
 use crate::services::change::Change;
+use crate::services::names;
 use crate::services::sources::{store, stored};
 use crate::services::validate::{validate_rule, validate_rule_name, within};
-use crate::services::names;
 
 /// Distance between priorities that the server gives.
 const STEP: i32 = 10;
@@ -138,7 +138,12 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
     change.commit().await
 }
 
-async fn insert(core: &Core, scope: Scope, change: Change<'_>, row: rule::Model) -> ApiResult<Rule> {
+async fn insert(
+    core: &Core,
+    scope: Scope,
+    change: Change<'_>,
+    row: rule::Model,
+) -> ApiResult<Rule> {
     let id = row.id;
     // What is stored must be readable by the version that stores it.
     stored::<RuleSpec>("rule.spec", &row.spec)?;

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use openapi::problem::Code;
 use openapi::sources::{ChangeSource, NewSource, SourceCreated};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
-    QueryFilter as _,
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _,
 };
 use uuid::Uuid;
 
@@ -21,9 +21,9 @@ use crate::ids;
 use crate::scope::Scope;
 use crate::secrets::Secret;
 use crate::services::change::Change;
+use crate::services::names;
 use crate::services::sealed::{self, Owner, SOURCE_SECRET};
 use crate::services::validate::{Kinds, SourceInput, validate_source};
-use crate::services::names;
 
 /// Longest secret that a caller may bring.
 const SECRET: usize = 1024;
@@ -175,8 +175,9 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
         .count(&change.txn)
         .await?;
     if rules > 0 {
-        return Err(ApiError::new(Code::InUse)
-            .detail(format!("{rules} rules listen to this source; change or delete them first.")));
+        return Err(ApiError::new(Code::InUse).detail(format!(
+            "{rules} rules listen to this source; change or delete them first."
+        )));
     }
     sealed::remove(&change, Owner::source(id), None).await?;
     source::Entity::delete_by_id(id).exec(&change.txn).await?;
@@ -210,7 +211,9 @@ fn merge(row: &source::Model, wanted: ChangeSource) -> ApiResult<NewSource> {
         rate_per_minute: wanted
             .rate_per_minute
             .unwrap_or_else(|| unsigned(row.rate_per_minute)),
-        body_limit: wanted.body_limit.unwrap_or_else(|| unsigned(row.body_limit)),
+        body_limit: wanted
+            .body_limit
+            .unwrap_or_else(|| unsigned(row.body_limit)),
         match_mode: wanted
             .match_mode
             .unwrap_or_else(|| super::match_mode(&row.match_mode)),
@@ -241,7 +244,11 @@ fn check(core: &Core, kinds: &Kinds, source: &NewSource) -> ApiResult<()> {
     );
     if let Some(secret) = &source.secret {
         if source.auth.secret_key().is_none() {
-            faults.push(field_error("secret", "not_used", "An open source takes no secret."));
+            faults.push(field_error(
+                "secret",
+                "not_used",
+                "An open source takes no secret.",
+            ));
         } else if secret.is_empty() || secret.len() > SECRET {
             faults.push(field_error(
                 "secret",
@@ -282,7 +289,15 @@ async fn put_secret(
     secret: &str,
 ) -> ApiResult<()> {
     let secret = Secret::new(secret);
-    sealed::put(core, change, scope, Owner::source(id), SOURCE_SECRET, &secret).await
+    sealed::put(
+        core,
+        change,
+        scope,
+        Owner::source(id),
+        SOURCE_SECRET,
+        &secret,
+    )
+    .await
 }
 
 async fn has_secret(change: &Change<'_>, id: Uuid) -> ApiResult<bool> {

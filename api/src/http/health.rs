@@ -1,0 +1,5 @@
+//! health
+/// x
+pub async fn redis(_core: &crate::core::Core) -> Option<bool> {
+    None
+}

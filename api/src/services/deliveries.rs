@@ -1,0 +1,238 @@
+//! Reading deliveries, their attempts, and dead letters.
+
+mod dead;
+
+use std::collections::HashMap;
+
+use entity::{attempt, delivery};
+use openapi::deliveries::{Attempt, Delivery, State};
+use openapi::page::Page;
+use openapi::problem::Code;
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::cursor::Window;
+use super::mask;
+use super::names::{self, DELETED};
+use super::sources::stored;
+use crate::clock::from_ms;
+use crate::core::Core;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::scope::Scope;
+
+pub use dead::groups;
+
+type Names = HashMap<Uuid, (String, String)>;
+
+/// Which deliveries are wanted; everything that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// One of these states; empty: any.
+    pub states: Vec<State>,
+    /// Id or name of the connection.
+    pub connection: Option<String>,
+    /// The event.
+    pub event: Option<Uuid>,
+    /// The rule.
+    pub rule: Option<Uuid>,
+    /// Record key.
+    pub key: Option<String>,
+    /// Stable code of the last fault.
+    pub error_code: Option<String>,
+}
+
+/// Reads a list of states, as `ready,retrying`.
+///
+/// # Errors
+/// A word that is none.
+pub fn states(text: Option<&str>) -> ApiResult<Vec<State>> {
+    let words = text.into_iter().flat_map(|text| text.split(','));
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| {
+            State::parse(word).ok_or_else(|| {
+                ApiError::new(Code::InvalidParameter).at(
+                    "state",
+                    "unknown_value",
+                    "States are expected, separated by commas.",
+                )
+            })
+        })
+        .collect()
+}
+
+/// Deliveries, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(
+    core: &Core,
+    scope: Scope,
+    filter: DeliveryFilter,
+    window: Window,
+) -> ApiResult<Page<Delivery>> {
+    let names = names::connections(core.db.read(), scope).await?;
+    let mut all = Condition::all().add(delivery::Column::WorkspaceId.eq(scope.workspace()));
+    if !filter.states.is_empty() {
+        let words = filter.states.iter().map(|state| state.as_str());
+        all = all.add(delivery::Column::State.is_in(words));
+    }
+    if let Some(wanted) = &filter.connection {
+        let known = names
+            .iter()
+            .find(|(id, (name, _))| name == wanted || id.to_string() == *wanted)
+            .map(|(id, _)| *id);
+        let Some(id) = known.or_else(|| wanted.parse().ok()) else {
+            return Ok(Page {
+                items: Vec::new(),
+                next_cursor: None,
+            });
+        };
+        all = all.add(delivery::Column::ConnectionId.eq(id));
+    }
+    if let Some(event) = filter.event {
+        all = all.add(delivery::Column::EventId.eq(event));
+    }
+    if let Some(rule) = filter.rule {
+        all = all.add(delivery::Column::RuleId.eq(rule));
+    }
+    if let Some(key) = &filter.key {
+        all = all.add(delivery::Column::Lane.eq(key));
+    }
+    if let Some(code) = &filter.error_code {
+        all = all.add(delivery::Column::ErrorCode.eq(code));
+    }
+    if let Some(before) = window.before {
+        all = all.add(delivery::Column::Id.lt(before));
+    }
+    let rows = delivery::Entity::find()
+        .filter(all)
+        .order_by_desc(delivery::Column::Id)
+        .limit(window.limit + 1)
+        .all(core.db.read())
+        .await?;
+    let page = window.page(rows, |row| row.id, |row| to_wire(row, &names, Vec::new()));
+    Ok(Page {
+        items: page.items.into_iter().collect::<ApiResult<_>>()?,
+        next_cursor: page.next_cursor,
+    })
+}
+
+/// One delivery with its attempts.
+///
+/// # Errors
+/// 404.
+pub async fn get(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Delivery> {
+    let row = delivery::Entity::find_by_id(id)
+        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
+        .one(core.db.read())
+        .await?
+        .ok_or_else(ApiError::not_found)?;
+    with_attempts(core, scope, vec![row])
+        .await?
+        .pop()
+        .ok_or_else(ApiError::not_found)
+}
+
+/// Deliveries with their attempts.
+///
+/// # Errors
+/// The database failed.
+pub async fn with_attempts(
+    core: &Core,
+    scope: Scope,
+    rows: Vec<delivery::Model>,
+) -> ApiResult<Vec<Delivery>> {
+    let names = names::connections(core.db.read(), scope).await?;
+    let attempts = attempt::Entity::find()
+        .filter(attempt::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(attempt::Column::DeliveryId.is_in(rows.iter().map(|row| row.id)))
+        .order_by_asc(attempt::Column::Number)
+        .all(core.db.read())
+        .await?;
+    let mut by_delivery: HashMap<Uuid, Vec<Attempt>> = HashMap::new();
+    for row in attempts {
+        let id = row.delivery_id;
+        by_delivery
+            .entry(id)
+            .or_default()
+            .push(attempt_to_wire(row)?);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let log = by_delivery.remove(&row.id).unwrap_or_default();
+            to_wire(row, &names, log)
+        })
+        .collect()
+}
+
+fn attempt_to_wire(row: attempt::Model) -> ApiResult<Attempt> {
+    Ok(Attempt {
+        id: row.id,
+        number: row.number,
+        started_at: from_ms(row.started_at),
+        duration_ms: row.duration_ms,
+        outcome: row.outcome,
+        status: row.status,
+        error_code: row.error_code,
+        error: row.error,
+        exchanges: stored("attempt.exchanges", &row.exchanges)?,
+    })
+}
+
+fn to_wire(row: delivery::Model, names: &Names, attempt_log: Vec<Attempt>) -> ApiResult<Delivery> {
+    let state =
+        State::parse(&row.state).ok_or_else(|| ApiError::internal("delivery.state", &row.state))?;
+    let (connection, connector) = names
+        .get(&row.connection_id)
+        .cloned()
+        .unwrap_or_else(|| (DELETED.to_owned(), String::new()));
+    let waits = matches!(state, State::Ready | State::Retrying);
+    Ok(Delivery {
+        id: row.id,
+        event_id: row.event_id,
+        rule_id: row.rule_id,
+        rule: row.rule_name,
+        step: row.step,
+        connection_id: row.connection_id,
+        connection,
+        connector,
+        operation: row.operation,
+        key: row.lane,
+        action: row.action,
+        fields: mask::value(stored("delivery.fields", &row.fields)?),
+        message_id: row.message_id,
+        state,
+        behind: row.behind,
+        due_at: waits.then(|| from_ms(row.due_at)),
+        attempts: row.attempts,
+        error_code: row.error_code,
+        error: row.error,
+        effect: row.effect,
+        record_id: row.record_id,
+        record_url: row.record_url,
+        replay_of: row.replay_of,
+        replayed_as: row.replayed_as,
+        created_at: from_ms(row.created_at),
+        finished_at: row.finished_at.map(from_ms),
+        attempt_log,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_states() {
+        assert_eq!(states(None).unwrap(), []);
+        assert_eq!(
+            states(Some("ready,held")).unwrap(),
+            [State::Ready, State::Held]
+        );
+        assert!(states(Some("ready,done")).is_err());
+    }
+}
