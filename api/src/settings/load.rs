@@ -12,6 +12,8 @@ use crate::db::Location;
 
 /// Name of the settings file in the data folder.
 const FILE_NAME: &str = "signalbox.toml";
+/// A year, in seconds.
+const LONGEST: f64 = 31_536_000.0;
 
 /// What was given, before any of it is read.
 #[derive(Clone, Debug, Default)]
@@ -72,12 +74,21 @@ impl fmt::Display for Origin {
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// Lines for the log: unknown variables, risky combinations.
-    pub warnings: Vec<String>,
+    /// Variables that are no settings; one line each.
+    pub unknown: Vec<String>,
+    /// Combinations that work but are risky for a server; one line each.
+    pub risks: Vec<String>,
     /// Where each setting comes from.
     pub origins: BTreeMap<&'static str, Origin>,
     /// The file that was read.
     pub file: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// Everything that a server should say about its settings.
+    pub fn warnings(&self) -> impl Iterator<Item = &String> {
+        self.unknown.iter().chain(&self.risks)
+    }
 }
 
 /// Why the settings are refused.
@@ -175,11 +186,10 @@ pub(super) fn load(given: &Given) -> Result<Loaded, SettingsError> {
     if !faults.is_empty() {
         return Err(SettingsError::Faults(faults));
     }
-    let mut warnings = unknown_variables(given);
-    warnings.extend(settings.risks());
     Ok(Loaded {
+        unknown: unknown_variables(given),
+        risks: settings.risks(),
         settings,
-        warnings,
         origins,
         file: file.map(|(path, _)| path),
     })
@@ -370,8 +380,12 @@ impl Settings {
             "retry_max_seconds: must be at least retry_first_seconds",
         );
         must(
-            self.retry_horizon_seconds >= 0.0,
-            "retry_horizon_seconds: must be at least 0",
+            self.retry_max_seconds <= LONGEST,
+            "retry_max_seconds: must be at most a year",
+        );
+        must(
+            (0.0..=LONGEST).contains(&self.retry_horizon_seconds),
+            "retry_horizon_seconds: must be between 0 and a year",
         );
         must(
             self.log.parse::<tracing_subscriber::EnvFilter>().is_ok(),

@@ -109,7 +109,7 @@ settings! {
         /// Seconds that a lease lasts; it is renewed while its node lives.
         lease_seconds: u64 = "10", Never;
         /// Seconds before the second attempt.
-        retry_first_seconds: f64 = "2", Never;
+        retry_first_seconds: f64 = "1", Never;
         /// Factor from one wait to the next.
         retry_factor: f64 = "2", Never;
         /// Longest wait between two attempts, in seconds.

@@ -43,7 +43,7 @@ fn the_defaults_are_sound() {
     assert_eq!(settings.role, Role::All);
     assert_eq!(settings.body_limit, 1024 * 1024);
     assert!(settings.http_workers >= 1);
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert!(loaded.risks.is_empty(), "{:?}", loaded.risks);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn unknown_variables_are_warned_about_and_those_of_others_are_not() {
     ))
     .unwrap();
     assert_eq!(
-        loaded.warnings,
+        loaded.unknown,
         ["the variable SIGNALBOX_LISENT is not a setting"]
     );
 }
