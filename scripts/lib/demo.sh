@@ -7,19 +7,11 @@ DEMO_FOLDER=$SIGNALBOX_ROOT/deploy/demo
 # Creates the first workspace and admin, unless there is one. What it prints once is
 # kept in a temporary file until the server answers, and shown then.
 first_start() {
-  local complaint
-  complaint=$(mktemp)
-  if "$signalbox" bootstrap "${places[@]}" --json >"$credentials" 2>"$complaint"; then
-    say "first start: workspace and admin created"
-  elif grep -qiE 'already|exists' "$complaint"; then
-    : >"$credentials"
-    say "data: the workspace in $data"
-  else
-    cat "$complaint" >&2
-    rm -f "$complaint"
+  "$signalbox" bootstrap "${places[@]}" --json --if-needed >"$credentials" 2>"$credentials.said" || {
+    cat "$credentials.said" >&2
     die "the first workspace could not be created"
-  fi
-  rm -f "$complaint"
+  }
+  if [ -s "$credentials" ]; then say "first start: workspace and admin created"; fi
 }
 
 load_demo() {
@@ -78,7 +70,8 @@ welcome() {
     take_credentials
     lines+=("${taken[@]}")
   else
-    lines+=("" "Sign in as before: the password was shown at the first start.")
+    lines+=("" "Sign in as before. A forgotten password is reset by"
+      "signalbox users reset-password admin@localhost")
   fi
   lines+=("Ctrl-C stops it; the data is in $data")
   box "${lines[@]}"

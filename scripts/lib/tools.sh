@@ -13,11 +13,14 @@ use_cached_tools() {
 }
 
 # Installs crate $1 at version $2, with the remaining arguments for `cargo install`.
-# Compiled with little optimisation: these programs run for seconds, and the time
-# to get them is what a newcomer waits for.
+# Compiled with little optimisation (none for those in UNOPTIMISED): these programs run
+# for seconds, and the time to get them is what a newcomer waits for.
+UNOPTIMISED='trunk wasm-bindgen-cli'
 install_crate() {
   local name=$1 version=$2
   shift 2
+  local level=1
+  [[ " $UNOPTIMISED " != *" $name "* ]] || level=0
   local root=$SIGNALBOX_CACHE/tools/$name-$version log=$SIGNALBOX_CACHE/logs/$name.log
   mkdir -p "$SIGNALBOX_CACHE/logs"
   if have cargo-binstall; then
@@ -28,7 +31,7 @@ install_crate() {
   fi
   say "$name $version: compiling, some minutes (log: $log)"
   if ! (cd "$SIGNALBOX_CACHE" && env -u RUSTFLAGS -u CARGO_TARGET_DIR RUSTUP_TOOLCHAIN="$(active_toolchain)" \
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=$level CARGO_PROFILE_RELEASE_LTO=off \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 \
     cargo install "$name" --version "$version" "$@" --root "$root" \
     --target-dir "$SIGNALBOX_CACHE/tools-target" 2>&1 | tee "$log" | show_compiling "$name"); then
