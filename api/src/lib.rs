@@ -19,6 +19,7 @@ pub mod journal;
 pub mod live;
 pub mod metrics;
 pub mod rate;
+pub mod runtime;
 pub mod scope;
 pub mod secrets;
 pub mod services;

@@ -15,6 +15,12 @@ impl Scope {
         Self { workspace }
     }
 
+    /// A scope for tests of the parts behind the authenticator.
+    #[doc(hidden)]
+    pub const fn for_tests(workspace: Uuid) -> Self {
+        Self { workspace }
+    }
+
     /// The workspace.
     pub const fn workspace(self) -> Uuid {
         self.workspace

@@ -3,11 +3,6 @@
 //! Times are milliseconds since 1970 in UTC, so that both databases compare them as numbers.
 //! Ids are time-ordered UUIDs. JSON is text that the owner of the column reads and writes.
 
-#![expect(
-    missing_docs,
-    reason = "the derives make public items that cannot carry a comment"
-)]
-
 pub mod attempt;
 pub mod connection;
 pub mod credential;

@@ -13,7 +13,6 @@ use openapi::problem::Code;
 use openapi::sources::Accepted;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use super::refuse::{self, Refused};
 use super::{Gates, gate, parse, replay, route, title_of};

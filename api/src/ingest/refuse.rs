@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use entity::refusal;
-use uuid::Uuid;
 
 use crate::core::Core;
 use crate::http::problem::ApiError;

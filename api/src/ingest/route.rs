@@ -60,6 +60,7 @@ pub fn route(
                 workspace,
                 &event,
                 (id, &hit.rule_name, revision),
+                hit.quarantined,
                 step,
             ));
         }
@@ -142,6 +143,7 @@ fn plan(
     workspace: &WorkspaceConfig,
     event: &event::Model,
     (rule_id, rule_name, rule_revision): (Option<Uuid>, &str, i64),
+    quarantined: bool,
     step: Rendered,
 ) -> NewDelivery {
     let id = crate::ids::new(&core.clock);
@@ -165,6 +167,8 @@ fn plan(
     };
     let ignore = step.action == Some(Action::Ignore);
     let state = match (&trouble, step.kind) {
+        // What a quarantined rule takes waits until the rule is mended and the event replayed.
+        _ if quarantined => "parked",
         (Some(_), _) => "dead",
         (None, _) if ignore => "delivered",
         (None, StepKind::Hold) => "held",

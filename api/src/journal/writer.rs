@@ -30,23 +30,22 @@ impl Batch {
 
 /// Takes, commits, answers; see the module.
 pub async fn run(mut service: Service, shutdown: CancellationToken) {
+    let mut stopping = false;
     loop {
         let mut batch = Batch::default();
         let size = service.options.batch;
         tokio::select! {
-            n = service.accepts.recv_many(&mut batch.accepts, size), if !service.accepts.is_closed() || !service.accepts.is_empty() => {
-                if n == 0 { service.accepts.close(); }
-            }
-            _ = service.settlements.recv_many(&mut batch.settlements, size) => {}
-            _ = service.refusals.recv_many(&mut batch.refusals, size) => {}
-            () = shutdown.cancelled() => {}
+            n = service.accepts.recv_many(&mut batch.accepts, size) => stopping |= n == 0,
+            n = service.settlements.recv_many(&mut batch.settlements, size) => stopping |= n == 0,
+            n = service.refusals.recv_many(&mut batch.refusals, size) => stopping |= n == 0,
+            () = shutdown.cancelled(), if !stopping => stopping = true,
         }
         // The rest of whatever waits now goes into the same commit.
         drain(&mut service.accepts, &mut batch.accepts, size);
         drain(&mut service.settlements, &mut batch.settlements, size);
         drain(&mut service.refusals, &mut batch.refusals, size);
         if batch.is_empty() {
-            if shutdown.is_cancelled() {
+            if stopping {
                 return;
             }
             continue;

@@ -31,6 +31,8 @@ use crate::dispatch;
 use crate::live::Hub;
 use crate::secrets::Keyring;
 
+pub use load::place_of;
+
 /// How often the revision is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 

@@ -1,0 +1,196 @@
+//! Putting the parts together, and taking them apart in the right order.
+//!
+//! Invariant: nothing is accepted before the configuration is loaded, and at a stop the carriers
+//! end before the journal, so that every outcome that is known is written. What is still in flight
+//! after the grace is freed, marked `unsure`, and continues elsewhere or at the next start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::retry::RetryPolicy;
+use entity::{delivery, sealed_secret};
+use sea_orm::{DbErr, EntityTrait as _, QueryOrder as _};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::connectors;
+use crate::core::Core;
+use crate::db::{DataLock, Db, LockError};
+use crate::dispatch;
+use crate::egress::{Egress, EgressOptions, EgressSetupError};
+use crate::ids;
+use crate::journal;
+use crate::live::Hub;
+use crate::metrics::Metrics;
+use crate::secrets::{Keyring, KeyringError};
+use crate::settings::{Role, Settings};
+use crate::snapshot::{Snapshots, place_of};
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("the data folder cannot be used: {0}")]
+    Folder(#[from] std::io::Error),
+    /// Another server works on the data folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The database cannot be opened, brought up to date or read.
+    #[error("the database cannot be used: {0}")]
+    Database(#[from] DbErr),
+    /// The keys cannot be read, or are not those that sealed what is stored.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
+    /// The client for outbound calls cannot be made.
+    #[error(transparent)]
+    Egress(#[from] EgressSetupError),
+}
+
+/// A running server, all but its HTTP side.
+#[derive(Debug)]
+pub struct Runtime {
+    core: Core,
+    grace: Duration,
+    dispatch: JoinHandle<bool>,
+    journal: JoinHandle<()>,
+    snapshots: JoinHandle<()>,
+    stop_dispatch: CancellationToken,
+    stop_rest: CancellationToken,
+    _lock: Option<DataLock>,
+}
+
+impl Runtime {
+    /// Opens the database, loads the configuration, starts the workers.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing keeps running.
+    pub async fn start(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        std::fs::create_dir_all(&settings.data)?;
+        let lock = if settings.database_url.is_none() {
+            Some(DataLock::take(&settings.data)?)
+        } else {
+            None
+        };
+        let db = Db::open(&settings.location(), settings.db_connections).await?;
+        db.migrate().await?;
+        let keyring = Keyring::load_or_create(&settings.key_file)?;
+        check_keys(&db, &keyring).await?;
+        if let Some(newest) = delivery::Entity::find()
+            .order_by_desc(delivery::Column::Id)
+            .one(db.read())
+            .await?
+        {
+            ids::continue_after(newest.id);
+        }
+
+        let lease = Duration::from_secs(settings.lease_seconds.max(1));
+        let handle = dispatch::Handle::new(ids::new(&clock), dispatch_options(&settings, lease));
+        let role = settings.role.word();
+        dispatch::register(&db, handle.node(), role, clock.now_ms(), lease).await?;
+        let live = Hub::new(u32::from_be_bytes(ids::random()));
+        let metrics = Metrics::new();
+        let snapshots = Snapshots::new(db.clone(), keyring.clone(), handle.clone(), live.clone());
+        snapshots.refresh().await?;
+        let (journal_service, journal) = journal::Service::new(
+            db.clone(),
+            clock.clone(),
+            handle.clone(),
+            live.clone(),
+            metrics.clone(),
+            journal::Options {
+                queue: settings.queue_accepts.max(1),
+                batch: settings.journal_batch.max(1),
+                refusals_kept: settings.refusals_kept,
+            },
+        );
+        let egress = Egress::new(EgressOptions::default())?;
+        let core = Core {
+            registry: connectors::standard(egress.clone(), db.clone(), clock.clone()),
+            settings: Arc::new(settings),
+            db,
+            clock,
+            keyring,
+            egress,
+            snapshots: snapshots.clone(),
+            journal,
+            dispatch: handle,
+            live,
+            metrics,
+        };
+        let grace = Duration::from_secs(core.settings.shutdown_seconds);
+        let stop_dispatch = CancellationToken::new();
+        let stop_rest = CancellationToken::new();
+        Ok(Self {
+            grace,
+            journal: tokio::spawn(journal_service.run(stop_rest.clone())),
+            snapshots: tokio::spawn(snapshots.run(stop_rest.clone())),
+            dispatch: tokio::spawn(
+                dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
+            ),
+            core,
+            stop_dispatch,
+            stop_rest,
+            _lock: lock,
+        })
+    }
+
+    /// The shared services.
+    pub const fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Stops, after the HTTP side has: calls in flight end, the journal empties, leases are freed.
+    pub async fn stop(self) {
+        self.stop_dispatch.cancel();
+        let drained = self.dispatch.await.unwrap_or(false);
+        if !drained {
+            tracing::warn!(
+                "Some calls did not end in time; their deliveries continue at the next start."
+            );
+        }
+        self.stop_rest.cancel();
+        let patience = self.grace.max(Duration::from_secs(5));
+        if tokio::time::timeout(patience, self.journal).await.is_err() {
+            tracing::error!("The journal did not empty in time.");
+        }
+        self.snapshots.abort();
+        let now = self.core.clock.now_ms();
+        let node = self.core.dispatch.node();
+        if let Err(error) = dispatch::unregister(&self.core.db, node, now, !drained).await {
+            tracing::warn!(%error, "The leases of this node could not be freed; they run out.");
+        }
+    }
+}
+
+fn dispatch_options(settings: &Settings, lease: Duration) -> dispatch::Options {
+    let default = RetryPolicy::default();
+    let seconds = |s: f64, or: Duration| Duration::try_from_secs_f64(s).unwrap_or(or);
+    dispatch::Options {
+        capacity: settings.queue_deliveries.max(2),
+        concurrency: usize::try_from(settings.concurrency.max(1)).unwrap_or(1),
+        retry: RetryPolicy {
+            first: seconds(settings.retry_first_seconds, default.first),
+            factor: settings.retry_factor,
+            max: seconds(settings.retry_max_seconds, default.max),
+            horizon: seconds(settings.retry_horizon_seconds, default.horizon),
+            jitter: default.jitter,
+        },
+        breaker_failures: settings.breaker_failures.max(1),
+        lease,
+        works: settings.role != Role::Api,
+        random: rand::random::<f64>,
+    }
+}
+
+/// A wrong key file is found at the start, not when the first secret is needed.
+async fn check_keys(db: &Db, keyring: &Keyring) -> Result<(), StartError> {
+    if let Some(row) = sealed_secret::Entity::find()
+        .order_by_asc(sealed_secret::Column::Id)
+        .one(db.read())
+        .await?
+    {
+        keyring.open(&place_of(&row), &row.key_id, &row.sealed)?;
+    }
+    Ok(())
+}
