@@ -29,7 +29,7 @@ build_console() {
   # --release adds nothing but wasm-opt: the cargo profile is named in Trunk.toml.
   if wasm_opt_ready; then options+=(--release); fi
   # Trunk takes NO_COLOR=1 for a mistake; a RUSTFLAGS meant for this machine does not fit wasm.
-  (cd "$SIGNALBOX_ROOT" && env -u NO_COLOR -u RUSTFLAGS trunk build "${options[@]}") || return 1
+  (cd "$SIGNALBOX_ROOT" && env -u NO_COLOR -u RUSTFLAGS -u RUST_BACKTRACE trunk build "${options[@]}") || return 1
   mkdir -p "$SIGNALBOX_ROOT/.cache"
   echo "$inputs" >"$(console_stamp)"
   say "console: built"
