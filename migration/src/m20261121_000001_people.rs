@@ -97,8 +97,8 @@ impl MigrationTrait for Migration {
 const INDEXES: &[&str] = &[
     "CREATE UNIQUE INDEX workspace_slug ON workspace (slug)",
     r#"CREATE UNIQUE INDEX user_email ON "user" (email)"#,
-    "CREATE INDEX member_user ON member (user_id)",
-    "CREATE INDEX session_user ON session (user_id)",
+    "CREATE INDEX member_by_user ON member (user_id)",
+    "CREATE INDEX session_by_user ON session (user_id)",
     "CREATE UNIQUE INDEX credential_client ON credential (client_id)",
     "CREATE INDEX credential_workspace ON credential (workspace_id, id)",
 ];
