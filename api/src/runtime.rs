@@ -66,7 +66,7 @@ impl Runtime {
     /// # Errors
     /// See [`StartError`]; nothing keeps running.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self, StartError> {
-        std::fs::create_dir_all(&settings.data)?;
+        crate::db::make_folder(&settings.data)?;
         let lock = if settings.database_url.is_none() {
             Some(DataLock::take(&settings.data)?)
         } else {
@@ -138,6 +138,17 @@ impl Runtime {
     /// The shared services.
     pub const fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// How long requests and calls in flight may take to end.
+    pub const fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Starts no more calls; those in flight go on. The first half of a stop, for while the last
+    /// requests are answered.
+    pub fn stop_carriers(&self) {
+        self.stop_dispatch.cancel();
     }
 
     /// Stops, after the HTTP side has: calls in flight end, the journal empties, leases are freed.

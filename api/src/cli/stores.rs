@@ -21,15 +21,7 @@ const FEW: u32 = 2;
 /// # Errors
 /// It cannot be made.
 pub(super) fn make_data_folder(data: &Path) -> anyhow::Result<()> {
-    if data.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(data)
+    crate::db::make_folder(data)
         .with_context(|| format!("the data folder {} cannot be made", data.display()))
 }
 

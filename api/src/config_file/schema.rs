@@ -117,10 +117,9 @@ struct Flat {
 
 impl Flat {
     fn take(&mut self, part: &Value, defs: &BTreeMap<String, Value>) {
-        if let Some(name) = part.get("$ref").and_then(Value::as_str).and_then(local) {
-            if let Some(inner) = defs.get(name) {
-                self.take(inner, defs);
-            }
+        let name = part.get("$ref").and_then(Value::as_str).and_then(local);
+        if let Some(inner) = name.and_then(|name| defs.get(name)) {
+            self.take(inner, defs);
         }
         for inner in part
             .get("allOf")

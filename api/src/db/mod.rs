@@ -161,3 +161,18 @@ pub async fn bump_configuration(txn: &impl ConnectionTrait) -> Result<(), DbErr>
         .await?;
     Ok(())
 }
+
+/// Makes the data folder if it is not there, for its owner only.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_folder(data: &Path) -> std::io::Result<()> {
+    if data.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data)
+}
