@@ -1,1 +1,3 @@
-//! tests
+//! The harness, the fake upstreams and what tests share.
+
+pub mod fakes;

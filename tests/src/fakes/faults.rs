@@ -1,0 +1,163 @@
+//! Faults on order.
+//!
+//! A script is a list; each request takes the first fault that fits it. Faults are counted down
+//! and leave the list when they are used up.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// One fault of the script.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Only requests of this method.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// Only requests whose path has this part.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// How many requests; 0: all.
+    #[serde(default = "once")]
+    pub times: u32,
+    /// Milliseconds before anything else happens.
+    #[serde(default)]
+    pub latency_ms: u64,
+    /// What happens.
+    #[serde(flatten)]
+    pub effect: Effect,
+}
+
+/// What a fault does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Effect {
+    /// Nothing but the latency.
+    Delay,
+    /// Answers this status without doing the work.
+    Status {
+        /// The status.
+        status: u16,
+        /// Seconds, or a date, for `Retry-After`.
+        #[serde(default)]
+        retry_after: Option<String>,
+    },
+    /// Cuts the connection without doing the work.
+    Cut,
+    /// Does the work, then cuts the connection.
+    LoseReply,
+    /// Does not answer, and does not do the work, until the caller hangs up.
+    Hang,
+}
+
+impl Fault {
+    /// Answers the next request with this status.
+    pub fn status(status: u16) -> Self {
+        Self::new(Effect::Status {
+            status,
+            retry_after: None,
+        })
+    }
+
+    /// Answers the next request with 429 and these seconds.
+    pub fn too_many(seconds: u64) -> Self {
+        Self::new(Effect::Status {
+            status: 429,
+            retry_after: Some(seconds.to_string()),
+        })
+    }
+
+    /// This effect on the next request.
+    pub fn new(effect: Effect) -> Self {
+        Self {
+            method: None,
+            path: None,
+            times: 1,
+            latency_ms: 0,
+            effect,
+        }
+    }
+
+    /// Only on requests of this method whose path has this part.
+    pub fn on(mut self, method: &str, path: &str) -> Self {
+        self.method = Some(method.to_owned());
+        self.path = Some(path.to_owned());
+        self
+    }
+
+    /// On so many requests; 0: on all.
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
+        self
+    }
+
+    fn fits(&self, method: &str, path: &str) -> bool {
+        self.method.as_deref().is_none_or(|wanted| wanted == method)
+            && self.path.as_deref().is_none_or(|part| path.contains(part))
+    }
+}
+
+const fn once() -> u32 {
+    1
+}
+
+/// The script.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Mutex<Vec<Fault>>);
+
+impl Faults {
+    pub(super) fn add(&self, fault: Fault) {
+        self.0.lock().push(fault);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.lock().clear();
+    }
+
+    pub(super) fn list(&self) -> Vec<Fault> {
+        self.0.lock().clone()
+    }
+
+    /// What happens to this request. Latency is waited for here.
+    pub(super) async fn take(&self, request: &HttpRequest) -> Effect {
+        let fault = {
+            let mut script = self.0.lock();
+            if script.is_empty() {
+                return Effect::Delay;
+            }
+            let found = script
+                .iter()
+                .position(|fault| fault.fits(request.method().as_str(), request.path()));
+            let Some(index) = found else {
+                return Effect::Delay;
+            };
+            let fault = script[index].clone();
+            if fault.times == 1 {
+                script.remove(index);
+            } else if fault.times > 1 {
+                script[index].times -= 1;
+            }
+            fault
+        };
+        if fault.latency_ms > 0 {
+            actix_web::rt::time::sleep(Duration::from_millis(fault.latency_ms)).await;
+        }
+        fault.effect
+    }
+}
+
+/// The socket of a connection, by which it can be cut without an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Socket(pub(super) Arc<TcpStream>);
+
+/// Cuts the connection of this request: the caller sees an end without an answer.
+pub(super) fn cut(request: &HttpRequest) {
+    if let Some(socket) = request.conn_data::<Socket>() {
+        // It may be closed already, which is as good.
+        let _ = socket.0.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,13 @@
+//! Upstreams of our own: ordinary HTTP servers with state and scripted faults.
+//!
+//! Each can be started inside a test or by hand from its binary. What tests ask of them lies under
+//! `/_fake/`, without authentication, and as methods of the handle.
+
+pub mod connectwise;
+mod faults;
+mod server;
+pub mod sink;
+
+pub use connectwise::FakeConnectWise;
+pub use faults::{Effect, Fault};
+pub use sink::FakeSink;
