@@ -1,6 +1,11 @@
 //! The way of an event inside one process, on SQLite and, where it is given, on PostgreSQL.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may fail, and says what it did not run"
+)]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -210,7 +215,7 @@ async fn postgres() -> Option<String> {
         eprintln!("not run on PostgreSQL: SIGNALBOX_TEST_DATABASE_URL is not set");
         return None;
     };
-    let name = format!("core_{}", Uuid::new_v4().simple());
+    let name = format!("core_{}", api::ids::new(&Clock::system()).simple());
     let admin = sea_orm::Database::connect(&server).await.unwrap();
     admin
         .execute_unprepared(&format!("CREATE DATABASE {name}"))

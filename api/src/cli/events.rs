@@ -85,13 +85,15 @@ impl Tail {
         for row in cursor.last(self.lines).await? {
             self.print(&cursor, &row)?;
         }
-        while !self.no_follow {
+        if self.no_follow {
+            return Ok(());
+        }
+        loop {
             for row in cursor.new_ones().await? {
                 self.print(&cursor, &row)?;
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(())
     }
 
     fn print(&self, cursor: &Cursor<'_>, row: &event::Model) -> anyhow::Result<()> {

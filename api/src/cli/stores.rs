@@ -1,6 +1,5 @@
 //! Opening what a command works on.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;

@@ -5,6 +5,7 @@
 //! way; it waits its turn instead. `synchronous=FULL` makes a commit durable. A crash leaves the
 //! WAL, which the next open replays.
 
+mod away;
 mod lock;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use sea_orm::{
     DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
 
+pub use away::is_away;
 pub use lock::{DataLock, LockError};
 
 /// Handles to the database. Cheap to clone.

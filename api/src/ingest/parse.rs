@@ -89,7 +89,6 @@ fn unwrap_form(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail")]
     use serde_json::json;
 
     use super::*;

@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use openapi::deliveries::State;
 use openapi::stream::{DeliveryMessage, EventMessage, Message, RefusalMessage};
 use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::entry::{Accept, Settlement};
+use super::entry::{Accept, NewDelivery, Settlement};
 use super::stats::{Counters, metric};
 use super::{AcceptWaiting, JournalError, Refused, Service, accept, settle, sql};
 use crate::clock::from_ms;
+use crate::db::is_away;
 
 /// Wait before settlements are tried again while the database is away.
 const AWAY: Duration = Duration::from_millis(250);
@@ -132,36 +134,6 @@ fn refuse(accepts: Vec<AcceptWaiting>, error: JournalError) {
         // A sender that has gone away needs no answer.
         let _gone = waiting.answer.send(Err(error));
     }
-}
-
-fn is_away(error: &DbErr) -> bool {
-    matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
-        || sql_state(error).is_none_or(|code| {
-            // PostgreSQL classes: connection, operator intervention, resources, rolled back;
-            // SQLite: busy, locked, I/O, full, cannot open.
-            ["08", "57", "53", "40"]
-                .iter()
-                .any(|class| code.len() == 5 && code.starts_with(class))
-                || sqlite_away(&code)
-        })
-}
-
-fn sqlite_away(code: &str) -> bool {
-    code.len() < 5
-        && code
-            .parse::<u32>()
-            .is_ok_and(|n| matches!(n & 0xff, 5 | 6 | 10 | 13 | 14))
-}
-
-/// The database's own code of an error; none when the error came from the way there.
-fn sql_state(error: &DbErr) -> Option<String> {
-    use sea_orm::RuntimeErr;
-    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) =
-        error
-    else {
-        return None;
-    };
-    Some(inner.as_database_error()?.code()?.into_owned())
 }
 
 /// Commits a batch and answers. On an error nothing is written and the batch is left as it was.
@@ -305,6 +277,7 @@ fn tell(
             }),
         );
     }
+    tell_placed(service, accepts, now);
     for (index, s) in batch.settlements.drain(..).enumerate() {
         if settled.refused.contains(&index) {
             tracing::warn!(
@@ -341,6 +314,34 @@ fn tell(
                 status: u16::try_from(refusal.status).unwrap_or_default(),
                 reason: refusal.reason,
                 at: from_ms(refusal.at),
+            }),
+        );
+    }
+}
+
+/// New deliveries that will not move by themselves are news; the others tell of their outcome.
+fn tell_placed(service: &Service, accepts: &[Accept], now: i64) {
+    let placed = accepts
+        .iter()
+        .flat_map(|a| &a.events)
+        .flat_map(|e| &e.deliveries);
+    for NewDelivery { row, connection } in placed {
+        let Some(state) = State::parse(&row.state).filter(|s| *s != State::Ready) else {
+            continue;
+        };
+        service.live.publish(
+            row.workspace_id,
+            Message::Delivery(DeliveryMessage {
+                id: row.id,
+                event_id: row.event_id,
+                connection: connection.clone(),
+                operation: row.operation.clone(),
+                state,
+                attempts: 0,
+                effect: row.effect.clone(),
+                record_id: None,
+                error_code: row.error_code.clone(),
+                at: from_ms(now),
             }),
         );
     }

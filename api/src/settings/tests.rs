@@ -1,5 +1,4 @@
 //! What the layers do, and that the written pages follow the table.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
