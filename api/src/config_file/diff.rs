@@ -9,7 +9,8 @@ use super::current::{Current, CurrentConnection, CurrentRule, CurrentSource};
 use super::secret::Surroundings;
 use super::wanted::{Wanted, WantedSource, at};
 use crate::secrets::Secret;
-use crate::services::validate::error;
+use crate::services::sealed::SOURCE_SECRET;
+use crate::services::validate::{error, validate_source_secret};
 
 /// What has to be done to one thing.
 #[derive(Debug)]
@@ -136,14 +137,6 @@ impl<'a> Difference<'a> {
         around: &Surroundings,
         prune: bool,
     ) {
-        if stored.is_some_and(|c| c.row.connector != entry.connector) {
-            self.errors.push(error(
-                &format!("{}.connector", at("connections", &entry.name)),
-                "connector_fixed",
-                "the connector of a connection cannot be changed; take another name",
-            ));
-            return;
-        }
         let kept = |name: &str| stored.and_then(|c| c.secrets.get(name));
         let mut secrets = Vec::new();
         for (name, reference) in &entry.secrets {
@@ -186,9 +179,17 @@ impl<'a> Difference<'a> {
         let change = match (key, &wanted.secret) {
             (None, _) if stored.is_some_and(|s| !s.secrets.is_empty()) => SecretChange::Remove,
             (None, _) => SecretChange::Keep,
-            (Some(_), Some(reference)) => self
-                .secret(&place, reference, kept, around)
-                .map_or(SecretChange::Keep, SecretChange::Store),
+            (Some(_), Some(reference)) => match self.secret(&place, reference, kept, around) {
+                None => SecretChange::Keep,
+                Some(secret) => {
+                    let found = validate_source_secret(&wanted.scheme, secret.reveal());
+                    self.errors.extend(found.into_iter().map(|e| FieldError {
+                        field: place.clone(),
+                        ..e
+                    }));
+                    SecretChange::Store(secret)
+                }
+            },
             (Some(_), None) if kept.is_some() => SecretChange::Keep,
             (Some(key), None) => {
                 let message = format!("`{key}` is missing: {{ env: NAME }} or {{ file: PATH }}");
@@ -279,12 +280,14 @@ impl<'a> Difference<'a> {
     }
 }
 
-/// Name of a source's secret in the database.
-pub(super) const SOURCE_SECRET: &str = "secret";
-
 /// Value as JSON; the types of the file have no form that JSON lacks.
 pub(super) fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// The form of a column: as JSON, in the order in which it was written.
+pub(super) fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Names of the keys in which two entries differ.
@@ -308,5 +311,6 @@ fn differing<T: Serialize>(stored: Option<&T>, wanted: &T) -> Vec<String> {
             .filter(|key| !wanted.contains_key(*key))
             .cloned(),
     );
+    names.sort();
     names
 }

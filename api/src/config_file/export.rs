@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use super::FileError;
 use super::current::{Current, CurrentSource};
-use super::diff::{SOURCE_SECRET, json};
+use super::diff::json;
 use super::secret::placeholder;
 use super::wanted::at;
 use super::work::Store;
 use crate::scope::Scope;
+use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::error;
 
 /// The workspace as YAML. Applied to the same workspace it changes nothing; secrets are

@@ -14,14 +14,14 @@ use super::FileError;
 use super::current::Current;
 use super::diff::compare;
 use super::secret::Surroundings;
-use super::wanted::Wanted;
+use super::wanted::{Wanted, at};
 use super::write::Writer;
 use crate::clock::Clock;
 use crate::connectors::Registry;
 use crate::db::{Db, bump_configuration};
 use crate::scope::Scope;
 use crate::secrets::Keyring;
-use crate::services::validate::Kinds;
+use crate::services::validate::{Kinds, error};
 
 /// How often the nodes are looked at while waiting for them.
 const LOOK: Duration = Duration::from_millis(100);
@@ -148,6 +148,25 @@ fn check(
     registry: &Registry,
     prune: bool,
 ) -> Result<(), FileError> {
+    let fixed: Vec<_> = wanted
+        .connections
+        .iter()
+        .filter(|entry| {
+            current
+                .connection(&entry.name)
+                .is_some_and(|c| c.row.connector != entry.connector)
+        })
+        .map(|entry| {
+            error(
+                &format!("{}.connector", at("connections", &entry.name)),
+                "connector_fixed",
+                "the connector of a connection cannot be changed; take another name",
+            )
+        })
+        .collect();
+    if !fixed.is_empty() {
+        return Err(FileError::Invalid(fixed));
+    }
     let mut kinds = Kinds::new();
     let mut slugs = BTreeSet::new();
     if !prune {

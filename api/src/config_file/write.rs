@@ -15,18 +15,15 @@ use uuid::Uuid;
 
 use super::FileError;
 use super::current::{Current, CurrentConnection, CurrentRule, CurrentSource, place};
-use super::diff::{Difference, SOURCE_SECRET, SecretChange, Step, Target, json};
+use super::diff::{Difference, SecretChange, Step, Target, json, text};
 use super::wanted::{WantedSource, at, spec};
 use crate::clock::Clock;
 use crate::ids;
+use crate::journal::OPEN_STATES;
 use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
+use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::error;
-
-/// Open states: a delivery in one of them still needs its connection.
-const OPEN: [&str; 7] = [
-    "ready", "leased", "retrying", "windowed", "held", "paused", "parked",
-];
 
 /// What writing needs.
 pub(super) struct Writer<'a> {
@@ -145,12 +142,12 @@ impl<'a> Writer<'a> {
             workspace_id: self.scope.workspace(),
             name: entry.name.clone(),
             connector: entry.connector.clone(),
-            settings: json(&entry.settings).to_string(),
+            settings: text(&entry.settings),
             allow_private: entry.allow_private,
             enabled: entry.enabled,
             concurrency: column(entry.concurrency),
             rate_per_minute: column(entry.rate_per_minute),
-            retry: json(&entry.retry).to_string(),
+            retry: text(&entry.retry),
             // An edit is what a connection that needs attention waits for.
             state: "ok".to_owned(),
             state_reason: None,
@@ -201,12 +198,12 @@ impl<'a> Writer<'a> {
             slug: entry.slug.clone(),
             kind: "webhook".to_owned(),
             enabled: entry.enabled,
-            auth: json(&wanted.scheme).to_string(),
-            allow_cidrs: json(&entry.allow_cidrs).to_string(),
+            auth: text(&wanted.scheme),
+            allow_cidrs: text(&entry.allow_cidrs),
             rate_per_minute: column(entry.rate_per_minute),
             body_limit: column(entry.body_limit),
             match_mode,
-            on_no_match: json(&entry.on_no_match).to_string(),
+            on_no_match: text(&entry.on_no_match),
             event_id_path: entry.event_id_path.clone(),
             revision: stored.map_or(1, |s| s.row.revision.saturating_add(1)),
             created_at: stored.map_or(now, |s| s.row.created_at),
@@ -244,7 +241,7 @@ impl<'a> Writer<'a> {
             priority: entry.priority,
             seq,
             enabled: entry.enabled,
-            spec: json(&spec(entry)).to_string(),
+            spec: text(&spec(entry)),
             revision: stored.map_or(1, |r| r.row.revision.saturating_add(1)),
             created_at: stored.map_or(now, |r| r.row.created_at),
             updated_at: now,
@@ -266,7 +263,7 @@ impl<'a> Writer<'a> {
     async fn drop_connection(&self, connection: &CurrentConnection) -> Result<(), FileError> {
         let open = delivery::Entity::find()
             .filter(delivery::Column::ConnectionId.eq(connection.row.id))
-            .filter(delivery::Column::State.is_in(OPEN))
+            .filter(delivery::Column::State.is_in(OPEN_STATES))
             .count(self.txn)
             .await?;
         if open > 0 {
@@ -291,13 +288,7 @@ impl<'a> Writer<'a> {
         secret: &Secret,
     ) -> Result<(), FileError> {
         let (key_id, sealed) = self.keyring.seal(&place(kind, owner, name), secret)?;
-        sealed_secret::Entity::delete_many()
-            .filter(sealed_secret::Column::OwnerKind.eq(kind))
-            .filter(sealed_secret::Column::OwnerId.eq(owner))
-            .filter(sealed_secret::Column::Name.eq(name))
-            .filter(sealed_secret::Column::Slot.eq(0))
-            .exec(self.txn)
-            .await?;
+        self.forget(kind, owner, Some(name)).await?;
         sealed_secret::Entity::insert(sealed_secret::ActiveModel {
             id: Set(ids::new(self.clock)),
             workspace_id: Set(self.scope.workspace()),

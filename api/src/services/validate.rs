@@ -8,7 +8,7 @@ use engine::Fault;
 use engine::model::{NoMatch, OperationSpec, RuleSpec, StepSpec, Then};
 use engine::path::JsonPath;
 use engine::rules::CompiledNoMatch;
-use engine::signature::Scheme;
+use engine::signature::{Scheme, SecretEncoding, parse_standard_secret};
 use ipnet::IpNet;
 use openapi::connections::RetrySettings;
 use openapi::problem::FieldError;
@@ -18,6 +18,8 @@ use crate::connectors::Registry;
 
 /// Largest number that a column of limits holds.
 const MOST: u32 = i32::MAX as u32;
+/// Longest secret of a source, in bytes.
+const SECRET: usize = 1024;
 /// Networks of one source.
 const NETWORKS: usize = 200;
 
@@ -113,6 +115,25 @@ pub fn validate_source(
         ));
     }
     errors
+}
+
+/// Checks the secret of a source. The field is `secret`.
+pub fn validate_source_secret(auth: &Scheme, secret: &str) -> Vec<FieldError> {
+    let fault = |code, message: String| vec![error("secret", code, message)];
+    if auth.secret_key().is_none() {
+        return fault("not_used", "An open source takes no secret.".to_owned());
+    }
+    if !(1..=SECRET).contains(&secret.len()) {
+        return fault("length", format!("1 to {SECRET} bytes are expected."));
+    }
+    let coded = auth
+        .hmac()
+        .is_some_and(|scheme| scheme.secret_encoding == SecretEncoding::Base64);
+    if coded && parse_standard_secret(secret.as_bytes()).is_none() {
+        let message = "The secret of this scheme is Base64, perhaps after whsec_.";
+        return fault("base64", message.to_owned());
+    }
+    Vec::new()
 }
 
 /// Checks a connection. Fields are named as in the API.
