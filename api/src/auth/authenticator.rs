@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::dev::ServiceRequest;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
 use engine::secret::constant_time_eq;
@@ -56,6 +55,20 @@ pub struct Caller {
     pub address: IpAddr,
 }
 
+impl Caller {
+    /// Refuses what this caller may not do, for what a route needs beside its own permission.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn must(&self, permission: Permission) -> ApiResult<()> {
+        if self.permissions.contains(&permission) {
+            return Ok(());
+        }
+        Err(ApiError::new(Code::ScopeMissing)
+            .detail(format!("This needs the scope {}.", permission.word())))
+    }
+}
+
 impl FromRequest for Caller {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
@@ -97,21 +110,23 @@ impl Authenticator {
         )
     }
 
-    /// The caller, if it may do this.
+    /// The caller, if it may do this; without a permission, any caller who is known.
     ///
     /// # Errors
     /// 401, 403, or 404 for a workspace that is not the caller's.
-    pub async fn caller(&self, req: &ServiceRequest, permission: Permission) -> ApiResult<Caller> {
-        let caller = match bearer_token(req.request())? {
-            Some(token) => self.by_bearer(req.request(), &token).await?,
-            None => self.by_session(req.request()).await?,
+    pub async fn caller(
+        &self,
+        req: &HttpRequest,
+        permission: Option<Permission>,
+    ) -> ApiResult<Caller> {
+        let caller = match bearer_token(req)? {
+            Some(token) => self.by_bearer(req, &token).await?,
+            None => self.by_session(req).await?,
         };
-        if caller.permissions.contains(&permission) {
-            Ok(caller)
-        } else {
-            Err(ApiError::new(Code::ScopeMissing)
-                .detail(format!("This needs the scope {}.", permission.word())))
+        if let Some(permission) = permission {
+            caller.must(permission)?;
         }
+        Ok(caller)
     }
 
     async fn by_bearer(&self, req: &HttpRequest, token: &str) -> ApiResult<Caller> {

@@ -12,14 +12,19 @@ use super::authenticator::{Authenticator, Caller};
 use super::permission::Permission;
 use crate::http::problem::{ApiError, ApiResult};
 
-/// Lets a request pass only if its caller may do this. Stands around the route, so that it comes
+/// Lets a request pass only if its caller is known and may do this. Stands around the route, so that it comes
 /// before everything that reads the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Needs(Permission);
+pub struct Needs(Option<Permission>);
 
-/// See [`Needs`].
+/// The caller must have this permission.
 pub const fn needs(permission: Permission) -> Needs {
-    Needs(permission)
+    Needs(Some(permission))
+}
+
+/// Any caller who is known.
+pub const fn signed_in() -> Needs {
+    Needs(None)
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Needs
@@ -44,7 +49,7 @@ where
 /// A guarded route.
 #[derive(Debug)]
 pub struct Guarded<S> {
-    permission: Permission,
+    permission: Option<Permission>,
     service: Rc<S>,
 }
 
@@ -76,9 +81,9 @@ where
     }
 }
 
-async fn authenticate(req: &ServiceRequest, permission: Permission) -> ApiResult<Caller> {
+async fn authenticate(req: &ServiceRequest, permission: Option<Permission>) -> ApiResult<Caller> {
     match req.app_data::<web::Data<Authenticator>>() {
-        Some(authenticator) => authenticator.caller(req, permission).await,
+        Some(authenticator) => authenticator.caller(req.request(), permission).await,
         None => Err(ApiError::internal("authenticator", &"none is set up")),
     }
 }

@@ -19,7 +19,7 @@ mod sessions;
 pub use address::{client_address, in_networks};
 pub use authenticator::{Actor, Authenticator, Caller, WORKSPACE_HEADER};
 pub use bearer::{Bearer, check_bearer, make_bearer};
-pub use guard::{Needs, needs};
+pub use guard::{Needs, needs, signed_in};
 pub use limiter::Limiter;
 pub use password::{HashError, generate_password, hash_password, verify_password};
 pub use permission::{Permission, Role};

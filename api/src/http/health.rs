@@ -1,5 +1,150 @@
-//! health
-/// x
-pub async fn redis(_core: &crate::core::Core) -> Option<bool> {
-    None
+//! Whether the server lives and is ready, and its numbers.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use deadpool_redis::{Config, Runtime, redis};
+use migration::MigratorTrait as _;
+use openapi::deliveries::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::{Authenticator, Permission};
+use crate::core::Core;
+use crate::http::doc::Guarded;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::services::stats;
+
+/// How long a dependency may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One part that readiness depends on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Check {
+    /// `ok`, `failed`, `degraded` or `not used`.
+    #[schema(example = "ok")]
+    state: &'static str,
+}
+
+/// Whether requests can be taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ready`, `degraded` (works, but something optional is missing) or `not ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// The database.
+    database: Check,
+    /// The schema of the database is that of this version.
+    migrations: Check,
+    /// Redis.
+    redis: Check,
+}
+
+/// Whether the process lives
+#[utoipa::path(tag = "operation", security(()), responses((status = 200, description = "It does", body = String)))]
+#[get("/livez")]
+pub async fn livez() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .insert_header(("cache-control", "no-store"))
+        .body("ok\n")
+}
+
+/// Whether requests can be taken
+#[utoipa::path(tag = "operation", security(()), responses(
+    (status = 200, description = "Ready, perhaps degraded", body = Readiness),
+    (status = 503, description = "Not ready", body = Readiness)))]
+#[get("/readyz")]
+pub async fn readyz(core: web::Data<Core>) -> HttpResponse {
+    let database = within(core.db.ping()).await.is_some_and(|r| r.is_ok());
+    let migrated = database && within(migrated(&core)).await.unwrap_or(false);
+    let redis = redis_answers(&core).await;
+    let ready = database && migrated;
+    let readiness = Readiness {
+        status: match (ready, redis) {
+            (false, _) => "not ready",
+            (true, Some(false)) => "degraded",
+            (true, _) => "ready",
+        },
+        database: check(database),
+        migrations: check(migrated),
+        redis: Check {
+            state: match redis {
+                None => "not used",
+                Some(true) => "ok",
+                Some(false) => "degraded",
+            },
+        },
+    };
+    let mut response = if ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    response
+        .insert_header(("cache-control", "no-store"))
+        .json(readiness)
+}
+
+/// Read the numbers for Prometheus
+///
+/// Needs the scope `metrics:read`, unless the setting `metrics_public` opens it.
+#[utoipa::path(tag = "operation", responses(
+    (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"), Guarded))]
+#[get("/metrics")]
+pub async fn metrics(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+) -> ApiResult<HttpResponse> {
+    if !core.settings.metrics_public {
+        authenticator
+            .caller(&req, Some(Permission::MetricsRead))
+            .await?;
+    }
+    for state in State::ALL.iter().filter(|state| state.is_open()) {
+        core.metrics.deliveries(state.as_str(), 0);
+    }
+    for (state, count) in stats::open_deliveries(&core, None).await? {
+        core.metrics.deliveries(state.as_str(), count);
+    }
+    let text = core
+        .metrics
+        .text()
+        .map_err(|error| ApiError::internal("metrics", &error))?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(text))
+}
+
+fn check(fine: bool) -> Check {
+    Check {
+        state: if fine { "ok" } else { "failed" },
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(PATIENCE, work).await.ok()
+}
+
+async fn migrated(core: &Core) -> bool {
+    migration::Migrator::get_pending_migrations(core.db.read())
+        .await
+        .is_ok_and(|pending| pending.is_empty())
+}
+
+/// Whether Redis answers; none when it is not used.
+pub async fn redis_answers(core: &Core) -> Option<bool> {
+    let url = core.settings.redis_url.as_ref()?;
+    let ping = async {
+        let pool = Config::from_url(url.reveal())
+            .create_pool(Some(Runtime::Tokio1))
+            .ok()?;
+        let mut connection = pool.get().await.ok()?;
+        redis::cmd("PING")
+            .query_async::<String>(&mut connection)
+            .await
+            .ok()
+    };
+    Some(within(ping).await.flatten().is_some())
 }

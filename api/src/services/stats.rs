@@ -188,7 +188,7 @@ async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
 }
 
 async fn redis(core: &Core) -> Light {
-    let (colour, detail) = match crate::http::health::redis(core).await {
+    let (colour, detail) = match crate::http::health::redis_answers(core).await {
         None => ("grey", Some("not used".to_owned())),
         Some(true) => ("green", None),
         Some(false) => ("red", Some("does not answer".to_owned())),

@@ -1,0 +1,96 @@
+//! All routes, and what surrounds them.
+
+use actix_web::web;
+use utoipa::OpenApi as _;
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_actix_web::{AppExt as _, scope};
+
+use super::doc::Frame;
+use super::fallback;
+use super::health;
+use super::routes::{
+    auth, connections, dead_letters, deliveries, events, rules, sources, stream, workspaces,
+};
+use crate::auth::signed_in;
+
+/// The API, as the document describes it and as it is served.
+pub fn api(config: &mut ServiceConfig<'_>) {
+    config
+        .service(
+            scope::scope("/api/v1/auth")
+                .service(auth::login)
+                .service(auth::logout)
+                .service(auth::read_session),
+        )
+        .service(
+            scope::scope("/api/v1")
+                .service(workspaces::whoami)
+                .service(workspaces::list_workspaces)
+                .service(workspaces::create_workspace)
+                .service(workspaces::get_workspace)
+                .service(workspaces::rename_workspace)
+                .service(sources::list_sources)
+                .service(sources::list_samples)
+                .service(sources::create_source)
+                .service(sources::get_source)
+                .service(sources::change_source)
+                .service(sources::delete_source)
+                .service(sources::rotate_secret)
+                .service(sources::test_source)
+                .service(sources::list_refusals)
+                .service(connections::list_connectors)
+                .service(connections::list_connections)
+                .service(connections::create_connection)
+                .service(connections::get_connection)
+                .service(connections::change_connection)
+                .service(connections::delete_connection)
+                .service(connections::test_connection)
+                .service(connections::connection_metadata)
+                .service(connections::sandbox_records)
+                .service(rules::list_rules)
+                .service(rules::create_rule)
+                .service(rules::reorder_rules)
+                .service(rules::explain_rules)
+                .service(rules::get_rule)
+                .service(rules::change_rule)
+                .service(rules::delete_rule)
+                .service(rules::duplicate_rule)
+                .service(events::list_events)
+                .service(events::get_event)
+                .service(events::get_event_body)
+                .service(events::replay_event)
+                .service(events::read_stats)
+                .service(deliveries::list_deliveries)
+                .service(deliveries::get_delivery)
+                .service(deliveries::edit_delivery)
+                .service(deliveries::release_delivery)
+                .service(deliveries::discard_delivery)
+                .service(deliveries::replay_delivery)
+                .service(dead_letters::list_dead_groups)
+                .service(dead_letters::list_dead_letters)
+                .service(dead_letters::replay_dead_letters)
+                .service(dead_letters::discard_dead_letters)
+                .service(stream::follow)
+                // Who is not known learns nothing about what there is.
+                .default_service(web::route().wrap(signed_in()).to(fallback::not_offered)),
+        );
+}
+
+/// Health and numbers, which a worker serves too.
+pub fn operation(config: &mut ServiceConfig<'_>) {
+    config
+        .service(health::livez)
+        .service(health::readyz)
+        .service(health::metrics);
+}
+
+/// The document, made without a socket or a database.
+pub fn collect() -> utoipa::openapi::OpenApi {
+    let (_, document) = actix_web::App::new()
+        .into_utoipa_app()
+        .openapi(Frame::openapi())
+        .configure(operation)
+        .configure(api)
+        .split_for_parts();
+    document
+}

@@ -1,0 +1,82 @@
+//! The OpenAPI document: what is common to all operations.
+
+mod examples;
+mod responses;
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+pub use responses::{
+    BadBody, BadQuery, Conflict, Guarded, Missing, NotSignedIn, Revised, Throttled, Upstream,
+};
+
+/// The document of the API, complete: every operation with its examples and problems.
+pub fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        let mut document = serde_json::to_value(super::app::collect()).unwrap_or_default();
+        examples::add(&mut document);
+        document
+    })
+}
+
+/// The frame of the document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Signalbox",
+        description = "Events come in, rules decide, tickets, tasks and messages go out, and \
+                       nothing is lost.\n\nA browser signs in and sends the session's cookie; its \
+                       writes carry `X-CSRF-Token`. A program sends `Authorization: Bearer`. \
+                       `X-Workspace` picks one of the caller's workspaces. What can be changed has \
+                       an `ETag`; a change sends it back as `If-Match`. Lists are paged: hand \
+                       `next_cursor` back as `cursor`. Failures are problem documents (RFC 9457) \
+                       with a stable `code`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = "/", description = "This server")),
+    components(schemas(openapi::problem::Problem, openapi::stream::Message)),
+    security(("session" = []), ("bearer" = [])),
+    modifiers(&Schemes),
+    tags(
+        (name = "auth", description = "Signing in and out"),
+        (name = "workspaces", description = "Tenants"),
+        (name = "sources", description = "Where events come from"),
+        (name = "connections", description = "Upstreams"),
+        (name = "rules", description = "Firewall lines"),
+        (name = "events", description = "What happened"),
+        (name = "deliveries", description = "What goes out"),
+        (name = "dead letters", description = "What was given up"),
+        (name = "live", description = "What happens now"),
+        (name = "operation", description = "Health and numbers"),
+    ),
+)]
+pub struct Frame;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme(
+            "session",
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+                crate::auth::COOKIE,
+                "Set by `POST /api/v1/auth/login`; over HTTPS its name begins with `__Host-`. \
+                 Writes also carry `X-CSRF-Token`.",
+            ))),
+        );
+        components.add_security_scheme(
+            "bearer",
+            SecurityScheme::Http(
+                HttpBuilder::new()
+                    .scheme(HttpAuthScheme::Bearer)
+                    .bearer_format("sbb_<client>_<random><checksum>")
+                    .build(),
+            ),
+        );
+    }
+}

@@ -1,0 +1,363 @@
+//! Examples, made from the types themselves, so that they always have their form.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+const ID: &str = "01993a5c-7c1e-7a60-9f3b-2d2a8f0c4e11";
+const EVENT: &str = "01993a5c-7c1e-7a60-9f3b-2d2a8f0c4e12";
+const RULE: &str = "01993a5c-7c1e-7a60-9f3b-2d2a8f0c4e13";
+const CONNECTION: &str = "01993a5c-7c1e-7a60-9f3b-2d2a8f0c4e14";
+const SOURCE: &str = "01993a5c-7c1e-7a60-9f3b-2d2a8f0c4e15";
+const TIME: &str = "2026-01-01T12:00:00Z";
+
+/// Gives every body of every operation its example.
+pub fn add(document: &mut Value) {
+    let examples = all();
+    let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let operations = paths
+        .values_mut()
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut);
+    for operation in operations {
+        if let Some(body) = operation.get_mut("requestBody") {
+            add_to_content(body, &examples);
+        }
+        let responses = operation
+            .get_mut("responses")
+            .and_then(Value::as_object_mut);
+        for response in responses.into_iter().flat_map(Map::values_mut) {
+            add_to_content(response, &examples);
+        }
+    }
+}
+
+fn add_to_content(holder: &mut Value, examples: &HashMap<&str, Value>) {
+    let Some(media) = holder.pointer_mut("/content/application~1json") else {
+        return;
+    };
+    let Some(name) = media.get("schema").and_then(schema_name) else {
+        return;
+    };
+    let example = match name.strip_prefix("Page_") {
+        None => examples.get(name.as_str()).cloned(),
+        Some(item) => examples.get(item).map(|item| json!({"items": [item]})),
+    };
+    if let (Some(example), Some(media)) = (example, media.as_object_mut()) {
+        media.insert("example".to_owned(), example);
+    }
+}
+
+/// The name of a schema that is referred to, alone or as one of `null` and it.
+fn schema_name(schema: &Value) -> Option<String> {
+    let reference = schema.get("$ref").or_else(|| {
+        schema
+            .get("oneOf")?
+            .as_array()?
+            .iter()
+            .find_map(|one| one.get("$ref"))
+    })?;
+    reference
+        .as_str()?
+        .strip_prefix("#/components/schemas/")
+        .map(str::to_owned)
+}
+
+/// An example by the name of each schema that stands in a body.
+pub fn all() -> HashMap<&'static str, Value> {
+    let workspace = json!({"id": ID, "slug": "main", "name": "Main", "created_at": TIME});
+    let source = source();
+    let connection = connection();
+    let rule = rule();
+    let delivery = delivery();
+    let mut event = event();
+    let summary = event.clone();
+    extend(
+        &mut event,
+        json!({
+            "method": "POST", "query": "", "content_type": "application/json",
+            "remote_addr": "192.0.2.10", "idempotency_key": null,
+            "headers": [["user-agent", "axios/1.7"]],
+            "payload": {"msg": "[web-1] [Down] timeout", "monitor": {"id": 7, "name": "web-1"}},
+            "deliveries": [delivery]
+        }),
+    );
+    HashMap::from([
+        (
+            "LoginRequest",
+            json!({"email": "admin@localhost", "password": "correct horse battery staple"}),
+        ),
+        (
+            "Session",
+            json!({
+                "user": {"id": ID, "email": "admin@localhost", "name": "Admin"},
+                "workspaces": [{"workspace": workspace, "role": "owner"}],
+                "csrf_token": "xw2m0cQ3Jw0aQK2dYt0m1mJ3c7n0N9m3cM2b6q1lq3E"
+            }),
+        ),
+        (
+            "WhoAmI",
+            json!({
+                "kind": "bearer", "name": "5f0c1c2e2f0e", "workspace": workspace,
+                "scopes": ["events:read"], "remote_addr": "127.0.0.1", "server_time": TIME
+            }),
+        ),
+        ("NewWorkspace", json!({"slug": "acme", "name": "Acme"})),
+        ("RenameWorkspace", json!({"name": "Acme Ltd"})),
+        ("Workspace", workspace),
+        (
+            "SourceCreated",
+            json!({"source": source, "secret": "4kW0hH8vX2uYw3n5o7q9s1u3w5y7A9C1E3G5I7K9M1O"}),
+        ),
+        ("Source", source),
+        (
+            "NewSource",
+            json!({"name": "Uptime Kuma", "slug": "kuma", "auth": {"type": "bearer"}}),
+        ),
+        ("ChangeSource", json!({"enabled": false})),
+        (
+            "Sample",
+            json!({"name": "uptime-kuma-down", "payload": {"msg": "[web-1] [Down] timeout"}}),
+        ),
+        ("TestEvent", json!({"sample": "uptime-kuma-down"})),
+        (
+            "Accepted",
+            json!({"event_ids": [EVENT], "correlation_id": EVENT, "duplicate": false}),
+        ),
+        (
+            "Refusal",
+            json!({
+                "id": ID, "source_id": SOURCE, "at": TIME, "status": 401, "reason": "signature_invalid",
+                "remote_addr": "192.0.2.10", "content_type": "application/json", "size": 512
+            }),
+        ),
+        ("Connector", connector()),
+        ("Connection", connection),
+        (
+            "NewConnection",
+            json!({"name": "psa", "connector": "sandbox"}),
+        ),
+        (
+            "ChangeConnection",
+            json!({"name": "service desk", "enabled": true}),
+        ),
+        (
+            "TestResult",
+            json!({"ok": true, "message": "The upstream answers.", "duration_ms": 84}),
+        ),
+        (
+            "Metadata",
+            json!({"items": [{"value": "Service Board", "label": "Service Board"}], "fetched_at": TIME}),
+        ),
+        (
+            "SandboxRecord",
+            json!({
+                "id": ID, "connection_id": CONNECTION, "number": 1, "key": "kuma:7",
+                "operation": "ticket.upsert", "state": "open", "title": "Alert: web-1",
+                "fields": {"summary": "Alert: web-1"}, "notes": [], "created_at": TIME, "updated_at": TIME
+            }),
+        ),
+        ("Rule", rule),
+        (
+            "NewRule",
+            json!({"name": "down and up to the service desk", "source": "kuma", "priority": 10, "spec": spec()}),
+        ),
+        ("ChangeRule", json!({"enabled": false})),
+        ("Reorder", json!({"ids": [RULE]})),
+        (
+            "ExplainRequest",
+            json!({"source": "kuma", "payload": {"monitor": {"id": 7, "name": "web-1"}}}),
+        ),
+        ("ExplainResponse", explained()),
+        ("EventSummary", summary),
+        ("EventDetail", event),
+        (
+            "Replayed",
+            json!({"event_id": EVENT, "disposition": "routed", "delivery_ids": [ID]}),
+        ),
+        ("Delivery", delivery),
+        (
+            "EditFields",
+            json!({"fields": {"summary": "Alert: web-1 (edited)"}}),
+        ),
+        (
+            "Release",
+            json!({"fields": {"summary": "Alert: web-1 (edited)"}}),
+        ),
+        ("ReplayedDelivery", json!({"delivery_id": ID})),
+        (
+            "DeadGroup",
+            json!({
+                "error_code": "http_400", "connection_id": CONNECTION, "connection": "psa",
+                "error": "the upstream refuses the board", "count": 3, "oldest_at": TIME, "newest_at": TIME
+            }),
+        ),
+        (
+            "DeadFilter",
+            json!({"error_code": "http_400", "connection_id": CONNECTION}),
+        ),
+        ("DeadResult", json!({"count": 3})),
+        ("Stats", stats()),
+        (
+            "Readiness",
+            json!({
+                "status": "ready", "database": {"state": "ok"}, "migrations": {"state": "ok"},
+                "redis": {"state": "not used"}
+            }),
+        ),
+    ])
+}
+
+fn extend(value: &mut Value, more: Value) {
+    if let (Value::Object(map), Value::Object(more)) = (value, more) {
+        map.extend(more);
+    }
+}
+
+fn spec() -> Value {
+    json!({
+        "when": [{"path": "$.monitor.tags[*].name", "op": "in", "value": ["prod", "core"]}],
+        "then": [{"deliver": {
+            "connection": "psa", "operation": "ticket.upsert", "key": "kuma:{{ monitor.id }}",
+            "lifecycle": {"path": "$.heartbeat.status", "open": ["0"], "close": ["1"], "otherwise": "note"},
+            "map": {"summary": "Alert: {{ monitor.name }}"}
+        }}]
+    })
+}
+
+fn source() -> Value {
+    json!({
+        "id": SOURCE, "name": "Uptime Kuma", "slug": "kuma", "kind": "webhook", "enabled": true,
+        "auth": {"type": "bearer"}, "has_secret": true, "allow_cidrs": [], "rate_per_minute": null,
+        "body_limit": null, "match": "first", "on_no_match": "keep", "event_id_path": null,
+        "url": "http://localhost:8080/hooks/main/kuma", "last_event_at": TIME, "revision": 1,
+        "created_at": TIME, "updated_at": TIME
+    })
+}
+
+fn connection() -> Value {
+    json!({
+        "id": CONNECTION, "name": "psa", "connector": "sandbox", "settings": {}, "secrets": [],
+        "allow_private": false, "enabled": true, "concurrency": null, "rate_per_minute": null,
+        "retry": {}, "state": "ok", "state_reason": null, "state_at": TIME, "revision": 1,
+        "created_at": TIME, "updated_at": TIME
+    })
+}
+
+fn connector() -> Value {
+    json!({
+        "kind": "sandbox", "title": "Sandbox", "summary": "Records what would have been sent.",
+        "settings": [], "secrets": [], "metadata": [],
+        "operations": []
+    })
+}
+
+fn rule() -> Value {
+    json!({
+        "id": RULE, "name": "down and up to the service desk", "source": "kuma", "priority": 10,
+        "enabled": true, "spec": spec(), "validity": "valid", "revision": 1, "created_at": TIME,
+        "updated_at": TIME
+    })
+}
+
+fn event() -> Value {
+    json!({
+        "id": EVENT, "source_id": SOURCE, "source": "kuma", "received_at": TIME,
+        "correlation_id": EVENT, "disposition": "routed", "reason": "matched",
+        "rules": [{"id": RULE, "name": "down and up to the service desk", "revision": 1}],
+        "title": "[web-1] [Down] timeout", "size": 512, "test": false
+    })
+}
+
+fn delivery() -> Value {
+    json!({
+        "id": ID, "event_id": EVENT, "rule_id": RULE, "rule": "down and up to the service desk",
+        "step": 0, "connection_id": CONNECTION, "connection": "psa", "connector": "sandbox",
+        "operation": "ticket.upsert", "key": "kuma:7", "action": "open",
+        "fields": {"summary": "Alert: web-1"}, "message_id": "msg_01993a5c7c1e7a60",
+        "state": "delivered", "behind": false, "due_at": null, "attempts": 1, "error_code": null,
+        "error": null, "effect": "created", "record_id": "1", "record_url": null, "replay_of": null,
+        "replayed_as": null, "created_at": TIME, "finished_at": TIME,
+        "attempt_log": [{
+            "id": ID, "number": 1, "started_at": TIME, "duration_ms": 12, "outcome": "delivered",
+            "status": null, "error_code": null, "error": null, "exchanges": []
+        }]
+    })
+}
+
+fn explained() -> Value {
+    json!({
+        "explanation": {"disposition": "unmatched", "reason": "no_match_keep", "rules": [], "matches": []},
+        "requests": []
+    })
+}
+
+fn stats() -> Value {
+    json!({
+        "hours": [{"hour": TIME, "accepted": 12, "refused": 1, "delivered": 11, "dead": 0}],
+        "today": {
+            "accepted": 12, "unmatched": 1, "dropped": 0, "created": 4, "updated": 3, "closed": 4,
+            "delivered": 11, "failed": 0, "mean_latency_ms": 38.5
+        },
+        "queue": {"depth": 0, "held": 0, "oldest_seconds": null, "dead": 0},
+        "lights": [{"kind": "database", "name": "SQLite", "id": null, "colour": "green", "detail": null}]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    fn reads<T: DeserializeOwned>(name: &str) {
+        let example = all().remove(name).unwrap();
+        serde_json::from_value::<T>(example).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+
+    #[test]
+    fn examples_have_the_form_of_their_types() {
+        reads::<openapi::auth::LoginRequest>("LoginRequest");
+        reads::<openapi::auth::Session>("Session");
+        reads::<openapi::auth::WhoAmI>("WhoAmI");
+        reads::<openapi::workspaces::Workspace>("Workspace");
+        reads::<openapi::sources::NewSource>("NewSource");
+        reads::<openapi::sources::ChangeSource>("ChangeSource");
+        reads::<openapi::sources::SourceCreated>("SourceCreated");
+        reads::<openapi::sources::Refusal>("Refusal");
+        reads::<openapi::sources::Accepted>("Accepted");
+        reads::<openapi::connections::Connection>("Connection");
+        reads::<openapi::connections::NewConnection>("NewConnection");
+        reads::<openapi::connections::Connector>("Connector");
+        reads::<openapi::connections::SandboxRecord>("SandboxRecord");
+        reads::<openapi::connections::Metadata>("Metadata");
+        reads::<openapi::rules::Rule>("Rule");
+        reads::<openapi::rules::NewRule>("NewRule");
+        reads::<openapi::rules::ExplainRequest>("ExplainRequest");
+        reads::<openapi::rules::ExplainResponse>("ExplainResponse");
+        reads::<openapi::events::EventSummary>("EventSummary");
+        reads::<openapi::events::EventDetail>("EventDetail");
+        reads::<openapi::deliveries::Delivery>("Delivery");
+        reads::<openapi::deliveries::DeadGroup>("DeadGroup");
+        reads::<openapi::stats::Stats>("Stats");
+    }
+
+    #[test]
+    fn every_json_body_of_the_document_has_one() {
+        let document = crate::http::document();
+        let paths = document["paths"].as_object().unwrap();
+        assert!(paths.len() > 30, "{}", paths.len());
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().unwrap() {
+                let bodies = operation["responses"].as_object().unwrap().values();
+                for body in bodies.chain([&operation["requestBody"]]) {
+                    if let Some(json) = body.pointer("/content/application~1json") {
+                        assert!(json.get("example").is_some(), "{method} {path}: {json}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The problems that operations can answer, in sets.
+
+use std::collections::BTreeMap;
+
+use openapi::problem::{Code, Problem};
+use utoipa::IntoResponses;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+
+use crate::http::problem::MEDIA_TYPE;
+
+macro_rules! sets {
+    ($($(#[$doc:meta])* $name:ident = [$($code:ident),+];)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                problems(&[$(Code::$code),+])
+            }
+        }
+    )*};
+}
+
+sets! {
+    /// Every operation that is not open to all.
+    Guarded = [Unauthenticated, ScopeMissing, AddressNotAllowed, CsrfMissing, RateLimited, Internal, Unavailable];
+    /// Signing in.
+    NotSignedIn = [LoginFailed, RateLimited, Internal, Unavailable];
+    /// Needs a session.
+    Throttled = [Unauthenticated, CsrfMissing, Internal, Unavailable];
+    /// Something is looked up.
+    Missing = [NotFound, InvalidParameter];
+    /// A query string is read.
+    BadQuery = [InvalidParameter];
+    /// A body is read.
+    BadBody = [MalformedBody, BodyTooLarge, UnsupportedMediaType, ValidationFailed];
+    /// The state may not allow it.
+    Conflict = [Conflict, NameTaken, InUse];
+    /// `If-Match` is needed.
+    Revised = [RevisionRequired, RevisionStale];
+    /// The upstream is asked.
+    Upstream = [UpstreamFailed];
+}
+
+/// One answer for each status, naming its codes, with an example of each.
+fn problems(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    by_status
+        .into_iter()
+        .map(|(status, codes)| {
+            let names: Vec<String> = codes.iter().map(|c| format!("`{}`", c.id())).collect();
+            let mut content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
+            for code in &codes {
+                let problem = Problem::new(*code, "5f0c1c2e-2f0e-4a53-9d2a-6a3c1d6f8a11");
+                content = content.examples_from_iter([(
+                    code.id(),
+                    utoipa::openapi::example::ExampleBuilder::new()
+                        .summary(code.title())
+                        .value(serde_json::to_value(problem).ok())
+                        .build(),
+                )]);
+            }
+            let response = ResponseBuilder::new()
+                .description(format!("Problem: {}", names.join(", ")))
+                .content(MEDIA_TYPE, content.build())
+                .build();
+            (status.to_string(), RefOr::T(response))
+        })
+        .collect()
+}

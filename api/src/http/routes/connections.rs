@@ -1,0 +1,175 @@
+//! Connections and connectors.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
+use openapi::connections::{
+    ChangeConnection, Connection, Connector, Metadata, NewConnection, SandboxRecord, TestResult,
+};
+use openapi::page::Page;
+use uuid::Uuid;
+
+use super::{PageQuery, whole};
+use crate::auth::{Caller, Permission, needs};
+use crate::core::Core;
+use crate::http::doc::{BadBody, BadQuery, Conflict, Guarded, Missing, Revised, Upstream};
+use crate::http::extract::{IfMatch, Json, Query, etag};
+use crate::http::problem::ApiResult;
+use crate::services::connections;
+
+/// List connectors
+///
+/// The kinds of upstream that this server can speak to, with their settings and operations.
+#[utoipa::path(tag = "connections", responses((status = 200, description = "Connectors, by name", body = Page<Connector>), Guarded))]
+#[get("/connectors", wrap = "needs(Permission::ConnectionsRead)")]
+pub async fn list_connectors(core: web::Data<Core>, _caller: Caller) -> web::Json<Page<Connector>> {
+    whole(core.registry.all().map(|c| c.describe()).collect())
+}
+
+/// List connections
+#[utoipa::path(tag = "connections", responses((status = 200, description = "All connections, by name", body = Page<Connection>), Guarded))]
+#[get("/connections", wrap = "needs(Permission::ConnectionsRead)")]
+pub async fn list_connections(
+    core: web::Data<Core>,
+    caller: Caller,
+) -> ApiResult<web::Json<Page<Connection>>> {
+    Ok(whole(connections::list(&core, caller.scope).await?))
+}
+
+/// Make a connection
+///
+/// Secrets are sealed and never returned.
+#[utoipa::path(tag = "connections", responses(
+    (status = 201, description = "Made", body = Connection), Guarded, BadBody, Conflict))]
+#[post("/connections", wrap = "needs(Permission::ConnectionsWrite)")]
+pub async fn create_connection(
+    core: web::Data<Core>,
+    caller: Caller,
+    Json(body): Json<NewConnection>,
+) -> ApiResult<HttpResponse> {
+    let made = connections::create(&core, caller.scope, body).await?;
+    Ok(HttpResponse::Created()
+        .insert_header(("location", format!("/api/v1/connections/{}", made.id)))
+        .insert_header(etag(made.revision))
+        .json(made))
+}
+
+/// Read a connection
+#[utoipa::path(tag = "connections", responses(
+    (status = 200, description = "The connection", body = Connection, headers(("etag" = String, description = "Its revision"))),
+    Guarded, Missing))]
+#[get("/connections/{id}", wrap = "needs(Permission::ConnectionsRead)")]
+pub async fn get_connection(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<HttpResponse> {
+    Ok(answer(connections::get(&core, caller.scope, *id).await?))
+}
+
+/// Change a connection
+///
+/// Rules follow a new name. New settings or secrets let the deliveries that were set aside go on.
+#[utoipa::path(tag = "connections",
+    params(("If-Match" = String, Header, description = "The ETag as it was read")),
+    responses((status = 200, description = "Changed", body = Connection, headers(("etag" = String, description = "Its revision"))),
+    Guarded, Missing, BadBody, Conflict, Revised))]
+#[patch("/connections/{id}", wrap = "needs(Permission::ConnectionsWrite)")]
+pub async fn change_connection(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    revision: IfMatch,
+    Json(body): Json<ChangeConnection>,
+) -> ApiResult<HttpResponse> {
+    Ok(answer(
+        connections::change(&core, caller.scope, *id, revision, body).await?,
+    ))
+}
+
+/// Delete a connection
+///
+/// One that a rule or an open delivery needs is in use.
+#[utoipa::path(tag = "connections",
+    params(("If-Match" = String, Header, description = "The ETag as it was read")),
+    responses((status = 204, description = "Deleted"), Guarded, Missing, Conflict, Revised))]
+#[delete("/connections/{id}", wrap = "needs(Permission::ConnectionsWrite)")]
+pub async fn delete_connection(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    revision: IfMatch,
+) -> ApiResult<HttpResponse> {
+    connections::delete(&core, caller.scope, *id, revision).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Test a connection
+///
+/// Whether the upstream answers and accepts the credentials. A passed test lets the deliveries that
+/// were set aside go on. A failed test is answered with 200 and `ok: false`.
+#[utoipa::path(tag = "connections", responses(
+    (status = 200, description = "What was found", body = TestResult), Guarded, Missing, Conflict))]
+#[post("/connections/{id}/test", wrap = "needs(Permission::ConnectionsWrite)")]
+pub async fn test_connection(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<web::Json<TestResult>> {
+    Ok(web::Json(
+        connections::test(&core, caller.scope, *id).await?,
+    ))
+}
+
+/// Read a list of the upstream
+///
+/// For choosing values, as boards or statuses. Query parameters narrow it, as `board=Service Board`
+/// does for statuses.
+#[utoipa::path(tag = "connections", responses(
+    (status = 200, description = "The rows, all pages", body = Metadata), Guarded, Missing, Conflict, Upstream))]
+#[get(
+    "/connections/{id}/metadata/{list}",
+    wrap = "needs(Permission::ConnectionsRead)"
+)]
+pub async fn connection_metadata(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    caller: Caller,
+    path: web::Path<(Uuid, String)>,
+) -> ApiResult<web::Json<Metadata>> {
+    let (id, list) = path.into_inner();
+    let filter: BTreeMap<String, String> =
+        url::form_urlencoded::parse(req.query_string().as_bytes())
+            .into_owned()
+            .collect();
+    Ok(web::Json(
+        connections::metadata(&core, caller.scope, id, &list, &filter).await?,
+    ))
+}
+
+/// List the records of a sandbox
+///
+/// What would have been sent, newest first.
+#[utoipa::path(tag = "connections", responses(
+    (status = 200, description = "Records", body = Page<SandboxRecord>), Guarded, Missing, BadQuery))]
+#[get(
+    "/connections/{id}/records",
+    wrap = "needs(Permission::ConnectionsRead)"
+)]
+pub async fn sandbox_records(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<web::Json<Page<SandboxRecord>>> {
+    let window = query.window()?;
+    Ok(web::Json(
+        connections::records(&core, caller.scope, *id, window).await?,
+    ))
+}
+
+fn answer(connection: Connection) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(etag(connection.revision))
+        .json(connection)
+}

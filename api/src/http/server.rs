@@ -1,0 +1,140 @@
+//! The server: socket, threads, limits, stop.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::http::{Method, header};
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{App, HttpServer, web};
+use tokio_util::sync::CancellationToken;
+use tracing_actix_web::TracingLogger;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::extract::path_config;
+use super::finish::finish;
+use super::routes::stream::Stopping;
+use super::trace::RequestSpan;
+use super::{app, console, docs, fallback, tls};
+use crate::auth::{Authenticator, CSRF_HEADER, WORKSPACE_HEADER};
+use crate::core::Core;
+use crate::ingest::{self, Gates};
+use crate::settings::{Role, Settings};
+
+/// What a browser may send across origins.
+const HEADERS: &[&str] = &[
+    "authorization",
+    "content-type",
+    "if-match",
+    "last-event-id",
+    CSRF_HEADER,
+    WORKSPACE_HEADER,
+];
+
+/// Serves until `shutdown`, then ends streams, waits for requests in flight, and returns.
+///
+/// # Errors
+/// The certificate cannot be used, or the socket fails.
+pub async fn serve(
+    core: Core,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let settings = core.settings.clone();
+    let tls = match (&settings.tls_cert, &settings.tls_key) {
+        (Some(cert), Some(key)) => Some(tls::config(cert, key)?),
+        _ => None,
+    };
+    let patience = Duration::from_secs(settings.request_timeout_seconds.max(1));
+    let authenticator = web::Data::new(Authenticator::new(core.clone()));
+    let stopping = web::Data::new(Stopping(shutdown.clone()));
+    let gates = web::Data::new(Gates::default());
+    let metrics = web::Data::new(core.metrics.clone());
+    let core = web::Data::new(core);
+    let shared = settings.clone();
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(core.clone())
+            .app_data(authenticator.clone())
+            .app_data(stopping.clone())
+            .app_data(gates.clone())
+            .app_data(metrics.clone())
+            .app_data(path_config())
+            .wrap(Compress::default())
+            .wrap(cors(&shared))
+            .wrap(from_fn(finish))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .configure(|config| routes(config, shared.role))
+    })
+    .disable_signals()
+    .shutdown_timeout(settings.shutdown_seconds)
+    .client_request_timeout(patience)
+    .client_disconnect_timeout(Duration::from_secs(5))
+    .keep_alive(Duration::from_secs(75));
+    if settings.http_workers > 0 {
+        server = server.workers(settings.http_workers);
+    }
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(config) => server.listen_rustls_0_23(listener, config)?,
+    }
+    .run();
+    let handle = server.handle();
+    let stop = async move {
+        shutdown.cancelled().await;
+        handle.stop(true).await;
+    };
+    let (ended, ()) = tokio::join!(server, stop);
+    ended
+}
+
+/// What this role serves beside health and numbers.
+fn routes(config: &mut web::ServiceConfig, role: Role) {
+    app::operation(&mut ServiceConfig::new(config));
+    if role == Role::Worker {
+        config.default_service(web::to(fallback::not_offered));
+        return;
+    }
+    for path in ingest::HOOK_PATHS {
+        config.service(
+            web::resource(*path)
+                .route(web::post().to(ingest::hook))
+                .route(web::get().to(ingest::hook))
+                .default_service(web::to(only_hooks)),
+        );
+    }
+    app::api(&mut ServiceConfig::new(config));
+    config
+        .configure(docs::configure)
+        .default_service(web::to(console::serve));
+}
+
+async fn only_hooks() -> Result<&'static str, super::problem::ApiError> {
+    let mut error = super::problem::ApiError::new(openapi::problem::Code::MethodNotAllowed);
+    error.allow = Some("GET, POST".to_owned());
+    Err(error)
+}
+
+/// No other origin, unless it is named.
+fn cors(settings: &Settings) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allowed_headers(HEADERS.iter().copied())
+        .expose_headers([
+            header::ETAG.as_str(),
+            header::RETRY_AFTER.as_str(),
+            "x-request-id",
+        ])
+        .max_age(600)
+        .block_on_origin_mismatch(false);
+    if settings.cors_origins.is_empty() {
+        return cors;
+    }
+    settings
+        .cors_origins
+        .iter()
+        .fold(cors.supports_credentials(), |cors, origin| {
+            cors.allowed_origin(origin)
+        })
+}
