@@ -271,7 +271,7 @@ fn routes(config: &mut ServiceConfig, state: &Arc<State>) {
             "/_fake/faults",
             web::delete().to(async |state: Data<State>| {
                 state.faults.clear();
-                HttpResponse::NoContent()
+                HttpResponse::NoContent().finish()
             }),
         )
         .route("/_fake/set", web::post().to(set))
@@ -279,7 +279,7 @@ fn routes(config: &mut ServiceConfig, state: &Arc<State>) {
             "/_fake/reset",
             web::post().to(async |state: Data<State>| {
                 state.reset();
-                HttpResponse::NoContent()
+                HttpResponse::NoContent().finish()
             }),
         )
         .default_service(web::to(take));

@@ -54,21 +54,21 @@ pub(super) fn routes(config: &mut ServiceConfig, shared: &Arc<Shared>) {
             "/_fake/faults",
             web::delete().to(async |shared: Data<Shared>| {
                 shared.faults.clear();
-                HttpResponse::NoContent()
+                HttpResponse::NoContent().finish()
             }),
         )
         .route(
             "/_fake/reset",
             web::post().to(async |shared: Data<Shared>| {
                 shared.reset();
-                HttpResponse::NoContent()
+                HttpResponse::NoContent().finish()
             }),
         )
         .route(
             "/_fake/tickets/{id}",
             web::delete().to(async |shared: Data<Shared>, id: web::Path<i64>| {
                 shared.delete(*id);
-                HttpResponse::NoContent()
+                HttpResponse::NoContent().finish()
             }),
         )
         .route(
