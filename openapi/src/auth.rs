@@ -14,7 +14,10 @@ pub struct LoginRequest {
     #[cfg_attr(feature = "schema", schema(example = "admin@localhost"))]
     pub email: String,
     /// The password.
-    #[cfg_attr(feature = "schema", schema(format = "password", example = "correct horse battery staple"))]
+    #[cfg_attr(
+        feature = "schema",
+        schema(format = "password", example = "correct horse battery staple")
+    )]
     pub password: String,
 }
 

@@ -123,11 +123,19 @@ pub struct ChangeConnection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// Calls at once.
-    #[serde(default, with = "crate::sources::double", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::sources::double",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u32>))]
     pub concurrency: Option<Option<u32>>,
     /// Calls a minute.
-    #[serde(default, with = "crate::sources::double", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::sources::double",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u32>))]
     pub rate_per_minute: Option<Option<u32>>,
     /// Retry policy.

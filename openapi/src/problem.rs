@@ -31,7 +31,10 @@ pub struct Problem {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// Where, dotted: `spec.then[0].deliver.map.summary`.
-    #[cfg_attr(feature = "schema", schema(example = "spec.then[0].deliver.map.summary"))]
+    #[cfg_attr(
+        feature = "schema",
+        schema(example = "spec.then[0].deliver.map.summary")
+    )]
     pub field: String,
     /// Stable code of the fault.
     #[cfg_attr(feature = "schema", schema(example = "template_syntax"))]

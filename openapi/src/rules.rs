@@ -42,7 +42,10 @@ pub struct Rule {
 #[serde(deny_unknown_fields)]
 pub struct NewRule {
     /// Name for people, 1 to 200 characters.
-    #[cfg_attr(feature = "schema", schema(example = "down and up to the service desk"))]
+    #[cfg_attr(
+        feature = "schema",
+        schema(example = "down and up to the service desk")
+    )]
     pub name: String,
     /// Slug of the source; absent: every source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +70,11 @@ pub struct ChangeRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Slug of the source; `null`: every source.
-    #[serde(default, with = "crate::sources::double", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::sources::double",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub source: Option<Option<String>>,
     /// Place among the rules.

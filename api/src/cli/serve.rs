@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Done, output};
 use crate::clock::Clock;
-use crate::core::Core;
+use crate::http;
 use crate::runtime::Runtime;
 use crate::settings::{Loaded, LogFormat, Origin, Settings};
 
@@ -60,7 +60,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     }
     let running = Runtime::start(settings, Clock::system()).await?;
     let stop_http = CancellationToken::new();
-    let server = tokio::spawn(http_side(
+    let server = tokio::spawn(http::serve(
         running.core().clone(),
         listen(socket)?.into_std()?,
         stop_http.clone(),
@@ -126,14 +126,4 @@ fn listen(socket: TcpSocket) -> anyhow::Result<TcpListener> {
     socket
         .listen(BACKLOG)
         .with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Takes no requests yet.
-async fn http_side(
-    _core: Core,
-    _socket: std::net::TcpListener,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    stop.cancelled().await;
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_cors::Cors;
+use actix_web::dev::Server;
 use actix_web::http::{Method, header};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
@@ -41,6 +42,18 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    let server = build(core, listener, shutdown.clone())?;
+    let handle = server.handle();
+    let stop = async move {
+        shutdown.cancelled().await;
+        handle.stop(true).await;
+    };
+    let (ended, ()) = tokio::join!(server, stop);
+    ended
+}
+
+/// The server as the settings ask for it, taking requests as soon as it is polled.
+fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::Result<Server> {
     let settings = core.settings.clone();
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(cert), Some(key)) => Some(tls::config(cert, key)?),
@@ -48,7 +61,7 @@ pub async fn serve(
     };
     let patience = Duration::from_secs(settings.request_timeout_seconds.max(1));
     let authenticator = web::Data::new(Authenticator::new(core.clone()));
-    let stopping = web::Data::new(Stopping(shutdown.clone()));
+    let stopping = web::Data::new(Stopping(shutdown));
     let gates = web::Data::new(Gates::default());
     let metrics = web::Data::new(core.metrics.clone());
     let core = web::Data::new(core);
@@ -80,13 +93,7 @@ pub async fn serve(
         Some(config) => server.listen_rustls_0_23(listener, config)?,
     }
     .run();
-    let handle = server.handle();
-    let stop = async move {
-        shutdown.cancelled().await;
-        handle.stop(true).await;
-    };
-    let (ended, ()) = tokio::join!(server, stop);
-    ended
+    Ok(server)
 }
 
 /// What this role serves beside health and numbers.

@@ -6,8 +6,9 @@ use entity::{delivery, event};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _};
 use uuid::Uuid;
 
+use super::AcceptWaiting;
 use super::clean;
-use super::entry::{Accept, Accepted};
+use super::entry::{AcceptEvent, Accepted};
 use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
@@ -21,64 +22,55 @@ type SenderId = (Uuid, String);
 pub struct Outcome {
     /// One for each accept, in order.
     pub answers: Vec<Accepted>,
-    /// Deliveries that this node holds now.
-    pub leased: Vec<delivery::Model>,
+    /// Events that were here before, as places in the batch: accept, event.
+    pub repeats: HashSet<(usize, usize)>,
     /// Connections that have deliveries which nobody holds yet.
     pub waiting: BTreeSet<Uuid>,
     /// Reservations to be given back if the commit fails.
     pub reserved: Vec<Uuid>,
 }
 
-/// Writes a batch. Fills in state, lane order and lease of the deliveries.
+/// Writes a batch. Fills in state, lane order and lease of the deliveries; [`unplace`] takes that
+/// back if the commit fails.
 pub async fn write(
     txn: &impl ConnectionTrait,
     dispatch: &dispatch::Handle,
-    batch: &mut [Accept],
+    batch: &mut [AcceptWaiting],
     counters: &mut Counters,
     outcome: &mut Outcome,
 ) -> Result<(), DbErr> {
-    let mut first_times = known(txn, batch).await?;
-    let mut events = Vec::new();
-    let mut deliveries: Vec<delivery::Model> = Vec::new();
-
-    for accept in batch.iter_mut() {
-        let mut answer = Accepted {
-            event_ids: Vec::new(),
-            correlation_id: String::new(),
-            delivery_ids: Vec::new(),
-            duplicate: true,
-        };
-        for item in &mut accept.events {
-            let event = &mut item.event;
-            if !item.replay
-                && let Some(key) = &event.idempotency_key
-            {
-                let sender_id = (event.source_id, key.clone());
-                if let Some((id, correlation)) = first_times.get(&sender_id) {
-                    answer.event_ids.push(*id);
-                    answer.correlation_id.clone_from(correlation);
-                    item.deliveries.clear();
-                    item.replay = true;
-                    continue;
-                }
-                first_times.insert(sender_id, (event.id, event.correlation_id.clone()));
-            }
-            answer.duplicate = false;
-            answer.event_ids.push(event.id);
-            answer.correlation_id.clone_from(&event.correlation_id);
-            answer
-                .delivery_ids
-                .extend(item.deliveries.iter().map(|d| d.row.id));
-            deliveries.extend(item.deliveries.iter().map(|d| d.row.clone()));
-            if !item.replay {
-                count(counters, event);
-                events.push(event.clone());
+    answer(batch, known(txn, batch).await?, counters, outcome);
+    let repeats = &outcome.repeats;
+    let mut events: Vec<&mut AcceptEvent> = Vec::new();
+    for (a, waiting) in batch.iter_mut().enumerate() {
+        for (e, event) in waiting.accept.events.iter_mut().enumerate() {
+            if !repeats.contains(&(a, e)) {
+                events.push(event);
             }
         }
-        outcome.answers.push(answer);
     }
-
-    place(txn, dispatch, &mut deliveries, outcome).await?;
+    let mut deliveries: Vec<&mut delivery::Model> = Vec::new();
+    let mut rows = Vec::new();
+    for item in events {
+        let AcceptEvent {
+            event,
+            replay,
+            deliveries: own,
+            ..
+        } = item;
+        if !*replay {
+            rows.push(&*event);
+        }
+        deliveries.extend(own.iter_mut().map(|d| &mut d.row));
+    }
+    place(
+        txn,
+        dispatch,
+        &mut deliveries,
+        &mut outcome.reserved,
+        &mut outcome.waiting,
+    )
+    .await?;
     for row in &deliveries {
         if row.state == "dead" {
             counters.add(
@@ -90,11 +82,67 @@ pub async fn write(
             );
         }
     }
-    insert(txn, events, &deliveries).await?;
-    outcome
-        .leased
-        .extend(deliveries.into_iter().filter(|d| d.state == "leased"));
-    Ok(())
+    insert(txn, &rows, &deliveries).await
+}
+
+/// Finds the repeats, and what each accept is answered with.
+fn answer(
+    batch: &[AcceptWaiting],
+    mut first_times: HashMap<SenderId, (Uuid, String)>,
+    counters: &mut Counters,
+    outcome: &mut Outcome,
+) {
+    for (a, waiting) in batch.iter().enumerate() {
+        let mut answer = Accepted {
+            event_ids: Vec::new(),
+            correlation_id: String::new(),
+            delivery_ids: Vec::new(),
+            duplicate: true,
+        };
+        for (e, item) in waiting.accept.events.iter().enumerate() {
+            let event = &item.event;
+            if !item.replay
+                && let Some(key) = &event.idempotency_key
+            {
+                let sender_id = (event.source_id, key.clone());
+                if let Some((id, correlation)) = first_times.get(&sender_id) {
+                    answer.event_ids.push(*id);
+                    answer.correlation_id.clone_from(correlation);
+                    outcome.repeats.insert((a, e));
+                    continue;
+                }
+                first_times.insert(sender_id, (event.id, event.correlation_id.clone()));
+            }
+            answer.duplicate = false;
+            answer.event_ids.push(event.id);
+            answer.correlation_id.clone_from(&event.correlation_id);
+            answer
+                .delivery_ids
+                .extend(item.deliveries.iter().map(|d| d.row.id));
+            if !item.replay {
+                count(counters, event);
+            }
+        }
+        outcome.answers.push(answer);
+    }
+}
+
+/// Takes the places of deliveries back, after a commit that failed.
+pub fn unplace(batch: &mut [AcceptWaiting]) {
+    let rows = batch
+        .iter_mut()
+        .flat_map(|w| &mut w.accept.events)
+        .flat_map(|e| &mut e.deliveries)
+        .map(|d| &mut d.row);
+    for row in rows {
+        if matches!(row.state.as_str(), "leased" | "paused") {
+            "ready".clone_into(&mut row.state);
+        }
+        row.behind = false;
+        row.due_at = row.created_at;
+        row.lease_owner = None;
+        row.fence = 0;
+    }
 }
 
 fn count(counters: &mut Counters, event: &event::Model) {
@@ -118,11 +166,11 @@ fn count(counters: &mut Counters, event: &event::Model) {
 /// Sender ids of the batch that are in the database already, with what was answered then.
 async fn known(
     txn: &impl ConnectionTrait,
-    batch: &[Accept],
+    batch: &[AcceptWaiting],
 ) -> Result<HashMap<SenderId, (Uuid, String)>, DbErr> {
     let wanted: BTreeSet<SenderId> = batch
         .iter()
-        .flat_map(|a| &a.events)
+        .flat_map(|w| &w.accept.events)
         .filter(|e| !e.replay)
         .filter_map(|e| Some((e.event.source_id, e.event.idempotency_key.clone()?)))
         .collect();
@@ -156,14 +204,15 @@ async fn known(
 async fn place(
     txn: &impl ConnectionTrait,
     dispatch: &dispatch::Handle,
-    deliveries: &mut [delivery::Model],
-    outcome: &mut Outcome,
+    deliveries: &mut [&mut delivery::Model],
+    reserved: &mut Vec<Uuid>,
+    waiting: &mut BTreeSet<Uuid>,
 ) -> Result<(), DbErr> {
     let open = |row: &delivery::Model| matches!(row.state.as_str(), "ready" | "held" | "parked");
     let wanted: BTreeSet<Lane> = deliveries
         .iter()
         .filter(|d| open(d))
-        .filter_map(lanes::of)
+        .filter_map(|d| lanes::of(d))
         .collect();
     lanes::lock(txn, &wanted).await?;
     let mut occupied: HashSet<Lane> = lanes::occupied(txn, &wanted).await?;
@@ -179,13 +228,13 @@ async fn place(
         }
         match dispatch.place(row.connection_id) {
             Placement::Here => {
-                outcome.reserved.push(row.connection_id);
+                reserved.push(row.connection_id);
                 "leased".clone_into(&mut row.state);
                 row.lease_owner = Some(dispatch.node());
                 row.fence = 1;
             }
             Placement::Later => {
-                outcome.waiting.insert(row.connection_id);
+                waiting.insert(row.connection_id);
             }
             Placement::Paused => "paused".clone_into(&mut row.state),
         }
@@ -195,25 +244,22 @@ async fn place(
 
 async fn insert(
     txn: &impl ConnectionTrait,
-    events: Vec<event::Model>,
-    deliveries: &[delivery::Model],
+    events: &[&event::Model],
+    deliveries: &[&mut delivery::Model],
 ) -> Result<(), DbErr> {
-    let mut events = events.into_iter().map(|mut e| {
-        e.title = clean::text(e.title);
-        e.idempotency_key = e.idempotency_key.map(clean::text);
-        e.into_active_model()
-    });
-    loop {
-        let chunk: Vec<_> = events.by_ref().take(sql::ROWS).collect();
-        if chunk.is_empty() {
-            break;
-        }
-        event::Entity::insert_many(chunk)
+    for chunk in events.chunks(sql::ROWS) {
+        let rows = chunk.iter().map(|event| {
+            let mut event = (*event).clone();
+            event.title = clean::text(event.title);
+            event.idempotency_key = event.idempotency_key.map(clean::text);
+            event.into_active_model()
+        });
+        event::Entity::insert_many(rows)
             .exec_without_returning(txn)
             .await?;
     }
     for chunk in deliveries.chunks(sql::ROWS) {
-        let rows = chunk.iter().map(|d| d.clone().into_active_model());
+        let rows = chunk.iter().map(|d| (**d).clone().into_active_model());
         delivery::Entity::insert_many(rows)
             .exec_without_returning(txn)
             .await?;

@@ -8,7 +8,7 @@ use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::entry::{Accept, NewDelivery, Settlement};
+use super::entry::{AcceptEvent, NewDelivery, Settlement};
 use super::stats::{Counters, metric};
 use super::{AcceptWaiting, JournalError, Refused, Service, accept, settle, sql};
 use crate::clock::from_ms;
@@ -143,7 +143,6 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     let mut counters = Counters::default();
     let mut settled = settle::Outcome::default();
     let mut accepted = accept::Outcome::default();
-    let mut accepts: Vec<Accept> = batch.accepts.iter().map(|w| w.accept.clone()).collect();
 
     let result = async {
         let txn = service.db.begin().await?;
@@ -159,11 +158,11 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
             )
             .await?;
         }
-        if !accepts.is_empty() {
+        if !batch.accepts.is_empty() {
             accept::write(
                 &txn,
                 &service.dispatch,
-                &mut accepts,
+                &mut batch.accepts,
                 &mut counters,
                 &mut accepted,
             )
@@ -190,13 +189,14 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
         {
             service.dispatch.unreserve(connection);
         }
+        accept::unplace(&mut batch.accepts);
         return Err(error);
     }
     service.metrics.committed(
         batch.accepts.len() + batch.settlements.len(),
         begun.elapsed().as_secs_f64(),
     );
-    tell(service, batch, &accepts, accepted, settled);
+    tell(service, batch, accepted, settled);
     Ok(())
 }
 
@@ -243,41 +243,27 @@ async fn refusals(
 }
 
 /// After the commit: answers, hand-over, live feed.
-fn tell(
-    service: &Service,
-    batch: &mut Batch,
-    accepts: &[Accept],
-    accepted: accept::Outcome,
-    settled: settle::Outcome,
-) {
+fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled: settle::Outcome) {
     let now = service.clock.now_ms();
     for (connection, reason) in settled.paused {
         service.dispatch.needs_attention(connection, &reason);
     }
     service.dispatch.offer(settled.leased);
-    service.dispatch.offer(accepted.leased);
+    let repeats = accepted.repeats;
+    let mut leased = Vec::with_capacity(accepted.reserved.len());
+    for (a, (waiting, answer)) in batch.accepts.drain(..).zip(accepted.answers).enumerate() {
+        // A sender that has gone away needs no answer: its event is stored all the same.
+        let _gone = waiting.answer.send(Ok(answer));
+        for (e, item) in waiting.accept.events.into_iter().enumerate() {
+            if !repeats.contains(&(a, e)) {
+                tell_event(service, item, &mut leased, now);
+            }
+        }
+    }
+    service.dispatch.offer(leased);
     for connection in accepted.waiting {
         service.dispatch.kick(connection);
     }
-    for (waiting, answer) in batch.accepts.drain(..).zip(accepted.answers) {
-        // A sender that has gone away needs no answer: its event is stored all the same.
-        let _gone = waiting.answer.send(Ok(answer));
-    }
-    for item in accepts.iter().flat_map(|a| &a.events).filter(|e| !e.replay) {
-        service.live.publish(
-            item.event.workspace_id,
-            Message::Event(EventMessage {
-                id: item.event.id,
-                source: item.source.clone(),
-                received_at: from_ms(item.event.received_at),
-                disposition: item.event.disposition.clone(),
-                reason: item.event.reason.clone(),
-                rules: item.rules.clone(),
-                title: item.event.title.clone(),
-            }),
-        );
-    }
-    tell_placed(service, accepts, now);
     for (index, s) in batch.settlements.drain(..).enumerate() {
         if settled.refused.contains(&index) {
             tracing::warn!(
@@ -319,30 +305,47 @@ fn tell(
     }
 }
 
-/// New deliveries that will not move by themselves are news; the others tell of their outcome.
-fn tell_placed(service: &Service, accepts: &[Accept], now: i64) {
-    let placed = accepts
-        .iter()
-        .flat_map(|a| &a.events)
-        .flat_map(|e| &e.deliveries);
-    for NewDelivery { row, connection } in placed {
-        let Some(state) = State::parse(&row.state).filter(|s| *s != State::Ready) else {
-            continue;
-        };
+/// Tells of an event, and of new deliveries that will not move by themselves; the others tell of
+/// their outcome. Those that this node holds are collected for the dispatcher.
+fn tell_event(
+    service: &Service,
+    item: AcceptEvent,
+    leased: &mut Vec<entity::delivery::Model>,
+    now: i64,
+) {
+    if !item.replay {
         service.live.publish(
-            row.workspace_id,
-            Message::Delivery(DeliveryMessage {
-                id: row.id,
-                event_id: row.event_id,
-                connection: connection.clone(),
-                operation: row.operation.clone(),
-                state,
-                attempts: 0,
-                effect: row.effect.clone(),
-                record_id: None,
-                error_code: row.error_code.clone(),
-                at: from_ms(now),
+            item.event.workspace_id,
+            Message::Event(EventMessage {
+                id: item.event.id,
+                source: item.source,
+                received_at: from_ms(item.event.received_at),
+                disposition: item.event.disposition,
+                reason: item.event.reason,
+                rules: item.rules,
+                title: item.event.title,
             }),
         );
+    }
+    for NewDelivery { row, connection } in item.deliveries {
+        match State::parse(&row.state) {
+            Some(State::Leased) => leased.push(row),
+            Some(State::Ready) | None => {}
+            Some(state) => service.live.publish(
+                row.workspace_id,
+                Message::Delivery(DeliveryMessage {
+                    id: row.id,
+                    event_id: row.event_id,
+                    connection,
+                    operation: row.operation,
+                    state,
+                    attempts: 0,
+                    effect: row.effect,
+                    record_id: None,
+                    error_code: row.error_code,
+                    at: from_ms(now),
+                }),
+            ),
+        }
     }
 }

@@ -123,7 +123,7 @@ pub async fn rename(
     workspace::Entity::update_many()
         .col_expr(
             workspace::Column::Name,
-            sea_orm::sea_query::Expr::val(new.name).into(),
+            sea_orm::sea_query::Expr::val(new.name),
         )
         .filter(workspace::Column::Id.eq(id))
         .exec(&change.txn)
