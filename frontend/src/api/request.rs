@@ -1,0 +1,169 @@
+//! One request and its answer.
+
+use gloo_net::http::{Method, RequestBuilder};
+use leptos::prelude::*;
+use openapi::auth::Session;
+use openapi::problem::{Code, Problem};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use web_sys::{AbortController, AbortSignal};
+
+use super::Failure;
+
+const ROOT: &str = "/api/v1/";
+
+/// Whether somebody is signed in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SignedIn {
+    /// The server has not answered yet.
+    Unknown,
+    /// Nobody.
+    No,
+    /// This person.
+    Yes(Box<Session>),
+}
+
+/// The way to the server. Copy it into whatever needs it.
+#[derive(Clone, Copy)]
+pub struct Api {
+    /// Who is signed in; set to `No` as soon as the server refuses the session.
+    pub session: RwSignal<SignedIn>,
+}
+
+/// The way to the server, from the context.
+pub fn use_api() -> Api {
+    use_context::<Api>().unwrap_or_else(Api::new)
+}
+
+/// Aborts its request when it is dropped.
+pub struct Abort(Option<AbortController>);
+
+impl Abort {
+    /// A fresh one; without support in the browser it does nothing.
+    pub fn new() -> Self {
+        Self(AbortController::new().ok())
+    }
+
+    /// The signal to hand to the request.
+    pub fn signal(&self) -> Option<AbortSignal> {
+        self.0.as_ref().map(AbortController::signal)
+    }
+}
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
+}
+
+impl Api {
+    /// Nobody known yet.
+    pub fn new() -> Self {
+        Self {
+            session: RwSignal::new(SignedIn::Unknown),
+        }
+    }
+
+    /// Reads.
+    pub async fn get<T: DeserializeOwned>(self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::GET, path, None, None, None).await?)
+    }
+
+    /// Reads as text, until `abort` says no.
+    pub async fn text(self, path: &str, abort: Option<AbortSignal>) -> Result<String, Failure> {
+        self.call(Method::GET, path, None, None, abort.as_ref()).await
+    }
+
+    /// Posts a body.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(
+        self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
+        parse(&self.call(Method::POST, path, Some(body), None, None).await?)
+    }
+
+    /// Posts without a body.
+    pub async fn act<T: DeserializeOwned>(self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::POST, path, None, None, None).await?)
+    }
+
+    /// Changes what was read at `revision`.
+    pub async fn patch<B: Serialize, T: DeserializeOwned>(
+        self,
+        path: &str,
+        body: &B,
+        revision: Option<i64>,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
+        parse(&self.call(Method::PATCH, path, Some(body), revision, None).await?)
+    }
+
+    /// Deletes what was read at `revision`.
+    pub async fn delete(self, path: &str, revision: i64) -> Result<(), Failure> {
+        self.call(Method::DELETE, path, None, Some(revision), None)
+            .await
+            .map(|_| ())
+    }
+
+    async fn call(
+        self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        revision: Option<i64>,
+        abort: Option<&AbortSignal>,
+    ) -> Result<String, Failure> {
+        let reads = method == Method::GET;
+        let mut request = RequestBuilder::new(&format!("{ROOT}{path}"))
+            .method(method)
+            .header("Accept", "application/json")
+            .abort_signal(abort);
+        if !reads && let Some(token) = self.csrf() {
+            request = request.header("X-CSRF-Token", &token);
+        }
+        if let Some(revision) = revision {
+            request = request.header("If-Match", &format!("\"{revision}\""));
+        }
+        let answer = match body {
+            Some(body) => request
+                .header("Content-Type", "application/json")
+                .body(body)
+                .map_err(|e| Failure::Answer(e.to_string()))?
+                .send()
+                .await,
+            None => request.send().await,
+        }
+        .map_err(|_| Failure::Network)?;
+        let ok = answer.ok();
+        let status = answer.status();
+        let text = answer.text().await.map_err(|_| Failure::Network)?;
+        if ok {
+            return Ok(text);
+        }
+        let failure = serde_json::from_str::<Problem>(&text).map_or_else(
+            |_| Failure::Answer(format!("status {status}")),
+            |problem| Failure::Problem(Box::new(problem)),
+        );
+        if failure.code() == Some(Code::Unauthenticated) {
+            self.session.try_set(SignedIn::No);
+        }
+        Err(failure)
+    }
+
+    fn csrf(self) -> Option<String> {
+        self.session.try_with_untracked(|session| match session {
+            SignedIn::Yes(session) => Some(session.csrf_token.clone()),
+            _ => None,
+        })?
+    }
+}
+
+/// Reads an answer; an empty one counts as `null`.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    let text = if text.is_empty() { "null" } else { text };
+    serde_json::from_str(text).map_err(|e| Failure::Answer(e.to_string()))
+}
