@@ -24,7 +24,7 @@ pub use badge::{
 };
 pub use button::{Button, Kind};
 pub use card::Card;
-pub use chart::{Bars, Lines};
+pub use chart::{Bars, Lines, Point};
 pub use code::{CodeBlock, CopyButton, CopyLine, JsonView};
 pub use combo::{Combo, Choice};
 pub use confirm::{Confirm, ConfirmHost, Question, use_confirm};

@@ -1,0 +1,78 @@
+//! The whole console: sign-in or the frame with its pages.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::components::{FlatRoutes, Route, Router};
+use leptos_router::path;
+use openapi::auth::Session;
+
+use crate::api::{Api, Live, SignedIn};
+use crate::frame::Frame;
+use crate::pages;
+use crate::theme::theme_signal;
+use crate::ui::{Confirm, ConfirmHost, ToastHost, Toasts, provide_tick};
+
+/// The console.
+#[component]
+pub fn App() -> impl IntoView {
+    let api = Api::new();
+    let live = Live::new();
+    provide_context(api);
+    provide_context(live);
+    provide_context(Toasts::new());
+    provide_context(Confirm::new());
+    provide_context(theme_signal());
+    provide_tick();
+
+    spawn_local(async move {
+        match api.get::<Session>("auth/session").await {
+            Ok(session) => api.session.set(SignedIn::Yes(Box::new(session))),
+            Err(_) => api.session.set(SignedIn::No),
+        }
+    });
+
+    // The stream follows the session: a new person gets a new stream.
+    let who = Memo::new(move |_| {
+        api.session.with(|session| match session {
+            SignedIn::Unknown => None,
+            SignedIn::No => Some(false),
+            SignedIn::Yes(_) => Some(true),
+        })
+    });
+    Effect::new(move |_| {
+        if who.get() == Some(true) {
+            live.start();
+        } else {
+            live.stop();
+        }
+    });
+
+    view! {
+        <Router>
+            {move || match who.get() {
+                None => {
+                    view! {
+                        <div class="boot" role="status">
+                            <p>"Loading Signalbox…"</p>
+                        </div>
+                    }
+                        .into_any()
+                }
+                Some(false) => view! { <pages::SignIn /> }.into_any(),
+                Some(true) => view! { <Frame><Pages /></Frame> }.into_any(),
+            }}
+            <ConfirmHost />
+            <ToastHost />
+        </Router>
+    }
+}
+
+#[component]
+fn Pages() -> impl IntoView {
+    view! {
+        <FlatRoutes fallback=|| view! { <pages::Missing /> }>
+            <Route path=path!("/") view=pages::Dashboard />
+        </FlatRoutes>
+    }
+    .into_any()
+}
