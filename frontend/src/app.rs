@@ -72,6 +72,12 @@ fn Pages() -> impl IntoView {
     view! {
         <FlatRoutes fallback=|| view! { <pages::Missing /> }>
             <Route path=path!("/") view=pages::Dashboard />
+            <Route path=path!("/live") view=pages::LiveFeed />
+            <Route path=path!("/events") view=pages::Events />
+            <Route path=path!("/events/:id") view=pages::EventPage />
+            <Route path=path!("/deliveries") view=pages::Deliveries />
+            <Route path=path!("/deliveries/:id") view=pages::DeliveryPage />
+            <Route path=path!("/dead-letters") view=pages::DeadLetters />
         </FlatRoutes>
     }
     .into_any()

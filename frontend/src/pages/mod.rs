@@ -1,9 +1,17 @@
 //! The pages: one file or folder each.
 
 mod dashboard;
+mod dead_letters;
+mod deliveries;
+mod events;
+mod live_feed;
 mod missing;
 mod sign_in;
 
 pub use dashboard::Dashboard;
+pub use dead_letters::DeadLetters;
+pub use deliveries::{Deliveries, DeliveryPage};
+pub use events::{EventPage, Events};
+pub use live_feed::LiveFeed;
 pub use missing::Missing;
 pub use sign_in::SignIn;

@@ -23,11 +23,12 @@ pub fn Card(
     children: Children,
 ) -> impl IntoView {
     let id = next_id("card");
+    let heading = id.clone();
     view! {
-        <section class="card" aria-labelledby=id.clone()>
+        <section class="card" aria-labelledby=id>
             <div class="card-head">
                 <div>
-                    <h2 id=id>{title}</h2>
+                    <h2 id=heading>{title}</h2>
                     {(!text.is_empty()).then(|| view! { <p>{text}</p> })}
                 </div>
                 {actions}

@@ -1,0 +1,287 @@
+//! Dead letters, grouped by what went wrong.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::components::A;
+use openapi::deliveries::{DeadFilter, DeadGroup, DeadResult, Delivery, ReplayedDelivery};
+use openapi::page::Page;
+use openapi::stream::Message;
+
+use crate::api::{List, Load, load, query, use_api, use_live};
+use crate::format;
+use crate::ui::{
+    Ago, Badge, Button, Card, Empty, Icon, Kind, More, PageHead, Question, Tone, icon, page_of, show,
+    use_confirm, use_toasts,
+};
+
+/// Dead letters.
+#[component]
+pub fn DeadLetters() -> impl IntoView {
+    let groups = load::<List<DeadGroup>>(|| "dead-letters".to_owned());
+    let chosen = RwSignal::new(None::<DeadGroup>);
+    use_live().after(
+        2_000,
+        |message| matches!(message, Message::Delivery(_) | Message::Reset),
+        move || groups.reload(),
+    );
+    let any = move || groups.get().is_some_and(|list| !list.rows().is_empty());
+    view! {
+        <PageHead
+            title="Dead letters"
+            text="Deliveries that were given up. Nothing here is lost: mend the cause, then replay."
+        >
+            {move || {
+                any()
+                    .then(|| {
+                        group_actions(
+                            DeadFilter::default(),
+                            "all dead letters".to_owned(),
+                            groups,
+                            chosen,
+                            ("replay-all", "Replay all"),
+                        )
+                    })
+            }}
+        </PageHead>
+        <div class="stack">
+            <Card title="Causes" flush=true>
+                {show(groups, move |list| causes(list.rows(), groups, chosen))}
+            </Card>
+            {move || chosen.get().map(|group| letters(group, groups))}
+        </div>
+    }
+    .into_any()
+}
+
+fn causes(
+    rows: Vec<DeadGroup>,
+    groups: Load<List<DeadGroup>>,
+    chosen: RwSignal<Option<DeadGroup>>,
+) -> AnyView {
+    if rows.is_empty() {
+        return view! {
+            <Empty
+                mark=Icon::Check
+                title="No dead letters"
+                text="Everything that was accepted has been delivered, or is still being tried."
+            />
+        }
+        .into_any();
+    }
+    view! {
+        <div class="table-wrap">
+            <table class="table stacked" data-testid="dead-groups">
+                <thead>
+                    <tr>
+                        <th scope="col">"Cause"</th>
+                        <th scope="col">"Connection"</th>
+                        <th scope="col" class="right">"How many"</th>
+                        <th scope="col">"Newest"</th>
+                        <th scope="col">
+                            <span class="visually-hidden">"What can be done"</span>
+                        </th>
+                    </tr>
+                </thead>
+                <tbody>
+                    {rows.into_iter().map(|group| cause(group, groups, chosen)).collect_view()}
+                </tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+fn cause(
+    group: DeadGroup,
+    groups: Load<List<DeadGroup>>,
+    chosen: RwSignal<Option<DeadGroup>>,
+) -> AnyView {
+    let filter = DeadFilter {
+        error_code: Some(group.error_code.clone()),
+        connection_id: Some(group.connection_id),
+        ..DeadFilter::default()
+    };
+    let what = format!("{} dead letters of {}", group.count, group.connection);
+    let picked = group.clone();
+    view! {
+        <tr data-testid="dead-group">
+            <td class="title-cell">
+                <button type="button" class="link" on:click=move |_| chosen.set(Some(picked.clone()))>
+                    {format::words(&group.error_code)}
+                </button>
+                <span class="small faint block clip">{group.error.clone()}</span>
+            </td>
+            <td>
+                <A href=format!("/connections/{}", group.connection_id)>{group.connection.clone()}</A>
+            </td>
+            <td class="right num">{format::count(group.count)}</td>
+            <td class="nowrap">
+                <Ago at=group.newest_at />
+            </td>
+            <td class="actions">
+                <span class="row end">
+                    {group_actions(filter, what, groups, chosen, ("replay-group", "Replay"))}
+                </span>
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn group_actions(
+    filter: DeadFilter,
+    what: String,
+    groups: Load<List<DeadGroup>>,
+    chosen: RwSignal<Option<DeadGroup>>,
+    (testid, words): (&'static str, &'static str),
+) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let confirm = use_confirm();
+    let run = move |path: &'static str, filter: DeadFilter, done: &'static str| {
+        spawn_local(async move {
+            match api.post::<_, DeadResult>(path, &filter).await {
+                Ok(result) => {
+                    toasts.good(format!("{} {done}.", result.count));
+                    chosen.try_set(None);
+                    groups.reload();
+                }
+                Err(failure) => toasts.failed(&failure),
+            }
+        });
+    };
+    let (replay_filter, replay_what) = (filter.clone(), what.clone());
+    let replay = move |_| {
+        let filter = replay_filter.clone();
+        let question = Question {
+            title: format!("Replay {replay_what}?"),
+            text: "Each is sent again as a new delivery. If the cause still holds, they come back here.".to_owned(),
+            yes: "Replay",
+            danger: false,
+        };
+        confirm.ask(question, move || {
+            run("dead-letters/replay", filter.clone(), "sent again");
+        });
+    };
+    let discard = move |_| {
+        let filter = filter.clone();
+        let question = Question {
+            title: format!("Discard {what}?"),
+            text: "They will not be sent. Their events stay and can be replayed.".to_owned(),
+            yes: "Discard",
+            danger: true,
+        };
+        confirm.ask(question, move || {
+            run("dead-letters/discard", filter.clone(), "discarded");
+        });
+    };
+    view! {
+        <Button small=true attr:data-testid=testid on:click=replay>
+            {icon(Icon::Replay)}
+            {words}
+        </Button>
+        <Button small=true kind=Kind::Danger attr:data-testid="discard-group" on:click=discard>
+            "Discard"
+        </Button>
+    }
+    .into_any()
+}
+
+fn letters(group: DeadGroup, groups: Load<List<DeadGroup>>) -> AnyView {
+    let title = format!("{} on {}", format::words(&group.error_code), group.connection);
+    let path = move |cursor: String| {
+        query(
+            "dead-letters/list",
+            &[
+                ("error_code", group.error_code.clone()),
+                ("connection_id", group.connection_id.to_string()),
+                ("cursor", cursor),
+            ],
+        )
+    };
+    let first = path.clone();
+    let list = load::<Page<Delivery>>(move || first(String::new()));
+    view! {
+        <Card title=title flush=true>
+            {page_of(
+                list,
+                || {
+                    view! {
+                        <Empty compact=true mark=Icon::Check title="None left" text="This cause has no dead letters any more." />
+                    }
+                        .into_any()
+                },
+                move |rows| letter_table(rows, list, groups),
+            )}
+            <More load=list path=Callback::new(path) />
+        </Card>
+    }
+    .into_any()
+}
+
+fn letter_table(
+    rows: Vec<Delivery>,
+    list: Load<Page<Delivery>>,
+    groups: Load<List<DeadGroup>>,
+) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let row = move |letter: Delivery| {
+        let id = letter.id;
+        let replay = move |_| {
+            spawn_local(async move {
+                match api.act::<ReplayedDelivery>(&format!("deliveries/{id}/replay")).await {
+                    Ok(_) => {
+                        toasts.good("Sent again as a new delivery.");
+                        list.reload();
+                        groups.reload();
+                    }
+                    Err(failure) => toasts.failed(&failure),
+                }
+            });
+        };
+        view! {
+            <tr data-testid="dead-letter">
+                <td class="title-cell">
+                    <A href=format!("/deliveries/{id}")>{letter.operation}</A>
+                    <span class="small faint block clip">{letter.error}</span>
+                </td>
+                <td class="small muted">{letter.rule}</td>
+                <td>{letter.key.map(|key| view! { <span class="tag">{key}</span> })}</td>
+                <td>
+                    <Badge text=format::plural(usize::try_from(letter.attempts).unwrap_or_default(), "attempt") tone=Tone::Red />
+                </td>
+                <td class="nowrap">
+                    <Ago at=letter.finished_at.unwrap_or(letter.created_at) />
+                </td>
+                <td class="actions">
+                    <Button small=true attr:data-testid="replay-one" on:click=replay>
+                        {icon(Icon::Replay)}
+                        "Replay"
+                    </Button>
+                </td>
+            </tr>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="table-wrap">
+            <table class="table stacked" data-testid="dead-letters">
+                <thead>
+                    <tr>
+                        <th scope="col">"Delivery"</th>
+                        <th scope="col">"Rule"</th>
+                        <th scope="col">"Key"</th>
+                        <th scope="col">"Attempts"</th>
+                        <th scope="col">"Given up"</th>
+                        <th scope="col">
+                            <span class="visually-hidden">"What can be done"</span>
+                        </th>
+                    </tr>
+                </thead>
+                <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
