@@ -78,6 +78,12 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/deliveries") view=pages::Deliveries />
             <Route path=path!("/deliveries/:id") view=pages::DeliveryPage />
             <Route path=path!("/dead-letters") view=pages::DeadLetters />
+            <Route path=path!("/sources") view=pages::Sources />
+            <Route path=path!("/sources/new") view=pages::NewSourcePage />
+            <Route path=path!("/sources/:id") view=pages::SourcePage />
+            <Route path=path!("/connections") view=pages::Connections />
+            <Route path=path!("/connections/new") view=pages::NewConnectionPage />
+            <Route path=path!("/connections/:id") view=pages::ConnectionPage />
         </FlatRoutes>
     }
     .into_any()

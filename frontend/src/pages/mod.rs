@@ -1,5 +1,6 @@
 //! The pages: one file or folder each.
 
+mod connections;
 mod dashboard;
 mod dead_letters;
 mod deliveries;
@@ -7,7 +8,10 @@ mod events;
 mod live_feed;
 mod missing;
 mod sign_in;
+mod sources;
+mod stale;
 
+pub use connections::{ConnectionPage, Connections, NewConnectionPage};
 pub use dashboard::Dashboard;
 pub use dead_letters::DeadLetters;
 pub use deliveries::{Deliveries, DeliveryPage};
@@ -15,3 +19,4 @@ pub use events::{EventPage, Events};
 pub use live_feed::LiveFeed;
 pub use missing::Missing;
 pub use sign_in::SignIn;
+pub use sources::{NewSourcePage, SourcePage, Sources};

@@ -1,0 +1,224 @@
+//! One connection.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::NavigateOptions;
+use leptos_router::components::A;
+use leptos_router::hooks::{use_navigate, use_params_map};
+use openapi::connections::{Connection, Connector, TestResult};
+use web_sys::SubmitEvent;
+
+use super::form::ConnectionForm;
+use super::light;
+use super::records::records;
+use crate::api::{List, Load, load, use_api};
+use crate::format;
+use crate::pages::stale::explain_failure;
+use crate::ui::{
+    Ago, Button, Card, Icon, Kind, PageHead, Question, Skeleton, Tabs, icon, show, use_confirm,
+    use_toasts,
+};
+
+/// One connection.
+#[component]
+pub fn ConnectionPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
+    let connection = load::<Connection>(move || format!("connections/{}", id.get()));
+    let connectors = load::<List<Connector>>(|| "connectors".to_owned());
+    let tab = RwSignal::new("settings");
+    let title = Signal::derive(move || {
+        connection.get().map_or_else(|| "Connection".to_owned(), |c| c.name)
+    });
+    view! {
+        <PageHead title=title back=("/connections", "Connections")>
+            {move || connection.get().map(actions)}
+        </PageHead>
+        <div data-testid="connection">
+            {show(connection, move |c| {
+                let is_sandbox = c.connector == "sandbox";
+                view! {
+                    {test(c.clone(), connection)}
+                    {if is_sandbox {
+                        view! {
+                            <Tabs
+                                name="connection"
+                                label="Parts of the connection"
+                                tabs=vec![("settings", "Settings"), ("records", "Records")]
+                                chosen=tab
+                            />
+                        }
+                            .into_any()
+                    } else {
+                        ().into_any()
+                    }}
+                    <div id="connection-panel">
+                        {move || match (tab.get(), connectors.get()) {
+                            ("records", _) => records(c.id.to_string()),
+                            (_, Some(list)) => settings(c.clone(), list.rows(), connection),
+                            (_, None) => view! { <Skeleton /> }.into_any(),
+                        }}
+                    </div>
+                }
+                    .into_any()
+            })}
+        </div>
+    }
+    .into_any()
+}
+
+fn test(connection: Connection, load: Load<Connection>) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let busy = RwSignal::new(false);
+    let result = RwSignal::new(None::<TestResult>);
+    let id = connection.id;
+    let state = connection.state.clone();
+    let light = light(&connection);
+    let run = move |_| {
+        busy.set(true);
+        let state = state.clone();
+        spawn_local(async move {
+            match api.act::<TestResult>(&format!("connections/{id}/test")).await {
+                Ok(found) => {
+                    let changed = found.ok && state != "ok";
+                    result.try_set(Some(found));
+                    if changed {
+                        toasts.good("The connection works again; its paused deliveries go on.");
+                        load.reload();
+                    }
+                }
+                Err(failure) => toasts.failed(&failure),
+            }
+            busy.try_set(false);
+        });
+    };
+    view! {
+        <div class="card connection-state">
+            <div class="card-body row-between">
+                <div class="row">
+                    {light}
+                    <span class="muted small">
+                        {connection.state_reason.unwrap_or_default()}
+                        " since "
+                        <Ago at=connection.state_at />
+                    </span>
+                </div>
+                <div class="row">
+                    <A href=format!("/deliveries?connection={id}") attr:class="button small quiet">
+                        "Its deliveries"
+                    </A>
+                    <Button small=true busy=busy attr:data-testid="test-connection" on:click=run>
+                        {icon(Icon::Flask)}
+                        "Test connection"
+                    </Button>
+                </div>
+                {move || {
+                    result
+                        .get()
+                        .map(|found| {
+                            let class = if found.ok { "notice green" } else { "notice red" };
+                            view! {
+                                <div class=format!("{class} full") role="status" data-testid="test-result">
+                                    <div>
+                                        <strong>
+                                            {if found.ok { "It works" } else { "It does not work" }}
+                                        </strong>
+                                        <p>
+                                            {found.message}
+                                            <span class="faint">
+                                                {format!(" ({} ms)", format::count(found.duration_ms))}
+                                            </span>
+                                        </p>
+                                    </div>
+                                </div>
+                            }
+                        })
+                }}
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn actions(connection: Connection) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let confirm = use_confirm();
+    let navigate = use_navigate();
+    let (id, revision) = (connection.id, connection.revision);
+    let delete = move |_| {
+        let navigate = navigate.clone();
+        let question = Question {
+            title: format!("Delete {}?", connection.name),
+            text: "Its secrets are erased. Rules that use it must be changed first.".to_owned(),
+            yes: "Delete",
+            danger: true,
+        };
+        confirm.ask(question, move || {
+            let navigate = navigate.clone();
+            spawn_local(async move {
+                match api.delete(&format!("connections/{id}"), revision).await {
+                    Ok(()) => {
+                        toasts.good("Deleted.");
+                        navigate("/connections", NavigateOptions::default());
+                    }
+                    Err(failure) => explain_failure(toasts, &failure),
+                }
+            });
+        });
+    };
+    view! {
+        <Button kind=Kind::Danger attr:data-testid="delete" on:click=delete>
+            {icon(Icon::Trash)}
+            "Delete"
+        </Button>
+    }
+    .into_any()
+}
+
+fn settings(connection: Connection, list: Vec<Connector>, load: Load<Connection>) -> AnyView {
+    let Some(connector) = list.into_iter().find(|c| c.kind == connection.connector) else {
+        return view! {
+            <p class="notice amber">
+                "This server does not know the connector. Its settings cannot be shown."
+            </p>
+        }
+        .into_any();
+    };
+    let api = use_api();
+    let toasts = use_toasts();
+    let (id, revision) = (connection.id, connection.revision);
+    let form = ConnectionForm::new(connector, Some(connection));
+    let busy = RwSignal::new(false);
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let Some(change) = form.change() else { return };
+        busy.set(true);
+        spawn_local(async move {
+            let path = format!("connections/{id}");
+            match api.patch::<_, Connection>(&path, &change, Some(revision)).await {
+                Ok(saved) => {
+                    toasts.good("Saved.");
+                    load.put(saved);
+                }
+                Err(failure) => {
+                    form.faults.try_set(failure.errors());
+                    explain_failure(toasts, &failure);
+                }
+            }
+            busy.try_set(false);
+        });
+    };
+    view! {
+        <form class="stack narrow" on:submit=submit data-testid="connection-form">
+            {form.view()}
+            <div class="form-foot">
+                <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="connection-save">
+                    "Save changes"
+                </Button>
+            </div>
+        </form>
+    }
+    .into_any()
+}

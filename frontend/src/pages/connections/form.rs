@@ -1,0 +1,232 @@
+//! The form of a connection, for a new one and for a change.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+use openapi::connections::{ChangeConnection, Connection, Connector, NewConnection, RetrySettings};
+use openapi::problem::FieldError;
+
+use super::fields::{Entry, values};
+use crate::ui::{Card, CheckField, FaultList, Faults, TextField};
+
+/// What the form holds.
+#[derive(Clone, Copy)]
+pub struct ConnectionForm {
+    connector: StoredValue<Connector>,
+    saved: StoredValue<Option<Connection>>,
+    name: RwSignal<String>,
+    settings: StoredValue<Vec<Entry>>,
+    secrets: StoredValue<Vec<Entry>>,
+    allow_private: RwSignal<bool>,
+    enabled: RwSignal<bool>,
+    concurrency: RwSignal<String>,
+    rate: RwSignal<String>,
+    first: RwSignal<String>,
+    longest: RwSignal<String>,
+    horizon: RwSignal<String>,
+    /// What is wrong.
+    pub faults: Faults,
+}
+
+impl ConnectionForm {
+    /// A form for a connector, filled from a saved connection if there is one.
+    pub fn new(connector: Connector, saved: Option<Connection>) -> Self {
+        let settings = connector
+            .settings
+            .iter()
+            .map(|field| {
+                let value = saved.as_ref().and_then(|c| c.settings.get(&field.name));
+                Entry::new(field.clone(), value)
+            })
+            .collect();
+        let secrets = connector
+            .secrets
+            .iter()
+            .map(|field| {
+                let mut field = field.clone();
+                if saved.as_ref().is_some_and(|c| c.secrets.contains(&field.name)) {
+                    field.required = false;
+                    "Stored. Leave it empty to keep it.".clone_into(&mut field.help);
+                }
+                Entry::secret(field)
+            })
+            .collect();
+        let text = |value: Option<String>| RwSignal::new(value.unwrap_or_default());
+        let retry = saved.as_ref().map(|c| c.retry.clone()).unwrap_or_default();
+        let number = |n: Option<f64>| text(n.map(|n| n.to_string()));
+        Self {
+            connector: StoredValue::new(connector),
+            name: text(saved.as_ref().map(|c| c.name.clone())),
+            settings: StoredValue::new(settings),
+            secrets: StoredValue::new(secrets),
+            allow_private: RwSignal::new(saved.as_ref().is_some_and(|c| c.allow_private)),
+            enabled: RwSignal::new(saved.as_ref().is_none_or(|c| c.enabled)),
+            concurrency: text(saved.as_ref().and_then(|c| c.concurrency).map(|n| n.to_string())),
+            rate: text(saved.as_ref().and_then(|c| c.rate_per_minute).map(|n| n.to_string())),
+            first: number(retry.first_seconds),
+            longest: number(retry.max_seconds),
+            horizon: number(retry.horizon_seconds),
+            saved: StoredValue::new(saved),
+            faults: RwSignal::new(Vec::new()),
+        }
+    }
+
+    fn number<T: std::str::FromStr>(self, at: &str, value: RwSignal<String>) -> Option<T> {
+        let text = value.get_untracked();
+        if text.trim().is_empty() {
+            return None;
+        }
+        let number = text.trim().parse().ok();
+        if number.is_none() {
+            self.faults.update(|list| {
+                list.push(FieldError {
+                    field: at.to_owned(),
+                    code: "value_kind".to_owned(),
+                    message: "This must be a number, or empty.".to_owned(),
+                    offset: None,
+                });
+            });
+        }
+        number
+    }
+
+    fn secrets(self) -> BTreeMap<String, String> {
+        self.secrets.with_value(|entries| {
+            entries
+                .iter()
+                .filter_map(|entry| Some((entry.field.name.clone(), entry.typed()?)))
+                .collect()
+        })
+    }
+
+    /// The new connection, unless a field is faulty.
+    pub fn create(self) -> Option<NewConnection> {
+        self.faults.set(Vec::new());
+        let saved = self.saved.with_value(|c| c.as_ref().map(|c| c.settings.clone()));
+        let factor = self.saved.with_value(|c| c.as_ref().and_then(|c| c.retry.factor));
+        let new = NewConnection {
+            name: self.name.get_untracked().trim().to_owned(),
+            connector: self.connector.with_value(|c| c.kind.clone()),
+            settings: self
+                .settings
+                .with_value(|entries| values(entries, saved.as_ref(), self.faults)),
+            secrets: self.secrets(),
+            allow_private: self.allow_private.get_untracked(),
+            enabled: self.enabled.get_untracked(),
+            concurrency: self.number("concurrency", self.concurrency),
+            rate_per_minute: self.number("rate_per_minute", self.rate),
+            retry: RetrySettings {
+                first_seconds: self.number("retry.first_seconds", self.first),
+                factor,
+                max_seconds: self.number("retry.max_seconds", self.longest),
+                horizon_seconds: self.number("retry.horizon_seconds", self.horizon),
+            },
+        };
+        self.faults.with_untracked(Vec::is_empty).then_some(new)
+    }
+
+    /// The change, unless a field is faulty.
+    pub fn change(self) -> Option<ChangeConnection> {
+        let new = self.create()?;
+        let secrets: BTreeMap<String, Option<String>> =
+            new.secrets.into_iter().map(|(name, value)| (name, Some(value))).collect();
+        Some(ChangeConnection {
+            name: Some(new.name),
+            settings: Some(new.settings),
+            secrets: (!secrets.is_empty()).then_some(secrets),
+            allow_private: Some(new.allow_private),
+            enabled: Some(new.enabled),
+            concurrency: Some(new.concurrency),
+            rate_per_minute: Some(new.rate_per_minute),
+            retry: Some(new.retry),
+        })
+    }
+
+    /// The fields.
+    pub fn view(self) -> AnyView {
+        let faults = self.faults;
+        let title = self.connector.with_value(|c| c.title.clone());
+        let settings = self.settings.with_value(|entries| {
+            entries.iter().map(|entry| entry.view("settings", faults)).collect_view()
+        });
+        let secrets = self.secrets.with_value(|entries| {
+            (!entries.is_empty()).then(|| {
+                entries
+                    .iter()
+                    .map(|entry| {
+                        let field = entry.field.clone();
+                        secret(field, entry.clone(), faults)
+                    })
+                    .collect_view()
+            })
+        });
+        view! {
+            <div class="stack">
+                <FaultList faults=faults />
+                <Card title=title>
+                    <div class="stack">
+                        <TextField
+                            label="Name"
+                            value=self.name
+                            required=true
+                            help="Rules use it."
+                            faults=faults
+                            at="name"
+                            testid="connection-name"
+                        />
+                        {settings}
+                    </div>
+                </Card>
+                {secrets
+                    .map(|secrets| {
+                        view! {
+                            <Card title="Secrets" text="Stored sealed; never shown again.">
+                                <div class="stack">{secrets}</div>
+                            </Card>
+                        }
+                    })}
+                <Card title="Calls">
+                    <div class="stack">
+                        <div class="form-grid">
+                            <TextField label="Calls at once" value=self.concurrency placeholder="the server's default" faults=faults at="concurrency" />
+                            <TextField label="Calls a minute" value=self.rate placeholder="unlimited" faults=faults at="rate_per_minute" />
+                            <TextField label="First retry after seconds" value=self.first placeholder="the server's default" faults=faults at="retry.first_seconds" />
+                            <TextField label="Longest wait in seconds" value=self.longest placeholder="the server's default" faults=faults at="retry.max_seconds" />
+                            <TextField label="Give up after seconds" value=self.horizon placeholder="a day" faults=faults at="retry.horizon_seconds" />
+                        </div>
+                        <CheckField
+                            label="May call private addresses"
+                            value=self.allow_private
+                            help="Needed for an upstream in your own network; refused otherwise."
+                            testid="allow-private"
+                        />
+                        <CheckField
+                            label="Switched on"
+                            value=self.enabled
+                            help="Switched off, its deliveries wait."
+                            testid="connection-enabled"
+                        />
+                    </div>
+                </Card>
+            </div>
+        }
+        .into_any()
+    }
+}
+
+fn secret(field: openapi::connections::Field, entry: Entry, faults: Faults) -> AnyView {
+    view! {
+        <TextField
+            label=field.title
+            value=entry.signal()
+            kind="password"
+            autocomplete="new-password"
+            help=field.help
+            required=field.required
+            faults=faults
+            at=format!("secrets.{}", field.name)
+            testid=format!("secret-{}", field.name)
+        />
+    }
+    .into_any()
+}

@@ -1,0 +1,107 @@
+//! Sending a test event to a source.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::components::A;
+use openapi::problem::FieldError;
+use openapi::sources::{Accepted, TestEvent};
+
+use super::curl::SAMPLE;
+use crate::api::use_api;
+use crate::ui::{AreaField, Button, Card, Faults, Icon, Kind, SelectField, icon, use_toasts};
+
+const SAMPLES: [(&str, &str); 5] = [
+    ("uptime-kuma-down", "Uptime Kuma: a monitor is down"),
+    ("uptime-kuma-up", "Uptime Kuma: it is up again"),
+    ("grafana", "Grafana: an alert fires"),
+    ("github", "GitHub: a push"),
+    ("", "My own payload"),
+];
+
+/// The card.
+pub fn test_event(id: String) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let sample = RwSignal::new("uptime-kuma-down".to_owned());
+    let pretty = serde_json::from_str::<serde_json::Value>(SAMPLE)
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_default();
+    let payload = RwSignal::new(pretty);
+    let faults: Faults = RwSignal::new(Vec::new());
+    let busy = RwSignal::new(false);
+    let sent = RwSignal::new(None::<Accepted>);
+    let send = move |_| {
+        faults.set(Vec::new());
+        let name = sample.get_untracked();
+        let mut test = TestEvent::default();
+        if name.is_empty() {
+            match serde_json::from_str(&payload.get_untracked()) {
+                Ok(value) => test.payload = Some(value),
+                Err(error) => {
+                    faults.set(vec![FieldError {
+                        field: "payload".to_owned(),
+                        code: "json".to_owned(),
+                        message: format!("This is not JSON: {error}"),
+                        offset: None,
+                    }]);
+                    return;
+                }
+            }
+        } else {
+            test.sample = Some(name);
+        }
+        let path = format!("sources/{id}/test");
+        busy.set(true);
+        spawn_local(async move {
+            match api.post::<_, Accepted>(&path, &test).await {
+                Ok(accepted) => {
+                    toasts.good("The test event was accepted.");
+                    sent.try_set(Some(accepted));
+                }
+                Err(failure) => {
+                    faults.try_set(failure.errors());
+                    toasts.failed(&failure);
+                }
+            }
+            busy.try_set(false);
+        });
+    };
+    let options = SAMPLES
+        .iter()
+        .map(|(key, words)| ((*key).to_owned(), (*words).to_owned()))
+        .collect::<Vec<_>>();
+    view! {
+        <Card title="Send a test event" text="It goes through the rules like any other and is marked as a test.">
+            <div class="stack">
+                <SelectField label="Payload" value=sample options=Signal::stored(options) testid="test-sample" />
+                {move || {
+                    sample
+                        .with(String::is_empty)
+                        .then(|| {
+                            view! {
+                                <AreaField label="JSON" value=payload code=true rows=8 faults=faults at="payload" testid="test-payload" />
+                            }
+                        })
+                }}
+                <div class="row">
+                    <Button kind=Kind::Primary busy=busy attr:data-testid="send-test" on:click=send>
+                        {icon(Icon::Flask)}
+                        "Send test event"
+                    </Button>
+                    {move || {
+                        sent.get()
+                            .and_then(|accepted| accepted.event_ids.first().copied())
+                            .map(|id| {
+                                view! {
+                                    <A href=format!("/events/{id}") attr:data-testid="test-result">
+                                        "See what became of it"
+                                    </A>
+                                }
+                            })
+                    }}
+                </div>
+            </div>
+        </Card>
+    }
+    .into_any()
+}
