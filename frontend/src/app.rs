@@ -81,6 +81,9 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/sources") view=pages::Sources />
             <Route path=path!("/sources/new") view=pages::NewSourcePage />
             <Route path=path!("/sources/:id") view=pages::SourcePage />
+            <Route path=path!("/rules") view=pages::Rules />
+            <Route path=path!("/rules/new") view=pages::NewRulePage />
+            <Route path=path!("/rules/:id") view=pages::RulePage />
             <Route path=path!("/connections") view=pages::Connections />
             <Route path=path!("/connections/new") view=pages::NewConnectionPage />
             <Route path=path!("/connections/:id") view=pages::ConnectionPage />

@@ -1,13 +1,11 @@
 //! Speaking to the server: requests with the session's token, problems as values.
 
 mod failure;
-mod list;
 mod live;
 mod load;
 mod request;
 
 pub use failure::Failure;
-pub use list::List;
 pub use live::{Live, Status, use_live};
 pub use load::{Load, Remote, load, load_when};
 pub use request::{Abort, Api, SignedIn, use_api};

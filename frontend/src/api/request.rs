@@ -73,7 +73,8 @@ impl Api {
 
     /// Reads as text, until `abort` says no.
     pub async fn text(self, path: &str, abort: Option<AbortSignal>) -> Result<String, Failure> {
-        self.call(Method::GET, path, None, None, abort.as_ref()).await
+        self.call(Method::GET, path, None, None, abort.as_ref())
+            .await
     }
 
     /// Posts a body.
@@ -83,7 +84,11 @@ impl Api {
         body: &B,
     ) -> Result<T, Failure> {
         let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
-        parse(&self.call(Method::POST, path, Some(body), None, None).await?)
+        parse(
+            &self
+                .call(Method::POST, path, Some(body), None, None)
+                .await?,
+        )
     }
 
     /// Posts without a body.
@@ -99,7 +104,11 @@ impl Api {
         revision: Option<i64>,
     ) -> Result<T, Failure> {
         let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
-        parse(&self.call(Method::PATCH, path, Some(body), revision, None).await?)
+        parse(
+            &self
+                .call(Method::PATCH, path, Some(body), revision, None)
+                .await?,
+        )
     }
 
     /// Deletes what was read at `revision`.
@@ -129,12 +138,14 @@ impl Api {
             request = request.header("If-Match", &format!("\"{revision}\""));
         }
         let answer = match body {
-            Some(body) => request
-                .header("Content-Type", "application/json")
-                .body(body)
-                .map_err(|e| Failure::Answer(e.to_string()))?
-                .send()
-                .await,
+            Some(body) => {
+                request
+                    .header("Content-Type", "application/json")
+                    .body(body)
+                    .map_err(|e| Failure::Answer(e.to_string()))?
+                    .send()
+                    .await
+            }
             None => request.send().await,
         }
         .map_err(|_| Failure::Network)?;

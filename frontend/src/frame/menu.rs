@@ -23,7 +23,11 @@ pub fn ProfileMenu() -> impl IntoView {
     let who = move || {
         api.session.with(|session| match session {
             SignedIn::Yes(session) => {
-                let role = session.workspaces.first().map(|m| m.role.clone()).unwrap_or_default();
+                let role = session
+                    .workspaces
+                    .first()
+                    .map(|m| m.role.clone())
+                    .unwrap_or_default();
                 (session.user.name.clone(), session.user.email.clone(), role)
             }
             _ => (String::new(), String::new(), String::new()),

@@ -16,7 +16,11 @@ const REFRESH_MS: u32 = 1_500;
 #[component]
 pub fn Dashboard() -> impl IntoView {
     let stats = load::<Stats>(|| "stats".to_owned());
-    use_live().after(REFRESH_MS, |message| !matches!(message, Message::Configuration { .. }), move || stats.reload());
+    use_live().after(
+        REFRESH_MS,
+        |message| !matches!(message, Message::Configuration { .. }),
+        move || stats.reload(),
+    );
     view! {
         <PageHead title="Dashboard" text="The last 24 hours at a glance. Figures of today count from midnight UTC." />
         {show(stats, page)}
@@ -25,7 +29,10 @@ pub fn Dashboard() -> impl IntoView {
 }
 
 fn page(stats: Stats) -> AnyView {
-    let quiet = stats.hours.iter().all(|h| h.accepted == 0 && h.refused == 0);
+    let quiet = stats
+        .hours
+        .iter()
+        .all(|h| h.accepted == 0 && h.refused == 0);
     view! {
         <div data-testid="dashboard">
             {figures(&stats.today, &stats.queue)}
@@ -43,9 +50,10 @@ fn page(stats: Stats) -> AnyView {
 }
 
 fn figures(today: &Today, queue: &Queue) -> AnyView {
-    let latency = today
-        .mean_latency_ms
-        .map_or_else(|| "no delivery yet".to_owned(), |ms| format!("{} to deliver", format::millis(ms)));
+    let latency = today.mean_latency_ms.map_or_else(
+        || "no delivery yet".to_owned(),
+        |ms| format!("{} to deliver", format::millis(ms)),
+    );
     let oldest = match (queue.oldest_seconds, queue.held) {
         (Some(age), 0) => format!("oldest {}", format::duration(age)),
         (Some(age), held) => format!("oldest {}, {held} held", format::duration(age)),
@@ -65,7 +73,14 @@ fn figures(today: &Today, queue: &Queue) -> AnyView {
     .into_any()
 }
 
-fn figure(label: &'static str, value: i64, note: String, href: &'static str, test: &'static str, bad: bool) -> AnyView {
+fn figure(
+    label: &'static str,
+    value: i64,
+    note: String,
+    href: &'static str,
+    test: &'static str,
+    bad: bool,
+) -> AnyView {
     view! {
         <A href=href attr:class=if bad { "figure bad" } else { "figure" } attr:data-testid=format!("figure-{test}")>
             <span class="label">{label}</span>

@@ -7,24 +7,24 @@ use openapi::deliveries::{DeadFilter, DeadGroup, DeadResult, Delivery, ReplayedD
 use openapi::page::Page;
 use openapi::stream::Message;
 
-use crate::api::{List, Load, load, query, use_api, use_live};
+use crate::api::{Load, load, query, use_api, use_live};
 use crate::format;
 use crate::ui::{
-    Ago, Badge, Button, Card, Empty, Icon, Kind, More, PageHead, Question, Tone, icon, page_of, show,
-    use_confirm, use_toasts,
+    Ago, Badge, Button, Card, Empty, Icon, Kind, More, PageHead, Question, Tone, icon, page_of,
+    show, use_confirm, use_toasts,
 };
 
 /// Dead letters.
 #[component]
 pub fn DeadLetters() -> impl IntoView {
-    let groups = load::<List<DeadGroup>>(|| "dead-letters".to_owned());
+    let groups = load::<Page<DeadGroup>>(|| "dead-letters".to_owned());
     let chosen = RwSignal::new(None::<DeadGroup>);
     use_live().after(
         2_000,
         |message| matches!(message, Message::Delivery(_) | Message::Reset),
         move || groups.reload(),
     );
-    let any = move || groups.get().is_some_and(|list| !list.rows().is_empty());
+    let any = move || groups.get().is_some_and(|list| !list.items.is_empty());
     view! {
         <PageHead
             title="Dead letters"
@@ -45,7 +45,7 @@ pub fn DeadLetters() -> impl IntoView {
         </PageHead>
         <div class="stack">
             <Card title="Causes" flush=true>
-                {show(groups, move |list| causes(list.rows(), groups, chosen))}
+                {show(groups, move |list| causes(list.items, groups, chosen))}
             </Card>
             {move || chosen.get().map(|group| letters(group, groups))}
         </div>
@@ -55,7 +55,7 @@ pub fn DeadLetters() -> impl IntoView {
 
 fn causes(
     rows: Vec<DeadGroup>,
-    groups: Load<List<DeadGroup>>,
+    groups: Load<Page<DeadGroup>>,
     chosen: RwSignal<Option<DeadGroup>>,
 ) -> AnyView {
     if rows.is_empty() {
@@ -93,7 +93,7 @@ fn causes(
 
 fn cause(
     group: DeadGroup,
-    groups: Load<List<DeadGroup>>,
+    groups: Load<Page<DeadGroup>>,
     chosen: RwSignal<Option<DeadGroup>>,
 ) -> AnyView {
     let filter = DeadFilter {
@@ -131,7 +131,7 @@ fn cause(
 fn group_actions(
     filter: DeadFilter,
     what: String,
-    groups: Load<List<DeadGroup>>,
+    groups: Load<Page<DeadGroup>>,
     chosen: RwSignal<Option<DeadGroup>>,
     (testid, words): (&'static str, &'static str),
 ) -> AnyView {
@@ -187,8 +187,12 @@ fn group_actions(
     .into_any()
 }
 
-fn letters(group: DeadGroup, groups: Load<List<DeadGroup>>) -> AnyView {
-    let title = format!("{} on {}", format::words(&group.error_code), group.connection);
+fn letters(group: DeadGroup, groups: Load<Page<DeadGroup>>) -> AnyView {
+    let title = format!(
+        "{} on {}",
+        format::words(&group.error_code),
+        group.connection
+    );
     let path = move |cursor: String| {
         query(
             "dead-letters/list",
@@ -222,7 +226,7 @@ fn letters(group: DeadGroup, groups: Load<List<DeadGroup>>) -> AnyView {
 fn letter_table(
     rows: Vec<Delivery>,
     list: Load<Page<Delivery>>,
-    groups: Load<List<DeadGroup>>,
+    groups: Load<Page<DeadGroup>>,
 ) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
@@ -230,7 +234,10 @@ fn letter_table(
         let id = letter.id;
         let replay = move |_| {
             spawn_local(async move {
-                match api.act::<ReplayedDelivery>(&format!("deliveries/{id}/replay")).await {
+                match api
+                    .act::<ReplayedDelivery>(&format!("deliveries/{id}/replay"))
+                    .await
+                {
                     Ok(_) => {
                         toasts.good("Sent again as a new delivery.");
                         list.reload();

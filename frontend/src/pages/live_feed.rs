@@ -11,7 +11,9 @@ use openapi::stream::Message;
 
 use crate::api::{load, use_live};
 use crate::format;
-use crate::ui::{Badge, Button, Card, Empty, Icon, PageHead, Tone, disposition_tone, icon, state_tone};
+use crate::ui::{
+    Badge, Button, Card, Empty, Icon, PageHead, Tone, disposition_tone, icon, state_tone,
+};
 
 /// Lines kept; older ones are in the lists.
 const KEPT: usize = 200;
@@ -39,7 +41,11 @@ fn of_message(id: u64, message: &Message) -> Option<Line> {
             kind: "event",
             tone: disposition_tone(&event.disposition),
             word: event.disposition.clone(),
-            text: if event.title.is_empty() { "Event".to_owned() } else { event.title.clone() },
+            text: if event.title.is_empty() {
+                "Event".to_owned()
+            } else {
+                event.title.clone()
+            },
             detail: if event.rules.is_empty() {
                 event.source.clone()
             } else {
@@ -98,7 +104,11 @@ fn of_event(id: u64, event: EventSummary) -> Line {
         kind: "event",
         tone: disposition_tone(&event.disposition),
         word: event.disposition,
-        text: if event.title.is_empty() { "Event".to_owned() } else { event.title },
+        text: if event.title.is_empty() {
+            "Event".to_owned()
+        } else {
+            event.title
+        },
         detail: if rules.is_empty() {
             event.source
         } else {
@@ -130,7 +140,10 @@ pub fn LiveFeed() -> impl IntoView {
     let before = load::<Page<EventSummary>>(|| "events?limit=30".to_owned());
     Effect::new(move |_| {
         if let Some(page) = before.get() {
-            let list = page.items.into_iter().map(|event| of_event(number(), event));
+            let list = page
+                .items
+                .into_iter()
+                .map(|event| of_event(number(), event));
             lines.set(list.collect());
         }
     });

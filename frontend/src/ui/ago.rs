@@ -28,7 +28,14 @@ pub fn Ago(
     let text = move || {
         let now = tick.map_or_else(chrono::Utc::now, |tick| tick.0.get());
         // Something newer than the last tick is not in the future.
-        format::relative(at, if at > now && (at - now).num_seconds() < 20 { at } else { now })
+        format::relative(
+            at,
+            if at > now && (at - now).num_seconds() < 20 {
+                at
+            } else {
+                now
+            },
+        )
     };
     view! { <time datetime=at.to_rfc3339() title=format::moment(at)>{text}</time> }.into_any()
 }

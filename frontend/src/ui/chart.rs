@@ -38,7 +38,10 @@ fn ceiling(highest: i64) -> i64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a picture has fewer pixels than a float has digits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a picture has fewer pixels than a float has digits"
+)]
 fn y(value: i64, top: i64) -> f64 {
     TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value as f64 / top.max(1) as f64)
 }
@@ -203,7 +206,15 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_an_even_round_number() {
-        for (highest, top) in [(0, 4), (4, 4), (5, 10), (11, 20), (21, 40), (90, 100), (101, 200)] {
+        for (highest, top) in [
+            (0, 4),
+            (4, 4),
+            (5, 10),
+            (11, 20),
+            (21, 40),
+            (90, 100),
+            (101, 200),
+        ] {
             assert_eq!(ceiling(highest), top);
         }
         assert!(ceiling(i64::MAX) >= i64::MAX / 20);

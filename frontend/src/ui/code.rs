@@ -36,7 +36,8 @@ pub fn CopyButton(
                 done.try_set(true);
                 toasts.good("Copied.");
             } else {
-                toasts.bad("The browser did not allow copying. Select the text and copy it by hand.");
+                toasts
+                    .bad("The browser did not allow copying. Select the text and copy it by hand.");
             }
         });
     };

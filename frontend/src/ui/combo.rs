@@ -73,7 +73,9 @@ pub fn Combo(
             let kept = value.get();
             if closed {
                 choices.with(|all| {
-                    all.iter().find(|c| c.value == kept).map_or(kept.clone(), |c| c.label.clone())
+                    all.iter()
+                        .find(|c| c.value == kept)
+                        .map_or(kept.clone(), |c| c.label.clone())
                 })
             } else {
                 kept
@@ -105,7 +107,11 @@ pub fn Combo(
                 if !open.get_untracked() {
                     show_list();
                 } else if rows > 0 {
-                    let step = if event.key() == "ArrowDown" { 1 } else { rows - 1 };
+                    let step = if event.key() == "ArrowDown" {
+                        1
+                    } else {
+                        rows - 1
+                    };
                     active.update(|n| *n = (*n + step) % rows);
                 }
             }

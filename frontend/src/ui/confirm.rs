@@ -52,7 +52,10 @@ impl Confirm {
 pub fn ConfirmHost() -> impl IntoView {
     let Confirm { open, question } = use_confirm();
     let title = Signal::derive(move || {
-        question.with(|q| q.as_ref().map_or_else(String::new, |(q, _)| q.title.clone()))
+        question.with(|q| {
+            q.as_ref()
+                .map_or_else(String::new, |(q, _)| q.title.clone())
+        })
     });
     view! {
         <Dialog open=open title=title testid="confirm">

@@ -24,7 +24,10 @@ fn fault_of(faults: Option<Faults>, at: &str) -> Option<String> {
         list.iter()
             .find(|fault| {
                 fault.field == at
-                    || fault.field.strip_prefix(at).is_some_and(|rest| rest.starts_with(['.', '[']))
+                    || fault
+                        .field
+                        .strip_prefix(at)
+                        .is_some_and(|rest| rest.starts_with(['.', '[']))
             })
             .map(|fault| fault.message.clone())
     })
@@ -105,26 +108,33 @@ pub fn TextField(
     #[prop(optional, into)]
     testid: String,
 ) -> impl IntoView {
-    frame(label, help, required, faults, at, move |id, described, invalid| {
-        view! {
-            <input
-                class="input"
-                class:code=code
-                id=id
-                type=kind
-                required=required
-                placeholder=placeholder
-                autocomplete=autocomplete
-                spellcheck="false"
-                aria-describedby=described
-                aria-invalid=move || invalid.get()
-                data-testid=testid
-                prop:value=move || value.get()
-                on:input=move |event| value.set(event_target_value(&event))
-            />
-        }
-        .into_any()
-    })
+    frame(
+        label,
+        help,
+        required,
+        faults,
+        at,
+        move |id, described, invalid| {
+            view! {
+                <input
+                    class="input"
+                    class:code=code
+                    id=id
+                    type=kind
+                    required=required
+                    placeholder=placeholder
+                    autocomplete=autocomplete
+                    spellcheck="false"
+                    aria-describedby=described
+                    aria-invalid=move || invalid.get()
+                    data-testid=testid
+                    prop:value=move || value.get()
+                    on:input=move |event| value.set(event_target_value(&event))
+                />
+            }
+            .into_any()
+        },
+    )
 }
 
 /// Several lines of text.
@@ -157,24 +167,31 @@ pub fn AreaField(
     #[prop(optional, into)]
     testid: String,
 ) -> impl IntoView {
-    frame(label, help, required, faults, at, move |id, described, invalid| {
-        view! {
-            <textarea
-                class="textarea"
-                class:code=code
-                id=id
-                rows=rows
-                required=required
-                spellcheck="false"
-                aria-describedby=described
-                aria-invalid=move || invalid.get()
-                data-testid=testid
-                prop:value=move || value.get()
-                on:input=move |event| value.set(event_target_value(&event))
-            ></textarea>
-        }
-        .into_any()
-    })
+    frame(
+        label,
+        help,
+        required,
+        faults,
+        at,
+        move |id, described, invalid| {
+            view! {
+                <textarea
+                    class="textarea"
+                    class:code=code
+                    id=id
+                    rows=rows
+                    required=required
+                    spellcheck="false"
+                    aria-describedby=described
+                    aria-invalid=move || invalid.get()
+                    data-testid=testid
+                    prop:value=move || value.get()
+                    on:input=move |event| value.set(event_target_value(&event))
+                ></textarea>
+            }
+            .into_any()
+        },
+    )
 }
 
 /// One of a few.
@@ -204,35 +221,42 @@ pub fn SelectField(
     #[prop(optional, into)]
     testid: String,
 ) -> impl IntoView {
-    frame(label, help, required, faults, at, move |id, described, invalid| {
-        view! {
-            <select
-                class="select"
-                id=id
-                required=required
-                aria-describedby=described
-                aria-invalid=move || invalid.get()
-                data-testid=testid
-                on:change=move |event| value.set(event_target_value(&event))
-            >
-                {move || {
-                    options
-                        .get()
-                        .into_iter()
-                        .map(|(key, words)| {
-                            let own = key.clone();
-                            view! {
-                                <option value=key selected=move || value.with(|v| *v == own)>
-                                    {words}
-                                </option>
-                            }
-                        })
-                        .collect_view()
-                }}
-            </select>
-        }
-        .into_any()
-    })
+    frame(
+        label,
+        help,
+        required,
+        faults,
+        at,
+        move |id, described, invalid| {
+            view! {
+                <select
+                    class="select"
+                    id=id
+                    required=required
+                    aria-describedby=described
+                    aria-invalid=move || invalid.get()
+                    data-testid=testid
+                    on:change=move |event| value.set(event_target_value(&event))
+                >
+                    {move || {
+                        options
+                            .get()
+                            .into_iter()
+                            .map(|(key, words)| {
+                                let own = key.clone();
+                                view! {
+                                    <option value=key selected=move || value.with(|v| *v == own)>
+                                        {words}
+                                    </option>
+                                }
+                            })
+                            .collect_view()
+                    }}
+                </select>
+            }
+            .into_any()
+        },
+    )
 }
 
 /// Yes or no.

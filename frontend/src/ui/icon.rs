@@ -31,10 +31,6 @@ pub enum Icon {
     Flask,
     Book,
     Out,
-    Up,
-    Down,
-    Warning,
-    External,
     Clock,
 }
 
@@ -42,11 +38,15 @@ impl Icon {
     const fn path(self) -> &'static str {
         match self {
             Self::Dashboard => "M4 13h6V4H4zM14 20h6v-9h-6zM4 20h6v-3H4zM14 7h6V4h-6z",
-            Self::Live => "M12 12h.01M8.5 15.5a5 5 0 0 1 0-7M15.5 8.5a5 5 0 0 1 0 7M5.6 18.4a9 9 0 0 1 0-12.8M18.4 5.6a9 9 0 0 1 0 12.8",
+            Self::Live => {
+                "M12 12h.01M8.5 15.5a5 5 0 0 1 0-7M15.5 8.5a5 5 0 0 1 0 7M5.6 18.4a9 9 0 0 1 0-12.8M18.4 5.6a9 9 0 0 1 0 12.8"
+            }
             Self::Event => "M5 4h14v16H5zM9 9h6M9 13h6M9 17h3",
             Self::Source => "M12 4v10M8 10l4 4 4-4M4 16v4h16v-4",
             Self::Rule => "M4 6h16M4 6v0M7 12h10M10 18h4",
-            Self::Connection => "M9 15l6-6M8 11l-2.5 2.5a3.5 3.5 0 0 0 5 5L13 16M16 13l2.5-2.5a3.5 3.5 0 0 0-5-5L11 8",
+            Self::Connection => {
+                "M9 15l6-6M8 11l-2.5 2.5a3.5 3.5 0 0 0 5 5L13 16M16 13l2.5-2.5a3.5 3.5 0 0 0-5-5L11 8"
+            }
             Self::Delivery => "M4 12l16-7-5 15-3-6zM12 14l8-9",
             Self::Dead => "M12 4l9 16H3zM12 10v4M12 17h.01",
             Self::Menu => "M4 7h16M4 12h16M4 17h16",
@@ -66,10 +66,6 @@ impl Icon {
             Self::Flask => "M10 4v6l-5 9h14l-5-9V4M8 4h8M8 15h8",
             Self::Book => "M5 4h9a4 4 0 0 1 4 4v12H8a3 3 0 0 1-3-3zM5 17a3 3 0 0 1 3-3h10",
             Self::Out => "M14 8V4H4v16h10v-4M9 12h11M17 9l3 3-3 3",
-            Self::Up => "M6 15l6-6 6 6",
-            Self::Down => "M6 9l6 6 6-6",
-            Self::Warning => "M12 8v5M12 16.5h.01M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z",
-            Self::External => "M14 4h6v6M20 4l-9 9M17 14v6H4V7h6",
             Self::Clock => "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v5l3 2",
         }
     }
@@ -97,5 +93,6 @@ pub fn icon(which: Icon) -> AnyView {
 /// The brand mark, from the file that is also the page's icon.
 #[component]
 pub fn Mark() -> impl IntoView {
-    view! { <span aria-hidden="true" inner_html=include_str!("../../assets/mark.svg")></span> }.into_any()
+    view! { <span aria-hidden="true" inner_html=include_str!("../../assets/mark.svg")></span> }
+        .into_any()
 }

@@ -24,7 +24,9 @@ pub fn Tabs(
         };
         event.prevent_default();
         let now = keys.iter().position(|k| *k == chosen.get_untracked());
-        let next = now.map(|i| (i + step) % keys.len()).and_then(|i| keys.get(i));
+        let next = now
+            .map(|i| (i + step) % keys.len())
+            .and_then(|i| keys.get(i));
         if let Some(next) = next {
             chosen.set(next);
             let tab = document().get_element_by_id(&format!("{name}-{next}"));

@@ -55,12 +55,14 @@ impl Toasts {
     fn push(self, good: bool, text: String) {
         let id = self.next.get_value();
         self.next.set_value(id.wrapping_add(1));
-        self.list.try_update(|list| list.push(Toast { id, good, text }));
+        self.list
+            .try_update(|list| list.push(Toast { id, good, text }));
         Timeout::new(if good { GOOD_MS } else { BAD_MS }, move || self.remove(id)).forget();
     }
 
     fn remove(self, id: u64) {
-        self.list.try_update(|list| list.retain(|toast| toast.id != id));
+        self.list
+            .try_update(|list| list.retain(|toast| toast.id != id));
     }
 }
 

@@ -38,12 +38,17 @@ pub fn cut(text: &str) -> Vec<(Token, &str)> {
             '"' => {
                 let length = text_length(rest);
                 let after = rest.get(length..).unwrap_or_default().trim_start();
-                let token = if after.starts_with(':') { Token::Key } else { Token::Text };
+                let token = if after.starts_with(':') {
+                    Token::Key
+                } else {
+                    Token::Text
+                };
                 (token, length)
             }
-            '-' | '0'..='9' => {
-                (Token::Number, run(rest, |c| c.is_ascii_alphanumeric() || "+-.".contains(c)))
-            }
+            '-' | '0'..='9' => (
+                Token::Number,
+                run(rest, |c| c.is_ascii_alphanumeric() || "+-.".contains(c)),
+            ),
             c if c.is_ascii_alphabetic() => {
                 let length = run(rest, |c| c.is_ascii_alphanumeric());
                 let word = rest.get(..length).unwrap_or_default();
@@ -115,7 +120,15 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_whatever_the_text() {
-        for text in ["", "plain words, no JSON", "{\"open: 1", "é\"ü\\", "[1,2", "-", "\"\\"] {
+        for text in [
+            "",
+            "plain words, no JSON",
+            "{\"open: 1",
+            "é\"ü\\",
+            "[1,2",
+            "-",
+            "\"\\",
+        ] {
             let whole: String = cut(text).into_iter().map(|(_, piece)| piece).collect();
             assert_eq!(whole, text);
         }

@@ -6,22 +6,23 @@ use leptos_router::NavigateOptions;
 use leptos_router::components::A;
 use leptos_router::hooks::use_navigate;
 use openapi::connections::{Connection, Connector};
+use openapi::page::Page;
 use web_sys::SubmitEvent;
 
 use super::form::ConnectionForm;
-use crate::api::{List, load, use_api};
+use crate::api::{load, use_api};
 use crate::ui::{Button, Card, Kind, PageHead, show, use_toasts};
 
 /// A new connection.
 #[component]
 pub fn NewConnectionPage() -> impl IntoView {
-    let connectors = load::<List<Connector>>(|| "connectors".to_owned());
+    let connectors = load::<Page<Connector>>(|| "connectors".to_owned());
     let chosen = RwSignal::new(None::<Connector>);
     view! {
         <PageHead title="New connection" back=("/connections", "Connections") text="Choose what it speaks to, then fill in where and as whom." />
         <div class="stack narrow">
             <Card title="Connector">
-                {show(connectors, move |list| choices(list.rows(), chosen))}
+                {show(connectors, move |list| choices(list.items, chosen))}
             </Card>
             {move || chosen.get().map(form)}
         </div>
@@ -73,8 +74,14 @@ fn form(connector: Connector) -> AnyView {
         spawn_local(async move {
             match api.post::<_, Connection>("connections", &new).await {
                 Ok(connection) => {
-                    toasts.good(format!("{} is ready. Test it before you use it.", connection.name));
-                    navigate(&format!("/connections/{}", connection.id), NavigateOptions::default());
+                    toasts.good(format!(
+                        "{} is ready. Test it before you use it.",
+                        connection.name
+                    ));
+                    navigate(
+                        &format!("/connections/{}", connection.id),
+                        NavigateOptions::default(),
+                    );
                 }
                 Err(failure) => {
                     form.faults.try_set(failure.errors());

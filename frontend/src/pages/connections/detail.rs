@@ -6,16 +6,17 @@ use leptos_router::NavigateOptions;
 use leptos_router::components::A;
 use leptos_router::hooks::{use_navigate, use_params_map};
 use openapi::connections::{Connection, Connector, TestResult};
+use openapi::page::Page;
 use web_sys::SubmitEvent;
 
 use super::form::ConnectionForm;
 use super::light;
 use super::records::records;
-use crate::api::{List, Load, load, use_api};
+use crate::api::{Load, load, use_api};
 use crate::format;
 use crate::pages::stale::explain_failure;
 use crate::ui::{
-    Ago, Button, Card, Icon, Kind, PageHead, Question, Skeleton, Tabs, icon, show, use_confirm,
+    Ago, Button, Icon, Kind, PageHead, Question, Skeleton, Tabs, icon, show, use_confirm,
     use_toasts,
 };
 
@@ -25,10 +26,12 @@ pub fn ConnectionPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
     let connection = load::<Connection>(move || format!("connections/{}", id.get()));
-    let connectors = load::<List<Connector>>(|| "connectors".to_owned());
+    let connectors = load::<Page<Connector>>(|| "connectors".to_owned());
     let tab = RwSignal::new("settings");
     let title = Signal::derive(move || {
-        connection.get().map_or_else(|| "Connection".to_owned(), |c| c.name)
+        connection
+            .get()
+            .map_or_else(|| "Connection".to_owned(), |c| c.name)
     });
     view! {
         <PageHead title=title back=("/connections", "Connections")>
@@ -55,7 +58,7 @@ pub fn ConnectionPage() -> impl IntoView {
                     <div id="connection-panel">
                         {move || match (tab.get(), connectors.get()) {
                             ("records", _) => records(c.id.to_string()),
-                            (_, Some(list)) => settings(c.clone(), list.rows(), connection),
+                            (_, Some(list)) => settings(c.clone(), list.items, connection),
                             (_, None) => view! { <Skeleton /> }.into_any(),
                         }}
                     </div>
@@ -79,7 +82,10 @@ fn test(connection: Connection, load: Load<Connection>) -> AnyView {
         busy.set(true);
         let state = state.clone();
         spawn_local(async move {
-            match api.act::<TestResult>(&format!("connections/{id}/test")).await {
+            match api
+                .act::<TestResult>(&format!("connections/{id}/test"))
+                .await
+            {
                 Ok(found) => {
                     let changed = found.ok && state != "ok";
                     result.try_set(Some(found));
@@ -197,7 +203,10 @@ fn settings(connection: Connection, list: Vec<Connector>, load: Load<Connection>
         busy.set(true);
         spawn_local(async move {
             let path = format!("connections/{id}");
-            match api.patch::<_, Connection>(&path, &change, Some(revision)).await {
+            match api
+                .patch::<_, Connection>(&path, &change, Some(revision))
+                .await
+            {
                 Ok(saved) => {
                     toasts.good("Saved.");
                     load.put(saved);

@@ -23,7 +23,10 @@ fn written(field: &Field, value: Option<&Value>) -> String {
         (_, Some(Value::String(text))) => text.clone(),
         ("list", Some(Value::Array(items))) if items.iter().all(is_plain) => items
             .iter()
-            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .map(|item| {
+                item.as_str()
+                    .map_or_else(|| item.to_string(), str::to_owned)
+            })
             .collect::<Vec<_>>()
             .join("\n"),
         (_, Some(Value::Number(number))) => number.to_string(),
@@ -112,8 +115,11 @@ impl Entry {
         let testid = format!("{group}-{}", field.name);
         let text = self.text;
         if !field.choices.is_empty() {
-            let mut options: Vec<(String, String)> =
-                field.choices.iter().map(|c| (c.clone(), c.clone())).collect();
+            let mut options: Vec<(String, String)> = field
+                .choices
+                .iter()
+                .map(|c| (c.clone(), c.clone()))
+                .collect();
             if !field.required && field.default.is_none() {
                 options.insert(0, (String::new(), "Not set".to_owned()));
             }

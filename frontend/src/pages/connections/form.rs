@@ -44,7 +44,10 @@ impl ConnectionForm {
             .iter()
             .map(|field| {
                 let mut field = field.clone();
-                if saved.as_ref().is_some_and(|c| c.secrets.contains(&field.name)) {
+                if saved
+                    .as_ref()
+                    .is_some_and(|c| c.secrets.contains(&field.name))
+                {
                     field.required = false;
                     "Stored. Leave it empty to keep it.".clone_into(&mut field.help);
                 }
@@ -61,8 +64,18 @@ impl ConnectionForm {
             secrets: StoredValue::new(secrets),
             allow_private: RwSignal::new(saved.as_ref().is_some_and(|c| c.allow_private)),
             enabled: RwSignal::new(saved.as_ref().is_none_or(|c| c.enabled)),
-            concurrency: text(saved.as_ref().and_then(|c| c.concurrency).map(|n| n.to_string())),
-            rate: text(saved.as_ref().and_then(|c| c.rate_per_minute).map(|n| n.to_string())),
+            concurrency: text(
+                saved
+                    .as_ref()
+                    .and_then(|c| c.concurrency)
+                    .map(|n| n.to_string()),
+            ),
+            rate: text(
+                saved
+                    .as_ref()
+                    .and_then(|c| c.rate_per_minute)
+                    .map(|n| n.to_string()),
+            ),
             first: number(retry.first_seconds),
             longest: number(retry.max_seconds),
             horizon: number(retry.horizon_seconds),
@@ -102,8 +115,12 @@ impl ConnectionForm {
     /// The new connection, unless a field is faulty.
     pub fn create(self) -> Option<NewConnection> {
         self.faults.set(Vec::new());
-        let saved = self.saved.with_value(|c| c.as_ref().map(|c| c.settings.clone()));
-        let factor = self.saved.with_value(|c| c.as_ref().and_then(|c| c.retry.factor));
+        let saved = self
+            .saved
+            .with_value(|c| c.as_ref().map(|c| c.settings.clone()));
+        let factor = self
+            .saved
+            .with_value(|c| c.as_ref().and_then(|c| c.retry.factor));
         let new = NewConnection {
             name: self.name.get_untracked().trim().to_owned(),
             connector: self.connector.with_value(|c| c.kind.clone()),
@@ -128,8 +145,11 @@ impl ConnectionForm {
     /// The change, unless a field is faulty.
     pub fn change(self) -> Option<ChangeConnection> {
         let new = self.create()?;
-        let secrets: BTreeMap<String, Option<String>> =
-            new.secrets.into_iter().map(|(name, value)| (name, Some(value))).collect();
+        let secrets: BTreeMap<String, Option<String>> = new
+            .secrets
+            .into_iter()
+            .map(|(name, value)| (name, Some(value)))
+            .collect();
         Some(ChangeConnection {
             name: Some(new.name),
             settings: Some(new.settings),
@@ -147,7 +167,10 @@ impl ConnectionForm {
         let faults = self.faults;
         let title = self.connector.with_value(|c| c.title.clone());
         let settings = self.settings.with_value(|entries| {
-            entries.iter().map(|entry| entry.view("settings", faults)).collect_view()
+            entries
+                .iter()
+                .map(|entry| entry.view("settings", faults))
+                .collect_view()
         });
         let secrets = self.secrets.with_value(|entries| {
             (!entries.is_empty()).then(|| {

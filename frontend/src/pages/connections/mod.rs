@@ -9,8 +9,9 @@ mod records;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use openapi::connections::Connection;
+use openapi::page::Page;
 
-use crate::api::{List, load, use_live};
+use crate::api::{load, use_live};
 use crate::format;
 use crate::ui::{Ago, Badge, Empty, Icon, PageHead, Tone, icon, show};
 
@@ -20,7 +21,7 @@ pub use detail::ConnectionPage;
 /// The list of connections.
 #[component]
 pub fn Connections() -> impl IntoView {
-    let connections = load::<List<Connection>>(|| "connections".to_owned());
+    let connections = load::<Page<Connection>>(|| "connections".to_owned());
     use_live().after(
         1_000,
         |message| matches!(message, openapi::stream::Message::Configuration { .. }),
@@ -33,7 +34,7 @@ pub fn Connections() -> impl IntoView {
                 "New connection"
             </A>
         </PageHead>
-        <div class="card">{show(connections, |list| table(list.rows()))}</div>
+        <div class="card">{show(connections, |list| table(list.items))}</div>
     }
     .into_any()
 }
@@ -86,7 +87,9 @@ fn row(connection: Connection) -> AnyView {
     let light = light(&connection);
     let limits = match (connection.concurrency, connection.rate_per_minute) {
         (None, None) => "none set".to_owned(),
-        (Some(n), None) => format::plural(usize::try_from(n).unwrap_or_default(), "call") + " at once",
+        (Some(n), None) => {
+            format::plural(usize::try_from(n).unwrap_or_default(), "call") + " at once"
+        }
         (None, Some(rate)) => format!("{rate} a minute"),
         (Some(n), Some(rate)) => format!("{n} at once, {rate} a minute"),
     };

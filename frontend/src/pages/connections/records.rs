@@ -2,15 +2,16 @@
 
 use leptos::prelude::*;
 use openapi::connections::SandboxRecord;
+use openapi::page::Page;
 use openapi::stream::Message;
 
-use crate::api::{List, load, use_live};
+use crate::api::{load, use_live};
 use crate::format;
 use crate::ui::{Ago, Badge, Card, Empty, Icon, JsonView, Tone, show};
 
 /// The records of a sandbox connection.
 pub fn records(id: String) -> AnyView {
-    let list = load::<List<SandboxRecord>>(move || format!("connections/{id}/records"));
+    let list = load::<Page<SandboxRecord>>(move || format!("connections/{id}/records"));
     use_live().after(
         1_000,
         |message| matches!(message, Message::Delivery(_) | Message::Reset),
@@ -18,7 +19,7 @@ pub fn records(id: String) -> AnyView {
     );
     view! {
         <Card title="Records" text="What a real upstream would have got." flush=true>
-            {show(list, |list| rows(list.rows()))}
+            {show(list, |list| rows(list.items))}
         </Card>
     }
     .into_any()
@@ -41,7 +42,11 @@ fn rows(records: Vec<SandboxRecord>) -> AnyView {
 }
 
 fn record(record: SandboxRecord) -> AnyView {
-    let tone = if record.state == "open" { Tone::Blue } else { Tone::Grey };
+    let tone = if record.state == "open" {
+        Tone::Blue
+    } else {
+        Tone::Grey
+    };
     let notes = record.notes;
     view! {
         <details class="record" data-testid="record">

@@ -60,10 +60,16 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
     let replay = move |_| {
         let navigate = navigate.clone();
         spawn_local(async move {
-            match api.act::<ReplayedDelivery>(&format!("deliveries/{id}/replay")).await {
+            match api
+                .act::<ReplayedDelivery>(&format!("deliveries/{id}/replay"))
+                .await
+            {
                 Ok(done) => {
                     toasts.good("Sent again as a new delivery.");
-                    navigate(&format!("/deliveries/{}", done.delivery_id), NavigateOptions::default());
+                    navigate(
+                        &format!("/deliveries/{}", done.delivery_id),
+                        NavigateOptions::default(),
+                    );
                 }
                 Err(failure) => toasts.failed(&failure),
             }
@@ -78,7 +84,10 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
         };
         confirm.ask(question, move || {
             spawn_local(async move {
-                match api.act::<serde_json::Value>(&format!("deliveries/{id}/discard")).await {
+                match api
+                    .act::<serde_json::Value>(&format!("deliveries/{id}/discard"))
+                    .await
+                {
                     Ok(_) => {
                         toasts.good("Discarded.");
                         load.reload();
@@ -158,7 +167,11 @@ fn fault(delivery: &Delivery) -> Option<AnyView> {
         return None;
     }
     let code = delivery.error_code.clone()?;
-    let class = if delivery.state == State::Dead { "notice red" } else { "notice amber" };
+    let class = if delivery.state == State::Dead {
+        "notice red"
+    } else {
+        "notice amber"
+    };
     Some(
         view! {
             <div class=class data-testid="delivery-fault">

@@ -71,7 +71,10 @@ pub fn held(delivery: &Delivery, load: Load<Delivery>) -> AnyView {
         busy.set(true);
         spawn_local(async move {
             let path = format!("deliveries/{id}");
-            done(api.patch(&path, &EditFields { fields }, None).await, "Saved; it is still held.");
+            done(
+                api.patch(&path, &EditFields { fields }, None).await,
+                "Saved; it is still held.",
+            );
         });
     };
     view! {

@@ -11,7 +11,7 @@ use openapi::deliveries::{Delivery, State};
 use openapi::page::Page;
 use openapi::stream::Message;
 
-use crate::api::{List, load, query, use_live};
+use crate::api::{load, query, use_live};
 use crate::ui::{
     Ago, Empty, Filter, FilterSelect, Icon, More, PageHead, SearchBox, page_of, state_badge,
 };
@@ -29,10 +29,10 @@ pub fn Deliveries() -> impl IntoView {
     let key = Filter::of("key");
     let event = Filter::of("event");
     let rule = Filter::of("rule");
-    let connections = load::<List<Connection>>(|| "connections".to_owned());
+    let connections = load::<Page<Connection>>(|| "connections".to_owned());
     let names = Signal::derive(move || {
         connections.get().map_or_else(Vec::new, |list| {
-            list.rows()
+            list.items
                 .into_iter()
                 .map(|c| (c.id.to_string(), c.name))
                 .collect()

@@ -11,8 +11,8 @@ use super::trace::trace;
 use crate::api::{Load, load, use_api, use_live};
 use crate::format;
 use crate::ui::{
-    Button, Card, CodeBlock, CopyButton, Empty, Icon, JsonView, PageHead, Question, Tabs, icon, show,
-    use_confirm, use_toasts,
+    Button, Card, CodeBlock, CopyButton, Empty, Icon, JsonView, PageHead, Question, Tabs, icon,
+    show, use_confirm, use_toasts,
 };
 
 /// One event.
@@ -34,9 +34,16 @@ pub fn EventPage() -> impl IntoView {
     );
     let tab = RwSignal::new("payload");
     let title = Signal::derive(move || {
-        event.get().map_or_else(|| "Event".to_owned(), |e| {
-            if e.summary.title.is_empty() { "Untitled event".to_owned() } else { e.summary.title }
-        })
+        event.get().map_or_else(
+            || "Event".to_owned(),
+            |e| {
+                if e.summary.title.is_empty() {
+                    "Untitled event".to_owned()
+                } else {
+                    e.summary.title
+                }
+            },
+        )
     });
     view! {
         <PageHead title=title back=("/events", "Events")>

@@ -10,7 +10,7 @@ use openapi::page::Page;
 use openapi::sources::Source;
 use openapi::stream::Message;
 
-use crate::api::{List, load, query, use_live};
+use crate::api::{load, query, use_live};
 use crate::format;
 use crate::ui::{
     Ago, Badge, Button, Card, Empty, Filter, FilterSelect, Icon, More, PageHead, SearchBox, Tone,
@@ -35,10 +35,10 @@ pub fn Events() -> impl IntoView {
     let words = Filter::of("q");
     let from = Filter::of("from");
     let to = Filter::of("to");
-    let sources = load::<List<Source>>(|| "sources".to_owned());
+    let sources = load::<Page<Source>>(|| "sources".to_owned());
     let names = Signal::derive(move || {
         sources.get().map_or_else(Vec::new, |list| {
-            list.rows().into_iter().map(|s| (s.slug, s.name)).collect()
+            list.items.into_iter().map(|s| (s.slug, s.name)).collect()
         })
     });
     let path = move |cursor: String| {
@@ -196,7 +196,11 @@ fn table(events: Vec<EventSummary>) -> AnyView {
 }
 
 fn row(event: EventSummary) -> AnyView {
-    let title = if event.title.is_empty() { "Untitled event".to_owned() } else { event.title };
+    let title = if event.title.is_empty() {
+        "Untitled event".to_owned()
+    } else {
+        event.title
+    };
     let rules: Vec<String> = event.rules.into_iter().map(|rule| rule.name).collect();
     view! {
         <tr data-testid="event-row">

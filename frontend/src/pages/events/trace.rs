@@ -7,7 +7,10 @@ use openapi::events::EventDetail;
 
 use crate::format;
 use crate::pages::deliveries::attempts;
-use crate::ui::{Ago, Badge, Icon, JsonView, Tone, disposition_badge, disposition_tone, icon, state_badge, state_tone};
+use crate::ui::{
+    Ago, Badge, Icon, JsonView, Tone, disposition_badge, disposition_tone, icon, state_badge,
+    state_tone,
+};
 
 /// The trace.
 pub fn trace(event: EventDetail) -> AnyView {
@@ -90,7 +93,10 @@ fn step(delivery: Delivery, open: bool) -> AnyView {
     let tone = state_tone(delivery.state).class();
     let record = record(&delivery);
     let address = format!("/deliveries/{}", delivery.id);
-    let last = delivery.error.clone().filter(|_| delivery.state != State::Delivered);
+    let last = delivery
+        .error
+        .clone()
+        .filter(|_| delivery.state != State::Delivered);
     let fields = delivery.fields.clone();
     let count = delivery.attempt_log.len();
     view! {

@@ -10,7 +10,9 @@ use super::curl::curl;
 use super::form::SourceForm;
 use super::secret::secret_once;
 use crate::api::use_api;
-use crate::ui::{Button, Card, CodeBlock, CopyLine, FaultList, Kind, PageHead, TextField, use_toasts};
+use crate::ui::{
+    Button, Card, CodeBlock, CopyLine, FaultList, Kind, PageHead, TextField, use_toasts,
+};
 
 /// A new source.
 #[component]

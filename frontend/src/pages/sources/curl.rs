@@ -64,7 +64,10 @@ fn signed(url: &str, json: &str, hmac: &HmacScheme) -> String {
     lines.push(format!(
         "SIG=$(printf %s \"{text}\" | openssl dgst -{hash} {key} {written})"
     ));
-    headers.push(format!("-H \"{}: {before}{}$SIG\"", hmac.header, hmac.prefix));
+    headers.push(format!(
+        "-H \"{}: {before}{}$SIG\"",
+        hmac.header, hmac.prefix
+    ));
     lines.push(format!(
         "curl '{url}' \\\n  {} \\\n  {json} \\\n  -d \"$BODY\"",
         headers.join(" \\\n  ")
@@ -86,14 +89,26 @@ mod tests {
 
     #[test]
     fn a_preset_brings_its_header_and_prefix() {
-        let line = curl("http://localhost/hooks/a", &Scheme::Github(PresetOptions::default()));
-        assert!(line.contains("-H \"X-Hub-Signature-256: sha256=$SIG\""), "{line}");
-        assert!(line.contains("printf %s \"$BODY\" | openssl dgst -sha256 -hmac \"$SECRET\" -r"), "{line}");
+        let line = curl(
+            "http://localhost/hooks/a",
+            &Scheme::Github(PresetOptions::default()),
+        );
+        assert!(
+            line.contains("-H \"X-Hub-Signature-256: sha256=$SIG\""),
+            "{line}"
+        );
+        assert!(
+            line.contains("printf %s \"$BODY\" | openssl dgst -sha256 -hmac \"$SECRET\" -r"),
+            "{line}"
+        );
     }
 
     #[test]
     fn a_signed_timestamp_is_sent_beside_the_signature() {
-        let line = curl("http://localhost/hooks/a", &Scheme::Stripe(PresetOptions::default()));
+        let line = curl(
+            "http://localhost/hooks/a",
+            &Scheme::Stripe(PresetOptions::default()),
+        );
         assert!(line.contains("TS=$(date +%s)"), "{line}");
         assert!(line.contains("Stripe-Signature: t=$TS,v1=$SIG"), "{line}");
         assert!(line.contains("\"$TS.$BODY\""), "{line}");

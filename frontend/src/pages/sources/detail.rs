@@ -28,7 +28,8 @@ pub fn SourcePage() -> impl IntoView {
     let source = load::<Source>(move || format!("sources/{}", id.get()));
     let secret = RwSignal::new(None::<String>);
     let tab = RwSignal::new("use");
-    let title = Signal::derive(move || source.get().map_or_else(|| "Source".to_owned(), |s| s.name));
+    let title =
+        Signal::derive(move || source.get().map_or_else(|| "Source".to_owned(), |s| s.name));
     view! {
         <PageHead title=title back=("/sources", "Sources")>
             {move || source.get().map(|s| actions(s, source, secret))}
@@ -98,13 +99,17 @@ fn actions(source: Source, load: Load<Source>, secret: RwSignal<Option<String>>)
     let rotate = move |_| {
         let question = Question {
             title: "Make a new secret?".to_owned(),
-            text: "The old one stops working at once: requests that still use it are refused.".to_owned(),
+            text: "The old one stops working at once: requests that still use it are refused."
+                .to_owned(),
             yes: "Make a new secret",
             danger: true,
         };
         confirm.ask(question, move || {
             spawn_local(async move {
-                match api.act::<SourceCreated>(&format!("sources/{id}/rotate-secret")).await {
+                match api
+                    .act::<SourceCreated>(&format!("sources/{id}/rotate-secret"))
+                    .await
+                {
                     Ok(answer) => {
                         secret.try_set(answer.secret);
                         load.put(answer.source);
@@ -166,7 +171,10 @@ fn settings(source: Source, load: Load<Source>) -> AnyView {
         let Some(change) = form.change() else { return };
         busy.set(true);
         spawn_local(async move {
-            match api.patch::<_, Source>(&format!("sources/{id}"), &change, Some(revision)).await {
+            match api
+                .patch::<_, Source>(&format!("sources/{id}"), &change, Some(revision))
+                .await
+            {
                 Ok(source) => {
                     toasts.good("Saved.");
                     load.put(source);

@@ -91,7 +91,8 @@ impl SourceForm {
         form.cidrs.set(source.allow_cidrs.join("\n"));
         form.rate.set(number(source.rate_per_minute));
         form.limit.set(number(source.body_limit));
-        form.event_id.set(source.event_id_path.clone().unwrap_or_default());
+        form.event_id
+            .set(source.event_id_path.clone().unwrap_or_default());
         form.mode.set(match source.match_mode {
             MatchMode::First => "first".to_owned(),
             MatchMode::All => "all".to_owned(),
@@ -129,7 +130,8 @@ impl SourceForm {
             | Scheme::Stripe(options)
             | Scheme::StandardWebhooks(options) => {
                 form.tolerance.set(number(options.tolerance_seconds));
-                form.timestamp.set(options.timestamp_header.clone().unwrap_or_default());
+                form.timestamp
+                    .set(options.timestamp_header.clone().unwrap_or_default());
             }
         }
         form
@@ -205,7 +207,10 @@ impl SourceForm {
             } else {
                 Encoding::Hex
             },
-            secret_encoding: saved.as_ref().map(|s| s.secret_encoding).unwrap_or_default(),
+            secret_encoding: saved
+                .as_ref()
+                .map(|s| s.secret_encoding)
+                .unwrap_or_default(),
             separator: saved.as_ref().and_then(|s| s.separator),
             id_header: saved.as_ref().and_then(|s| s.id_header.clone()),
             text: saved.and_then(|s| s.text),
@@ -313,11 +318,20 @@ impl SourceForm {
             let (label, help) = match (self.scheme.get().as_str(), is_new) {
                 ("none", _) => return None,
                 ("bearer", true) => ("Token", "Leave it empty to get a strong one, shown once."),
-                ("basic", true) => ("Password", "Leave it empty to get a strong one, shown once."),
-                (_, true) => ("Signing secret", "Leave it empty to get a strong one, shown once. Give it if the sender chooses it."),
+                ("basic", true) => (
+                    "Password",
+                    "Leave it empty to get a strong one, shown once.",
+                ),
+                (_, true) => (
+                    "Signing secret",
+                    "Leave it empty to get a strong one, shown once. Give it if the sender chooses it.",
+                ),
                 ("bearer", false) => ("New token", "Leave it empty to keep the stored one."),
                 ("basic", false) => ("New password", "Leave it empty to keep the stored one."),
-                (_, false) => ("New signing secret", "Leave it empty to keep the stored one."),
+                (_, false) => (
+                    "New signing secret",
+                    "Leave it empty to keep the stored one.",
+                ),
             };
             Some(view! {
                 <TextField
@@ -372,7 +386,10 @@ impl SourceForm {
     /// What becomes of events, and limits.
     pub fn more_fields(self) -> AnyView {
         let faults = self.faults;
-        let modes = [("first", "The first rule that matches"), ("all", "Every rule that matches")];
+        let modes = [
+            ("first", "The first rule that matches"),
+            ("all", "Every rule that matches"),
+        ];
         let mut policies = vec![("keep", "Keep it as unmatched"), ("drop", "Drop it")];
         if matches!(self.target.get_value(), Some(NoMatch::Deliver(_))) {
             policies.push(("deliver", "Send it to the default target"));

@@ -11,9 +11,10 @@ mod test_event;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
+use openapi::page::Page;
 use openapi::sources::{ChangeSource, Source};
 
-use crate::api::{List, Load, load, use_api};
+use crate::api::{Load, load, use_api};
 use crate::ui::{
     Ago, Badge, CopyButton, Empty, Icon, PageHead, Switch, Tone, icon, show, use_toasts,
 };
@@ -24,7 +25,7 @@ pub use detail::SourcePage;
 /// The list of sources.
 #[component]
 pub fn Sources() -> impl IntoView {
-    let sources = load::<List<Source>>(|| "sources".to_owned());
+    let sources = load::<Page<Source>>(|| "sources".to_owned());
     view! {
         <PageHead title="Sources" text="Where events come from. Each has its own address and its own authentication.">
             <A href="/sources/new" attr:class="button primary" attr:data-testid="new-source">
@@ -32,12 +33,12 @@ pub fn Sources() -> impl IntoView {
                 "New source"
             </A>
         </PageHead>
-        <div class="card">{show(sources, move |list| table(list.rows(), sources))}</div>
+        <div class="card">{show(sources, move |list| table(list.items, sources))}</div>
     }
     .into_any()
 }
 
-fn table(rows: Vec<Source>, sources: Load<List<Source>>) -> AnyView {
+fn table(rows: Vec<Source>, sources: Load<Page<Source>>) -> AnyView {
     if rows.is_empty() {
         return view! {
             <Empty
@@ -81,7 +82,7 @@ pub fn scheme_words(name: &str) -> &'static str {
         .map_or("Other", |(_, words)| words)
 }
 
-fn row(source: Source, sources: Load<List<Source>>) -> AnyView {
+fn row(source: Source, sources: Load<Page<Source>>) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let (id, revision) = (source.id, source.revision);

@@ -1,20 +1,25 @@
 //! Requests that were not accepted, and why.
 
 use leptos::prelude::*;
+use openapi::page::Page;
 use openapi::sources::Refusal;
 use openapi::stream::Message;
 
-use crate::api::{List, load, use_live};
+use crate::api::{load, use_live};
 use crate::format;
 use crate::ui::{Ago, Badge, Card, Empty, Icon, Tone, show};
 
 /// The latest refusals of a source.
 pub fn refusals(id: String) -> AnyView {
-    let list = load::<List<Refusal>>(move || format!("sources/{id}/refusals"));
-    use_live().after(1_000, |message| matches!(message, Message::Refusal(_)), move || list.reload());
+    let list = load::<Page<Refusal>>(move || format!("sources/{id}/refusals"));
+    use_live().after(
+        1_000,
+        |message| matches!(message, Message::Refusal(_)),
+        move || list.reload(),
+    );
     view! {
         <Card title="Refused requests" text="The latest ones, with the reason. They are not events." flush=true>
-            {show(list, |list| table(list.rows()))}
+            {show(list, |list| table(list.items))}
         </Card>
     }
     .into_any()

@@ -1,0 +1,247 @@
+//! The side of the editor: choose a past event and see, while typing, what the rule makes of it.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use engine::model::RuleSpec;
+use leptos::leptos_dom::helpers::TimeoutHandle;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use openapi::events::{EventDetail, EventSummary};
+use openapi::page::Page;
+use openapi::rules::{DraftRule, ExplainRequest, ExplainResponse, NewRule, Rule};
+use openapi::sources::Source;
+use uuid::Uuid;
+
+use super::form::RuleForm;
+use super::preview::{DRAFT, Draft, preview};
+use super::verdict::{requests, verdict};
+use crate::api::{Load, load, load_when, query, use_api};
+use crate::format;
+use crate::ui::{Button, Card, Choice, Combo, Empty, Icon, JsonView, show, use_toasts};
+
+/// The typing must pause this long before the engine is asked.
+const PAUSE: Duration = Duration::from_millis(120);
+
+/// The event that is looked at.
+#[derive(Clone, Copy)]
+pub struct Against {
+    /// Its id.
+    pub id: RwSignal<String>,
+    /// It, once it is read.
+    pub event: Load<EventDetail>,
+}
+
+impl Against {
+    /// An event of the address, or none yet.
+    pub fn new(id: String) -> Self {
+        let id = RwSignal::new(id);
+        let event = load_when(move || {
+            let id = id.get();
+            (!id.is_empty()).then(|| format!("events/{id}"))
+        });
+        Self { id, event }
+    }
+}
+
+/// The side.
+pub fn explain(
+    form: RuleForm,
+    against: Against,
+    rules: Load<Page<Rule>>,
+    sources: Load<Page<Source>>,
+) -> AnyView {
+    let events = load::<Page<EventSummary>>(move || {
+        query(
+            "events",
+            &[("limit", "50".to_owned()), ("source", form.source.get())],
+        )
+    });
+    // The newest one, until a person chooses.
+    Effect::new(move |_| {
+        if let Some(page) = events.get()
+            && against.id.with_untracked(String::is_empty)
+            && let Some(first) = page.items.first()
+        {
+            against.id.set(first.id.to_string());
+        }
+    });
+    let choices = Signal::derive(move || {
+        let mut list: Vec<Choice> = events.get().map_or_else(Vec::new, |page| {
+            page.items.into_iter().map(choice).collect()
+        });
+        if let Some(event) = against.event.get() {
+            let id = event.summary.id.to_string();
+            if !list.iter().any(|c| c.value == id) {
+                list.insert(0, choice(event.summary));
+            }
+        }
+        list
+    });
+    let settled = settled(form);
+    let explanation = Memo::new(move |_| {
+        let event = against.event.get()?;
+        let spec = settled.get();
+        let rules = rules.get().map(|page| page.items).unwrap_or_default();
+        let sources = sources.get().map(|page| page.items).unwrap_or_default();
+        let source = sources.iter().find(|s| s.slug == event.summary.source);
+        let draft = Draft {
+            id: form.id.map(|id| id.to_string()),
+            name: form.name.with(|name| {
+                if name.is_empty() {
+                    "new rule".to_owned()
+                } else {
+                    name.clone()
+                }
+            }),
+            source: form.source_of(),
+            priority: form.priority.with(|p| p.trim().parse().ok()),
+            spec,
+        };
+        Some(preview(draft, &rules, source, &event, Utc::now()))
+    });
+    let own = form
+        .id
+        .map_or_else(|| DRAFT.to_owned(), |id| id.to_string());
+    view! {
+        <div class="stack">
+            <Card title="Try it" text="Against a past event, in your browser, while you type.">
+                <div class="stack">
+                    <Combo
+                        label="Past event"
+                        labelled=true
+                        value=against.id
+                        choices=choices
+                        closed=true
+                        placeholder="Choose an event"
+                        testid="explain-event"
+                    />
+                    {move || match explanation.get() {
+                        Some(explanation) => verdict(explanation, &own),
+                        None if events.get().is_some_and(|page| page.items.is_empty()) => nothing(),
+                        None => ().into_any(),
+                    }}
+                    {exact(form, against)}
+                </div>
+            </Card>
+            {move || {
+                (!against.id.with(String::is_empty))
+                    .then(|| {
+                        view! {
+                            <Card title="The event's payload">
+                                {show(
+                                    against.event,
+                                    |event| {
+                                        let payload = event.payload.unwrap_or_default();
+                                        view! { <JsonView value=payload label="payload" /> }.into_any()
+                                    },
+                                )}
+                            </Card>
+                        }
+                    })
+            }}
+        </div>
+    }
+    .into_any()
+}
+
+fn choice(event: EventSummary) -> Choice {
+    Choice {
+        value: event.id.to_string(),
+        detail: format!(
+            "{}, {}, {}",
+            event.source,
+            event.disposition,
+            format::moment(event.received_at)
+        ),
+        label: if event.title.is_empty() {
+            "Untitled event".to_owned()
+        } else {
+            event.title
+        },
+    }
+}
+
+fn nothing() -> AnyView {
+    view! {
+        <Empty
+            compact=true
+            mark=Icon::Event
+            title="No event to try it on"
+            text="Send a test event to the source; it can then be chosen here."
+        />
+    }
+    .into_any()
+}
+
+/// The written rule, once the typing pauses.
+fn settled(form: RuleForm) -> Signal<RuleSpec> {
+    let settled = RwSignal::new(form.parts.spec());
+    Effect::new(move |before: Option<Option<TimeoutHandle>>| {
+        if let Some(Some(before)) = before {
+            before.clear();
+        }
+        let spec = form.parts.spec();
+        set_timeout_with_handle(
+            move || {
+                settled.try_set(spec);
+            },
+            PAUSE,
+        )
+        .ok()
+    });
+    settled.into()
+}
+
+fn exact(form: RuleForm, against: Against) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let busy = RwSignal::new(false);
+    let answer = RwSignal::new(None::<ExplainResponse>);
+    let ask = move |_| {
+        let request = ExplainRequest {
+            event_id: Uuid::parse_str(&against.id.get_untracked()).ok(),
+            draft: Some(DraftRule {
+                id: form.id,
+                rule: NewRule {
+                    enabled: true,
+                    ..untrack(|| form.new_rule())
+                },
+            }),
+            ..ExplainRequest::default()
+        };
+        busy.set(true);
+        spawn_local(async move {
+            match api
+                .post::<_, ExplainResponse>("rules/explain", &request)
+                .await
+            {
+                Ok(found) => {
+                    answer.try_set(Some(found));
+                }
+                Err(failure) => {
+                    form.faults.try_set(failure.errors());
+                    toasts.failed(&failure);
+                }
+            }
+            busy.try_set(false);
+        });
+    };
+    view! {
+        <div class="stack-s">
+            <div>
+                <Button
+                    small=true
+                    busy=busy
+                    disabled=Signal::derive(move || against.id.with(String::is_empty))
+                    attr:data-testid="exact-request"
+                    on:click=ask
+                >
+                    "Ask the server for the exact request"
+                </Button>
+            </div>
+            {move || answer.get().map(requests)}
+        </div>
+    }
+    .into_any()
+}
