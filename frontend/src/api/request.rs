@@ -96,6 +96,19 @@ impl Api {
         parse(&self.call(Method::POST, path, None, None, None).await?)
     }
 
+    /// Posts without a body about what was read at `revision`.
+    pub async fn act_on<T: DeserializeOwned>(
+        self,
+        path: &str,
+        revision: i64,
+    ) -> Result<T, Failure> {
+        parse(
+            &self
+                .call(Method::POST, path, None, Some(revision), None)
+                .await?,
+        )
+    }
+
     /// Changes what was read at `revision`.
     pub async fn patch<B: Serialize, T: DeserializeOwned>(
         self,

@@ -118,7 +118,7 @@ pub fn CodeBlock(
     view! {
         <div class="code-view" class:wrapped=wrapped class:short=short>
             // Focusable, so that the arrow keys scroll it.
-            <pre tabindex="0" role="region" aria-label=label.clone() data-testid=testid>
+            <pre tabindex="0" role="group" aria-label=label.clone() data-testid=testid>
                 <code>{body}</code>
             </pre>
             <div class="copy">

@@ -44,7 +44,7 @@ pub fn Empty(
     view! {
         <div class="empty" class:compact=compact data-testid="empty">
             {icon(mark)}
-            <h3>{title}</h3>
+            <p class="empty-title">{title}</p>
             <p>{text}</p>
             {children.map(|children| view! { <div class="row">{children()}</div> })}
         </div>

@@ -107,7 +107,7 @@ fn actions(source: Source, load: Load<Source>, secret: RwSignal<Option<String>>)
         confirm.ask(question, move || {
             spawn_local(async move {
                 match api
-                    .act::<SourceCreated>(&format!("sources/{id}/rotate-secret"))
+                    .act_on::<SourceCreated>(&format!("sources/{id}/rotate-secret"), revision)
                     .await
                 {
                     Ok(answer) => {
@@ -115,7 +115,7 @@ fn actions(source: Source, load: Load<Source>, secret: RwSignal<Option<String>>)
                         load.put(answer.source);
                         toasts.good("The new secret is shown on the page.");
                     }
-                    Err(failure) => toasts.failed(&failure),
+                    Err(failure) => explain_failure(toasts, &failure),
                 }
             });
         });

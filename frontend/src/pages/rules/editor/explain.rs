@@ -176,7 +176,7 @@ fn nothing() -> AnyView {
 
 /// The written rule, once the typing pauses.
 fn settled(form: RuleForm) -> Signal<RuleSpec> {
-    let settled = RwSignal::new(form.parts.spec());
+    let settled = RwSignal::new(untrack(|| form.parts.spec()));
     Effect::new(move |before: Option<Option<TimeoutHandle>>| {
         if let Some(Some(before)) = before {
             before.clear();
