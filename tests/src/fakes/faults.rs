@@ -10,22 +10,20 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// One fault of the script.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One fault of the script. As JSON:
+/// `{"method": "POST", "path": "/notes", "times": 1, "do": "status", "status": 429, "retry_after": 3}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Fault {
     /// Only requests of this method.
-    #[serde(default)]
     pub method: Option<String>,
     /// Only requests whose path has this part.
-    #[serde(default)]
     pub path: Option<String>,
     /// How many requests; 0: all.
-    #[serde(default = "once")]
     pub times: u32,
     /// Milliseconds before anything else happens.
-    #[serde(default)]
     pub latency_ms: u64,
     /// What happens.
     #[serde(flatten)]
@@ -33,7 +31,7 @@ pub struct Fault {
 }
 
 /// What a fault does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Effect {
     /// Nothing but the latency.
@@ -43,7 +41,6 @@ pub enum Effect {
         /// The status.
         status: u16,
         /// Seconds, or a date, for `Retry-After`.
-        #[serde(default)]
         retry_after: Option<String>,
     },
     /// Cuts the connection without doing the work.
@@ -52,6 +49,50 @@ pub enum Effect {
     LoseReply,
     /// Does not answer, and does not do the work, until the caller hangs up.
     Hang,
+}
+
+/// A fault as it is sent; unknown names are refused, which the flattened form could not.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    method: Option<String>,
+    path: Option<String>,
+    #[serde(default = "once")]
+    times: u32,
+    #[serde(default)]
+    latency_ms: u64,
+    #[serde(rename = "do")]
+    what: String,
+    status: Option<u16>,
+    retry_after: Option<Value>,
+}
+
+impl TryFrom<Written> for Fault {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let effect = match written.what.as_str() {
+            "delay" => Effect::Delay,
+            "cut" => Effect::Cut,
+            "lose_reply" => Effect::LoseReply,
+            "hang" => Effect::Hang,
+            "status" => Effect::Status {
+                status: written.status.ok_or("a status is missing")?,
+                retry_after: written.retry_after.map(|value| match value {
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                }),
+            },
+            _ => return Err("do is delay, status, cut, lose_reply or hang".to_owned()),
+        };
+        Ok(Self {
+            method: written.method,
+            path: written.path,
+            times: written.times,
+            latency_ms: written.latency_ms,
+            effect,
+        })
+    }
 }
 
 impl Fault {
@@ -159,5 +200,31 @@ pub(super) fn cut(request: &HttpRequest) {
     if let Some(socket) = request.conn_data::<Socket>() {
         // It may be closed already, which is as good.
         let _ = socket.0.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn faults_are_read_from_json_and_shown_again() {
+        let read = |value: Value| serde_json::from_value::<Fault>(value);
+        assert_eq!(read(json!({"do": "cut"})).unwrap(), Fault::new(Effect::Cut));
+        let many = json!({"method": "GET", "path": "/boards", "do": "status", "status": 429, "retry_after": 3});
+        assert_eq!(read(many).unwrap(), Fault::too_many(3).on("GET", "/boards"));
+        let shown = serde_json::to_value(Fault::new(Effect::LoseReply).times(0)).unwrap();
+        assert_eq!(shown["do"], "lose_reply");
+        assert_eq!(read(shown).unwrap(), Fault::new(Effect::LoseReply).times(0));
+        for wrong in [
+            json!({}),
+            json!({"do": "explode"}),
+            json!({"do": "status"}),
+            json!({"do": "cut", "tims": 2}),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 }
