@@ -206,3 +206,22 @@ async fn a_test_sends_no_message() {
         Some("http_403")
     );
 }
+
+#[tokio::test]
+async fn a_refusal_elsewhere_does_not_pause_the_connection() {
+    let (own, other) = (
+        FakeSink::start().await.unwrap(),
+        FakeSink::start().await.unwrap(),
+    );
+    other.answer(401);
+    let mut job = request("m");
+    job.fields
+        .insert("url".to_owned(), format!("{}/x", other.url).into());
+    let connection = to(&own, &json!({"any_origin": true, "auth": "bearer"}));
+    let report = http().execute(&connection, &job).await;
+    assert_eq!(
+        (report.outcome.word(), code(&report)),
+        ("permanent", "http_401")
+    );
+    assert_eq!(own.counts().requests, 0);
+}

@@ -134,14 +134,17 @@ impl Connector for Http {
                 return report(Outcome::AuthFailed(fault), Vec::new());
             }
         };
+        let own_origin = request.own_origin;
         let mut caller = Caller::new(&self.egress, connection.allow_private, settings.timeout());
         let result = caller
             .call(request.method, request.url, request.headers, request.body)
             .await;
-        report(
-            judge(&settings, result, self.clock.now()),
-            caller.into_exchanges(),
-        )
+        let outcome = match judge(&settings, result, self.clock.now()) {
+            // Our credentials were not even shown there: no reason to pause the connection.
+            Outcome::AuthFailed(fault) if !own_origin => Outcome::Permanent(fault),
+            outcome => outcome,
+        };
+        report(outcome, caller.into_exchanges())
     }
 
     async fn test(&self, connection: &Connection) -> TestResult {

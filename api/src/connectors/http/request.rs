@@ -54,6 +54,8 @@ pub(super) struct Prepared {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Whether it goes to the connection's own origin.
+    pub(super) own_origin: bool,
 }
 
 /// A request that cannot be made: a fault of the rule, or of the connection.
@@ -112,6 +114,7 @@ pub(super) fn prepare(
         url,
         headers,
         body,
+        own_origin,
     })
 }
 
