@@ -72,7 +72,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(dead_letters::discard_dead_letters)
                 .service(stream::follow)
                 // Who is not known learns nothing about what there is.
-                .default_service(web::route().wrap(signed_in()).to(fallback::not_offered)),
+                .default_service(web::route().to(fallback::not_offered).wrap(signed_in())),
         );
 }
 
