@@ -200,7 +200,7 @@ fn say(applied: &Applied, as_json: bool, more: &serde_json::Value) -> anyhow::Re
 }
 
 /// `~ update rule "name" (priority, then)`
-fn describe(change: &Change) -> String {
+pub(super) fn describe(change: &Change) -> String {
     let sign = match change.action.as_str() {
         "create" => '+',
         "delete" => '-',

@@ -151,7 +151,7 @@ impl<'a> Cursor<'a> {
     pub async fn new(store: &'a Store, scope: Scope, slug: Option<&str>) -> anyhow::Result<Self> {
         let mut cursor = Self {
             clock: store.clock.clone(),
-            from: at_ms(store.clock.now_ms()),
+            from: at_ms(store.clock.now_ms().saturating_sub(LATE)),
             store,
             scope,
             source: None,
@@ -164,6 +164,16 @@ impl<'a> Cursor<'a> {
             let (id, _) = known.ok_or_else(|| anyhow::anyhow!("there is no source {slug}"))?;
             cursor.source = Some(*id);
         }
+        // What is there already is the past, which `last` shows.
+        let past: Vec<Uuid> = cursor
+            .query()
+            .select_only()
+            .column(event::Column::Id)
+            .filter(event::Column::Id.gt(cursor.from))
+            .into_tuple()
+            .all(store.db.read())
+            .await?;
+        cursor.seen.extend(past);
         Ok(cursor)
     }
 
@@ -179,7 +189,8 @@ impl<'a> Cursor<'a> {
             .all(self.store.db.read())
             .await?;
         rows.reverse();
-        self.note(&rows);
+        // Some may have come since the cursor was made.
+        self.seen.extend(rows.iter().map(|row| row.id));
         Ok(rows)
     }
 
@@ -202,7 +213,7 @@ impl<'a> Cursor<'a> {
             after = last.id;
             fresh.extend(rows.into_iter().filter(|row| !self.seen.contains(&row.id)));
         }
-        self.note(&fresh);
+        self.seen.extend(fresh.iter().map(|row| row.id));
         let back = at_ms(self.clock.now_ms().saturating_sub(LATE));
         if back > self.from {
             self.from = back;
@@ -215,10 +226,6 @@ impl<'a> Cursor<'a> {
             self.read_slugs().await?;
         }
         Ok(fresh)
-    }
-
-    fn note(&mut self, rows: &[event::Model]) {
-        self.seen.extend(rows.iter().map(|row| row.id));
     }
 
     fn query(&self) -> sea_orm::Select<event::Entity> {

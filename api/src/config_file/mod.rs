@@ -18,6 +18,8 @@ mod work;
 mod write;
 
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;
 
 use openapi::problem::FieldError;

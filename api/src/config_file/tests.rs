@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use entity::{connection, rule, sealed_secret, source, workspace};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _};
@@ -419,9 +420,7 @@ async fn apply_waits_for_the_running_nodes(bench: Bench) {
     assert_eq!(waited.unwrap().nodes, 1);
 }
 
-use std::time::Duration;
-
-fn documented_example() -> String {
+pub(super) fn documented_example() -> String {
     let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration-as-code.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, rest) = page
