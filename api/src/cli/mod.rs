@@ -107,6 +107,8 @@ Examples:
   signalbox migrate status
   signalbox migrate down 1        undo the last one; no server may run")]
     Migrate(migrate::Migrate),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
     /// Print every setting with its default, ready for a .env file
     EnvExample(settings::EnvExample),
     /// Look at the settings
@@ -151,6 +153,10 @@ fn dispatch(cli: Cli) -> Done {
         Command::Events(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Migrate(command) => command.run(config),
+        Command::Openapi => {
+            output::json(crate::http::document())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::EnvExample(command) => command.run(),
         Command::Config(command) => command.run(config),
     }

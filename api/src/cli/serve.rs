@@ -6,6 +6,7 @@
 //! last the node gives back what it had leased. A kill at any point loses nothing that was
 //! answered: leases run out, or are freed by the next start.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -38,9 +39,12 @@ pub(super) fn run(loaded: Loaded) -> Done {
 }
 
 fn start_log(settings: &Settings) -> anyhow::Result<()> {
-    let filter: EnvFilter = settings.log.parse()?;
+    // What others say about themselves at every start; the setting can ask for it again.
+    let quiet = "sea_orm_migration=warn,actix_server=warn";
+    let filter: EnvFilter = format!("{quiet},{}", settings.log).parse()?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Pretty => log.with_target(false).init(),
