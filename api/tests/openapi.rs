@@ -76,13 +76,20 @@ fn operations_are_complete() {
                 let name = name.trim_end_matches('}');
                 let parameters = operation["parameters"].as_array().unwrap();
                 assert!(
-                    parameters.iter().any(|p| p["name"] == name && p["in"] == "path"),
+                    parameters
+                        .iter()
+                        .any(|p| p["name"] == name && p["in"] == "path"),
                     "{method} {path} does not describe {name}"
                 );
             }
         }
     }
-    for path in ["/api/v1/stream", "/api/v1/rules/explain", "/livez", "/metrics"] {
+    for path in [
+        "/api/v1/stream",
+        "/api/v1/rules/explain",
+        "/livez",
+        "/metrics",
+    ] {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
 }

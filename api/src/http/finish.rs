@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::error::InternalError;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
 use openapi::problem::Code;
@@ -47,42 +48,45 @@ pub async fn finish<B: MessageBody + 'static>(
         .extensions()
         .get::<RequestId>()
         .map_or_else(String::new, ToString::to_string);
-    let request = req.request().clone();
+    // The request itself must not be held while it is routed: the framework changes it.
+    let metrics = req.app_data::<web::Data<Metrics>>().cloned();
+    let method = method(req.method());
     let mut response = match next.call(req).await {
         Ok(response) => problem_document(response, &id),
         Err(error) => {
-            let problem = from_framework(&error);
-            ServiceResponse::new(request.clone(), problem.response(&id)).map_into_right_body()
+            let mut answer = from_framework(&error).response(&id);
+            dress(answer.headers_mut(), &id);
+            return Err(InternalError::from_response(error, answer).into());
         }
     };
-    let headers = response.headers_mut();
+    dress(response.headers_mut(), &id);
+    if let Some(metrics) = metrics {
+        let route = response
+            .request()
+            .match_pattern()
+            .unwrap_or_else(|| "other".to_owned());
+        let status = response.status().as_u16();
+        metrics.http(method, route, status, started.elapsed().as_secs_f64());
+    }
+    Ok(response)
+}
+
+/// Adds what every answer carries.
+fn dress(headers: &mut HeaderMap, id: &str) {
     for (name, value) in HEADERS {
         let name = HeaderName::from_static(name);
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
         }
     }
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(id) {
         headers.insert(HeaderName::from_static(REQUEST_ID), value);
     }
-    if let Some(metrics) = request.app_data::<web::Data<Metrics>>() {
-        let route = request
-            .match_pattern()
-            .unwrap_or_else(|| "other".to_owned());
-        let status = response.status().as_u16();
-        metrics.http(
-            method(&request),
-            route,
-            status,
-            started.elapsed().as_secs_f64(),
-        );
-    }
-    Ok(response)
 }
 
 /// A label of few values, whatever is sent.
-fn method(request: &actix_web::HttpRequest) -> &'static str {
-    match request.method().as_str() {
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",
         "PATCH" => "PATCH",
