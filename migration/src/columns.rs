@@ -1,4 +1,4 @@
-//! Short words for the columns of a table.
+//! Short words for the columns of a table, and for what every migration does.
 
 use sea_orm_migration::prelude::*;
 
@@ -24,4 +24,21 @@ pub fn primary(columns: &[&str]) -> IndexCreateStatement {
         index.col(Alias::new(*column));
     }
     index.to_owned()
+}
+
+/// Runs statements written by hand, one after the other.
+pub async fn run(m: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    for statement in statements {
+        m.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}
+
+/// Drops tables, with their indexes.
+pub async fn drop_tables(m: &SchemaManager<'_>, names: &[&str]) -> Result<(), DbErr> {
+    for name in names {
+        m.drop_table(Table::drop().table(Alias::new(*name)).to_owned())
+            .await?;
+    }
+    Ok(())
 }

@@ -111,25 +111,22 @@ impl MigrationTrait for Migration {
                 .to_owned(),
         )
         .await?;
-        for statement in INDEXES {
-            m.get_connection().execute_unprepared(statement).await?;
-        }
-        Ok(())
+        run(m, INDEXES).await
     }
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        for name in [
-            "node",
-            "meta",
-            "rule",
-            "connection",
-            "source",
-            "sealed_secret",
-        ] {
-            m.drop_table(Table::drop().table(Alias::new(name)).to_owned())
-                .await?;
-        }
-        Ok(())
+        drop_tables(
+            m,
+            &[
+                "node",
+                "meta",
+                "rule",
+                "connection",
+                "source",
+                "sealed_secret",
+            ],
+        )
+        .await
     }
 }
 

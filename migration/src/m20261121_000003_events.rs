@@ -136,25 +136,22 @@ impl MigrationTrait for Migration {
                 .to_owned(),
         )
         .await?;
-        for statement in INDEXES {
-            m.get_connection().execute_unprepared(statement).await?;
-        }
-        Ok(())
+        run(m, INDEXES).await
     }
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        for name in [
-            "stat_hour",
-            "link",
-            "attempt",
-            "delivery",
-            "refusal",
-            "event",
-        ] {
-            m.drop_table(Table::drop().table(Alias::new(name)).to_owned())
-                .await?;
-        }
-        Ok(())
+        drop_tables(
+            m,
+            &[
+                "stat_hour",
+                "link",
+                "attempt",
+                "delivery",
+                "refusal",
+                "event",
+            ],
+        )
+        .await
     }
 }
 
