@@ -87,14 +87,19 @@ impl File {
 
     /// With a rule for every source, after the ones before it.
     #[must_use]
-    pub fn rule(mut self, name: &str, when: Value, then: Value) -> Self {
+    pub fn rule(self, name: &str, when: Value, then: Value) -> Self {
+        self.any_rule(json!({ "name": name, "when": when, "then": then }))
+    }
+
+    /// With a rule for one source, after the ones before it.
+    #[must_use]
+    pub fn rule_of(self, source: &str, name: &str, when: Value, then: Value) -> Self {
+        self.any_rule(json!({ "name": name, "source": source, "when": when, "then": then }))
+    }
+
+    fn any_rule(mut self, rule: Value) -> Self {
         let priority = 10 * (self.rules.len() + 1);
-        self.rules.push(json!({
-            "name": name,
-            "priority": priority,
-            "when": when,
-            "then": then,
-        }));
+        self.rules.push(joined(rule, json!({ "priority": priority })));
         self
     }
 

@@ -4,3 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arrows;
+mod oracle;
+mod support;
+mod tickets;
