@@ -10,6 +10,7 @@
     reason = "a test helper fails by panicking"
 )]
 
+pub mod bench;
 pub mod client;
 pub mod database;
 pub mod fakes;

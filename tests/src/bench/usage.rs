@@ -1,0 +1,99 @@
+//! What a process uses, as the kernel counts it.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+/// How often memory is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Processor time, user and system together.
+    pub cpu: Duration,
+    /// Memory that is resident, in bytes.
+    pub memory: u64,
+}
+
+impl Usage {
+    /// Of this process.
+    ///
+    /// # Errors
+    /// There is no such process, or no `/proc`.
+    pub fn of(pid: u32) -> anyhow::Result<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name in parentheses may hold spaces; what follows is numbers.
+        let rest = stat.rsplit_once(')').context("/proc/PID/stat")?.1;
+        let field = |n: usize| -> anyhow::Result<u64> {
+            let text = rest.split_whitespace().nth(n).context("/proc/PID/stat")?;
+            Ok(text.parse()?)
+        };
+        // Counted from the state, the first after the name: user, system, resident pages.
+        let ticks = field(11)? + field(12)?;
+        Ok(Self {
+            cpu: Duration::from_secs_f64(ticks as f64 / number_of("CLK_TCK", 100) as f64),
+            memory: field(21)? * number_of("PAGESIZE", 4096),
+        })
+    }
+}
+
+fn number_of(name: &'static str, usual: u64) -> u64 {
+    static ASKED: OnceLock<parking_lot::Mutex<std::collections::HashMap<&'static str, u64>>> =
+        OnceLock::new();
+    let mut asked = ASKED.get_or_init(Default::default).lock();
+    *asked.entry(name).or_insert_with(|| {
+        let said = Command::new("getconf").arg(name).output().ok();
+        said.and_then(|said| String::from_utf8(said.stdout).ok()?.trim().parse().ok())
+            .unwrap_or(usual)
+    })
+}
+
+/// Watches the memory of a process until dropped.
+#[derive(Debug)]
+pub struct Watch {
+    most: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Begins.
+    pub fn start(pid: u32) -> Self {
+        let most = Arc::new(AtomicU64::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (seen, ended) = (Arc::clone(&most), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                let Ok(usage) = Usage::of(pid) else { return };
+                seen.fetch_max(usage.memory, Ordering::Relaxed);
+                std::thread::sleep(LOOK);
+            }
+        });
+        Self {
+            most,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// The most that was seen, in bytes.
+    pub fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It only reads files; it cannot fail in a way that matters.
+            thread.join().ok();
+        }
+    }
+}
