@@ -1,7 +1,7 @@
 //! The measured server: a process of the release binary with data of its own.
 //!
-//! Invariant: a server ends with its [`Server`], and a data folder or database with its
-//! [`Installation`], also when measuring fails.
+//! Invariant: a server ends with its [`Server`], and the data folder with its [`Installation`],
+//! also when measuring fails. A database in a cluster is dropped by whoever made it.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -113,16 +113,6 @@ impl Installation {
             .with_context(|| format!("the server did not become ready:\n{}", said()))?
             .with_context(|| format!("the server did not start:\n{}", said()))?;
         Ok(server)
-    }
-
-    /// Where the data lies.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The database.
-    pub fn store(&self) -> &Store {
-        &self.store
     }
 
     fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {

@@ -6,12 +6,23 @@
     reason = "a command that talks to people"
 )]
 
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser as _;
 use tests::bench::{self, options::Options};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> anyhow::Result<()> {
     if std::env::args().nth(1).as_deref() == Some(bench::HANDLER) {
         return bench::serve_handler();
     }
