@@ -3,11 +3,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Longest answer.
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest answer in bytes.
 const LONGEST: usize = 1 << 20;
 
 /// An answer.
@@ -60,6 +63,12 @@ impl Connection {
     }
 
     async fn exchange(&mut self, request: &[u8]) -> io::Result<(u16, usize, usize)> {
+        tokio::time::timeout(PATIENCE, self.exchange_at_leisure(request))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn exchange_at_leisure(&mut self, request: &[u8]) -> io::Result<(u16, usize, usize)> {
         self.stream.write_all(request).await?;
         self.read.clear();
         let mut head = None;

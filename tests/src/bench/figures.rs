@@ -167,7 +167,8 @@ impl Run<'_> {
         }
     }
 
-    async fn idle(&mut self) -> anyhow::Result<u64> {
+    /// Memory of the server before it has done anything, in bytes.
+    async fn idle(&self) -> anyhow::Result<u64> {
         tokio::time::sleep(SETTLE).await;
         Ok(self.server.usage()?.memory)
     }

@@ -141,10 +141,7 @@ fn settings(options: &Options) -> Vec<(String, String)> {
             "delivery",
             "http connector, POST to a sink on loopback that answers 204, no lane".to_owned(),
         ),
-        (
-            "server",
-            "release build, default settings, log to a file".to_owned(),
-        ),
+        ("server", "default settings, log to a file".to_owned()),
         (
             "durability",
             "SQLite: WAL, synchronous=FULL; PostgreSQL: fsync and synchronous_commit on".to_owned(),
