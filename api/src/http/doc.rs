@@ -2,6 +2,7 @@
 
 mod examples;
 mod responses;
+mod share;
 
 use std::sync::OnceLock;
 
@@ -10,7 +11,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 pub use responses::{
-    BadBody, BadQuery, Conflict, Guarded, Missing, NotSignedIn, Revised, Throttled, Upstream,
+    BadBody, BadQuery, Conflict, Guarded, Missing, NotSignedIn, Refused, Revised, Throttled,
+    Upstream,
 };
 
 /// The document of the API, complete: every operation with its examples and problems.
@@ -19,6 +21,7 @@ pub fn document() -> &'static Value {
     DOCUMENT.get_or_init(|| {
         let mut document = serde_json::to_value(super::app::collect()).unwrap_or_default();
         examples::add(&mut document);
+        share::problems(&mut document);
         document
     })
 }
@@ -37,6 +40,7 @@ pub fn document() -> &'static Value {
                        with a stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    paths(hook),
     servers((url = "/", description = "This server")),
     components(schemas(openapi::problem::Problem, openapi::stream::Message)),
     security(("session" = []), ("bearer" = [])),
@@ -55,6 +59,22 @@ pub fn document() -> &'static Value {
     ),
 )]
 pub struct Frame;
+
+/// Send an event
+///
+/// What a source's authentication asks for, and any JSON, form or query. The answer is given once
+/// the event is on disk; a delivery id that was accepted before gets the first answer's ids. The
+/// first workspace also answers at `/hooks/{slug}`, and all of them at `/w/…` and `/webhook/…`.
+#[utoipa::path(
+    post, path = "/hooks/{workspace}/{slug}", operation_id = "send_event", tag = "events", security(()),
+    params(
+        ("workspace" = String, Path, description = "Slug of the workspace"),
+        ("slug" = String, Path, description = "Slug of the source"),
+    ),
+    request_body(content = Object, description = "The event"),
+    responses((status = 202, description = "On disk", body = openapi::sources::Accepted), Refused))]
+#[expect(dead_code, reason = "the handler belongs to the ingest; this describes it")]
+const fn hook() {}
 
 struct Schemes;
 

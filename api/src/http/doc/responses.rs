@@ -25,6 +25,8 @@ macro_rules! sets {
 sets! {
     /// Every operation that is not open to all.
     Guarded = [Unauthenticated, ScopeMissing, AddressNotAllowed, CsrfMissing, RateLimited, Internal, Unavailable];
+    /// A hook.
+    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, UnsupportedMediaType, RateLimited, Unavailable];
     /// Signing in.
     NotSignedIn = [LoginFailed, RateLimited, Internal, Unavailable];
     /// Needs a session.
@@ -34,7 +36,7 @@ sets! {
     /// A query string is read.
     BadQuery = [InvalidParameter];
     /// A body is read.
-    BadBody = [MalformedBody, BodyTooLarge, UnsupportedMediaType, ValidationFailed];
+    BadBody = [MalformedBody, InvalidParameter, BodyTooLarge, UnsupportedMediaType, ValidationFailed];
     /// The state may not allow it.
     Conflict = [Conflict, NameTaken, InUse];
     /// `If-Match` is needed.

@@ -150,7 +150,7 @@ pub async fn connection_metadata(
 /// List the records of a sandbox
 ///
 /// What would have been sent, newest first.
-#[utoipa::path(tag = "connections", responses(
+#[utoipa::path(tag = "connections", params(PageQuery), responses(
     (status = 200, description = "Records", body = Page<SandboxRecord>), Guarded, Missing, BadQuery))]
 #[get(
     "/connections/{id}/records",

@@ -183,7 +183,7 @@ pub async fn test_source(
 /// List refused requests of a source
 ///
 /// The newest of a bounded ring.
-#[utoipa::path(tag = "sources", responses(
+#[utoipa::path(tag = "sources", params(PageQuery), responses(
     (status = 200, description = "Refusals, newest first", body = Page<Refusal>), Guarded, Missing, BadQuery))]
 #[get("/sources/{id}/refusals", wrap = "needs(Permission::SourcesRead)")]
 pub async fn list_refusals(
