@@ -73,7 +73,10 @@ pub struct Frame;
     ),
     request_body(content = Object, description = "The event"),
     responses((status = 202, description = "On disk", body = openapi::sources::Accepted), Refused))]
-#[expect(dead_code, reason = "the handler belongs to the ingest; this describes it")]
+#[expect(
+    dead_code,
+    reason = "the handler belongs to the ingest; this describes it"
+)]
 const fn hook() {}
 
 struct Schemes;

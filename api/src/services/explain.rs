@@ -44,7 +44,7 @@ pub async fn explain(
     };
     let no_match = CompiledNoMatch::compile(&policy).unwrap_or_else(|_| CompiledNoMatch::keep());
     let source_key = subject.source.map_or_else(String::new, |id| id.to_string());
-    let explanation = rules.explain(&Input {
+    let mut explanation = rules.explain(&Input {
         source: &source_key,
         mode: source
             .as_ref()
@@ -55,6 +55,12 @@ pub async fn explain(
         now: core.clock.now(),
         fuel: limits::FUEL,
     });
+    // The engine knows sources by id; people know them by slug.
+    let slugs = names::sources(core.db.read(), scope).await?;
+    for rule in &mut explanation.rules {
+        let id = rule.source.as_ref().and_then(|id| id.parse().ok());
+        rule.source = id.and_then(|id: Uuid| slugs.get(&id).cloned());
+    }
     let connections = names::connections(core.db.read(), scope).await?;
     let by_name: HashMap<&str, Uuid> = connections
         .iter()

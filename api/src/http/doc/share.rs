@@ -14,7 +14,9 @@ pub fn problems(document: &mut Value) {
         .filter_map(Value::as_object_mut)
         .flat_map(Map::values_mut);
     for operation in operations {
-        let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+        let responses = operation
+            .get_mut("responses")
+            .and_then(Value::as_object_mut);
         for (status, response) in responses.into_iter().flatten() {
             let is_problem = response
                 .get("content")
@@ -38,7 +40,10 @@ pub fn problems(document: &mut Value) {
         .get_mut("components")
         .and_then(Value::as_object_mut);
     if let Some(components) = components {
-        components.insert("responses".to_owned(), shared.into_iter().collect::<Map<_, _>>().into());
+        components.insert(
+            "responses".to_owned(),
+            shared.into_iter().collect::<Map<_, _>>().into(),
+        );
     }
 }
 
