@@ -68,8 +68,11 @@ check_browser() {
   run_nextest "$BROWSER_TESTS"
 }
 
+# The guides: links, problem codes, and every example by the program itself; then the
+# examples in the code.
 check_docs() {
   needs build
+  python3 scripts/check-docs --signalbox "${SIGNALBOX_BIN:-$(target_dir)/debug/signalbox}"
   cargo test --doc --workspace --exclude frontend --locked
 }
 
