@@ -34,6 +34,19 @@
     await module.default({ module_or_path: meta.dataset.wasm });
   };
 
+  // The rule engine, downloaded once, when the rule editor first asks for it. A failed download
+  // is forgotten, so that the next visit tries again.
+  let explainer;
+  window.signalboxLoadExplainer = () => {
+    explainer ??= import("./explainer.js")
+      .then((module) => module.default())
+      .catch((reason) => {
+        explainer = undefined;
+        throw reason;
+      });
+    return explainer;
+  };
+
   const run = () => start().catch(fail);
   if (document.readyState === "loading") {
     document.addEventListener("DOMContentLoaded", run, { once: true });

@@ -66,7 +66,7 @@ fn figures(today: &Today, queue: &Queue) -> AnyView {
             {figure("Tickets created", today.created, format!("{} updated", today.updated), "/deliveries?state=delivered", "created", false)}
             {figure("Tickets closed", today.closed, "today".to_owned(), "/deliveries?state=delivered", "closed", false)}
             {figure("Delivered", today.delivered, latency, "/deliveries?state=delivered", "delivered", false)}
-            {figure("Failed", today.failed, format!("{} dead letters", format::count(queue.dead)), "/dead-letters", "failed", today.failed > 0)}
+            {figure("Failed", today.failed, format::plural(usize::try_from(queue.dead).unwrap_or_default(), "dead letter"), "/dead-letters", "failed", today.failed > 0)}
             {figure("In the queue", queue.depth, oldest, "/deliveries", "queue", false)}
         </div>
     }

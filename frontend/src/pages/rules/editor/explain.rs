@@ -1,27 +1,18 @@
 //! The side of the editor: choose a past event and see, while typing, what the rule makes of it.
 
-use std::time::Duration;
-
-use chrono::Utc;
-use engine::model::RuleSpec;
-use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use openapi::events::{EventDetail, EventSummary};
 use openapi::page::Page;
-use openapi::rules::{DraftRule, ExplainRequest, ExplainResponse, NewRule, Rule};
-use openapi::sources::Source;
+use openapi::rules::{DraftRule, ExplainRequest, ExplainResponse, NewRule};
 use uuid::Uuid;
 
+use super::ask::wire::{Answer, DRAFT};
 use super::form::RuleForm;
-use super::preview::{DRAFT, Draft, preview};
 use super::verdict::{requests, verdict};
 use crate::api::{Load, load, load_when, query, use_api};
 use crate::format;
 use crate::ui::{Button, Card, Choice, Combo, Empty, Icon, JsonView, show, use_toasts};
-
-/// The typing must pause this long before the engine is asked.
-const PAUSE: Duration = Duration::from_millis(120);
 
 /// The event that is looked at.
 #[derive(Clone, Copy)]
@@ -45,12 +36,7 @@ impl Against {
 }
 
 /// The side.
-pub fn explain(
-    form: RuleForm,
-    against: Against,
-    rules: Load<Page<Rule>>,
-    sources: Load<Page<Source>>,
-) -> AnyView {
+pub fn explain(form: RuleForm, against: Against, answer: Signal<Option<Answer>>) -> AnyView {
     let events = load::<Page<EventSummary>>(move || {
         query(
             "events",
@@ -78,28 +64,6 @@ pub fn explain(
         }
         list
     });
-    let settled = settled(form);
-    let explanation = Memo::new(move |_| {
-        let event = against.event.get()?;
-        let spec = settled.get();
-        let rules = rules.get().map(|page| page.items).unwrap_or_default();
-        let sources = sources.get().map(|page| page.items).unwrap_or_default();
-        let source = sources.iter().find(|s| s.slug == event.summary.source);
-        let draft = Draft {
-            id: form.id.map(|id| id.to_string()),
-            name: form.name.with(|name| {
-                if name.is_empty() {
-                    "new rule".to_owned()
-                } else {
-                    name.clone()
-                }
-            }),
-            source: form.source_of(),
-            priority: form.priority.with(|p| p.trim().parse().ok()),
-            spec,
-        };
-        Some(preview(draft, &rules, source, &event, Utc::now()))
-    });
     let own = form
         .id
         .map_or_else(|| DRAFT.to_owned(), |id| id.to_string());
@@ -116,7 +80,7 @@ pub fn explain(
                         placeholder="Choose an event"
                         testid="explain-event"
                     />
-                    {move || match explanation.get() {
+                    {move || match answer.get().and_then(|answer| answer.explanation) {
                         Some(explanation) => verdict(explanation, &own),
                         None if events.get().is_some_and(|page| page.items.is_empty()) => nothing(),
                         None => ().into_any(),
@@ -172,25 +136,6 @@ fn nothing() -> AnyView {
         />
     }
     .into_any()
-}
-
-/// The written rule, once the typing pauses.
-fn settled(form: RuleForm) -> Signal<RuleSpec> {
-    let settled = RwSignal::new(untrack(|| form.parts.spec()));
-    Effect::new(move |before: Option<Option<TimeoutHandle>>| {
-        if let Some(Some(before)) = before {
-            before.clear();
-        }
-        let spec = form.parts.spec();
-        set_timeout_with_handle(
-            move || {
-                settled.try_set(spec);
-            },
-            PAUSE,
-        )
-        .ok()
-    });
-    settled.into()
 }
 
 fn exact(form: RuleForm, against: Against) -> AnyView {

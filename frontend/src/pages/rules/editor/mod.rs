@@ -1,5 +1,6 @@
 //! The rule editor: the form, the JSON, and the live explanation beside them.
 
+mod ask;
 mod conditions;
 mod context;
 mod explain;
@@ -9,7 +10,6 @@ mod json_tab;
 mod mapping;
 mod model;
 mod paths;
-mod preview;
 mod save;
 mod scalar;
 mod steps;
@@ -28,6 +28,7 @@ use crate::api::{Load, load, load_when};
 use crate::ui::{
     Badge, Card, CheckField, Choice, FaultList, PageHead, SelectField, Tabs, TextField, Tone, show,
 };
+use ask::ask;
 use conditions::conditions;
 use context::Editor;
 use explain::{Against, explain};
@@ -91,11 +92,15 @@ fn editor(form: RuleForm, event: String) -> AnyView {
             .and_then(|event| event.payload)
             .map_or_else(Vec::<Choice>::new, |payload| paths(&payload))
     });
+    let answer = ask(form, against, rules, sources);
     let found = Memo::new(move |_| {
         if saving.tried.get() {
-            engine::rules::validate(&form.parts.spec())
-                .err()
-                .unwrap_or_default()
+            answer.with(|answer| {
+                answer
+                    .as_ref()
+                    .map(|a| a.faults.clone())
+                    .unwrap_or_default()
+            })
         } else {
             Vec::<Fault>::new()
         }
@@ -130,7 +135,7 @@ fn editor(form: RuleForm, event: String) -> AnyView {
                 {save_bar(saving)}
             </form>
             <div class="editor-side" tabindex="0" role="region" aria-label="Live explanation">
-                {explain(form, against, rules, sources)}
+                {explain(form, against, answer)}
             </div>
         </div>
     }

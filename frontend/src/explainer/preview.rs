@@ -3,26 +3,14 @@
 
 use chrono::{DateTime, Utc};
 use engine::limits;
-use engine::model::{MatchMode, RuleSpec};
+use engine::model::MatchMode;
 use engine::rules::{CompiledNoMatch, Explanation, Input, Meta, RuleInput, RuleSet};
 use openapi::events::EventDetail;
 use openapi::rules::Rule;
 use openapi::sources::Source;
 use serde_json::Value;
 
-/// Stands for the id of a rule that is not saved yet.
-pub const DRAFT: &str = "draft";
-
-/// The rule that is edited.
-pub struct Draft {
-    /// Its id, if it is saved.
-    pub id: Option<String>,
-    pub name: String,
-    pub source: Option<String>,
-    /// Absent: after all others.
-    pub priority: Option<i32>,
-    pub spec: RuleSpec,
-}
+use super::wire::{DRAFT, Draft};
 
 /// What would become of the event with the draft in place. The draft takes part even if it is
 /// switched off: a person who edits a rule wants to see what it does.
