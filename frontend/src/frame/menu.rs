@@ -42,14 +42,15 @@ pub fn ProfileMenu() -> impl IntoView {
             }
         }
     };
+    // Also called when the menu is taken off the page with the focus inside.
     let left = move |event: FocusEvent| {
         let inside = event
             .related_target()
             .and_then(|target| target.dyn_into::<web_sys::Node>().ok())
-            .zip(menu.get_untracked())
+            .zip(menu.try_get_untracked().flatten())
             .is_some_and(|(target, menu)| menu.contains(Some(&target)));
         if !inside && event.related_target().is_some() {
-            open.set(false);
+            open.try_set(false);
         }
     };
     let sign_out = move |_| {

@@ -83,8 +83,9 @@ pub fn Combo(
         })
     };
     let close = move || {
-        open.set(false);
-        typed.set(None);
+        // Also called when the field is taken off the page with the focus inside.
+        open.try_set(false);
+        typed.try_set(None);
     };
     let take = move |choice: &Choice| {
         value.set(choice.value.clone());
