@@ -71,7 +71,7 @@ pub struct Frame;
         ("workspace" = String, Path, description = "Slug of the workspace"),
         ("slug" = String, Path, description = "Slug of the source"),
     ),
-    request_body(content = Object, description = "The event"),
+    request_body(content = Object, description = "The event", example = json!({"msg": "[web-1] [Down] timeout", "monitor": {"id": 7, "name": "web-1"}})),
     responses((status = 202, description = "On disk", body = openapi::sources::Accepted), Refused))]
 #[expect(
     dead_code,
