@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use api::clock::Clock;
+use api::db::{Db, Location};
 use api::runtime::Runtime;
 use api::secrets::Secret;
 use api::settings::{Given, Settings};
@@ -202,7 +203,7 @@ macro_rules! both {
 }
 
 mod on {
-    both! { a_ticket_opens_once_and_closes more_than_memory_holds_is_delivered_in_order what_fails_is_tried_again leases_of_a_dead_server_are_free_again }
+    both! { a_ticket_opens_once_and_closes more_than_memory_holds_is_delivered_in_order what_fails_is_tried_again leases_of_a_dead_server_are_free_again two_processes_make_one_schema }
 }
 
 /// A new database on the server that the tests were given.
@@ -224,6 +225,17 @@ async fn postgres() -> Option<String> {
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&name);
     Some(url.to_string())
+}
+
+async fn two_processes_make_one_schema(data: &Path, url: Option<&str>) {
+    let location = Location::of(data, url);
+    let make = || async {
+        let db = Db::open(&location, 2).await.unwrap();
+        db.migrate().await.unwrap();
+        workspace::Entity::find().count(db.read()).await.unwrap()
+    };
+    let (one, two) = tokio::join!(make(), make());
+    assert_eq!((one, two), (0, 0));
 }
 
 async fn a_ticket_opens_once_and_closes(data: &Path, url: Option<&str>) {

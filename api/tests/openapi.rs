@@ -2,7 +2,7 @@
 //!
 //! After a change of the API: `SIGNALBOX_TEST_UPDATE=1 cargo test -p api --test openapi`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fs;
 use std::path::Path;

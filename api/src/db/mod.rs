@@ -7,11 +7,11 @@
 
 mod away;
 mod lock;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use migration::MigratorTrait as _;
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection,
     DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
@@ -25,6 +25,7 @@ pub use lock::{DataLock, LockError};
 pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    location: Location,
 }
 
 /// Where the data lies.
@@ -68,6 +69,7 @@ impl Db {
                 Ok(Self {
                     write: pool.clone(),
                     read: pool,
+                    location: location.clone(),
                 })
             }
         }
@@ -98,15 +100,23 @@ impl Db {
         // The writer first: it makes the file and sets the pragmas that stay.
         let write = pool(1).await?;
         let read = pool(readers.max(1)).await?;
-        Ok(Self { write, read })
+        Ok(Self {
+            write,
+            read,
+            location: Location::Sqlite(path.to_owned()),
+        })
     }
 
-    /// Brings the schema up to date.
+    /// Brings the schema up to date. Of several processes that try at once, one works and the
+    /// others wait for it.
     ///
     /// # Errors
     /// A migration failed; the ones before it stay.
     pub async fn migrate(&self) -> Result<(), DbErr> {
-        migration::Migrator::up(&self.write, None).await
+        match &self.location {
+            Location::Sqlite(path) => schema::migrate_sqlite(&self.write, path).await,
+            Location::Postgres(url) => schema::migrate_postgres(url).await,
+        }
     }
 
     /// For reading outside a transaction.

@@ -31,7 +31,7 @@ pub async fn register(
         free(&txn, None, now).await?;
         node::Entity::delete_many().exec(&txn).await?;
     }
-    insert(&txn, id, role, now, lease).await?;
+    insert(&txn, id, role, now, lease, 0).await?;
     txn.commit().await
 }
 
@@ -41,13 +41,14 @@ async fn insert(
     role: &str,
     now: i64,
     lease: Duration,
+    config_revision: i64,
 ) -> Result<(), DbErr> {
     node::Entity::insert(node::ActiveModel {
         id: Set(id),
         role: Set(role.to_owned()),
         started_at: Set(now),
         lease_until: Set(until(now, lease)),
-        config_revision: Set(0),
+        config_revision: Set(config_revision),
     })
     .exec_without_returning(txn)
     .await?;
@@ -135,7 +136,8 @@ async fn renew(core: &Core, lease: Duration) -> Result<(), DbErr> {
         // outcomes out.
         tracing::warn!("The lease of this node had run out; it starts anew.");
         let role = core.settings.role.word();
-        insert(core.db.write(), id, role, now, lease).await?;
+        let serves = core.snapshots.current().revision;
+        insert(core.db.write(), id, role, now, lease, serves).await?;
     }
     if core.db.is_postgres() {
         bury(&core.db, now).await?;

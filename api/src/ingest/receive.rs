@@ -166,10 +166,9 @@ async fn receive(
         })
         .await
         .map_err(replay::refused)?;
+    tracing::Span::current().record("correlation_id", accepted.correlation_id.as_str());
     if accepted.duplicate {
         core.metrics.duplicate();
-    } else {
-        core.metrics.accepted(1);
     }
     Ok(Accepted {
         event_ids: accepted.event_ids,

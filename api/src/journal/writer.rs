@@ -8,7 +8,7 @@ use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::entry::{AcceptEvent, NewDelivery, Settlement};
+use super::entry::{AcceptEvent, NewDelivery, NewState, Settlement};
 use super::stats::{Counters, metric};
 use super::{AcceptWaiting, JournalError, Refused, Service, accept, settle, sql};
 use crate::clock::from_ms;
@@ -250,16 +250,20 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
     }
     service.dispatch.offer(settled.leased);
     let repeats = accepted.repeats;
+    let mut new_events = 0;
     let mut leased = Vec::with_capacity(accepted.reserved.len());
     for (a, (waiting, answer)) in batch.accepts.drain(..).zip(accepted.answers).enumerate() {
         // A sender that has gone away needs no answer: its event is stored all the same.
         let _gone = waiting.answer.send(Ok(answer));
         for (e, item) in waiting.accept.events.into_iter().enumerate() {
             if !repeats.contains(&(a, e)) {
+                new_events += u64::from(!item.replay);
                 tell_event(service, item, &mut leased, now);
             }
         }
     }
+    service.metrics.accepted(new_events);
+    service.metrics.journal_waiting(service.accepts.len());
     service.dispatch.offer(leased);
     for connection in accepted.waiting {
         service.dispatch.kick(connection);
@@ -271,6 +275,10 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
                 "A late outcome was refused: the lease had been lost."
             );
             continue;
+        }
+        if s.next == NewState::Delivered {
+            let took = u32::try_from(now - s.claimed.created_at).unwrap_or(0);
+            service.metrics.delivered(f64::from(took) / 1000.0);
         }
         service.live.publish(
             s.claimed.workspace_id,

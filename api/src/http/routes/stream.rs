@@ -45,14 +45,18 @@ pub async fn follow(
     stopping: web::Data<Stopping>,
     caller: Caller,
 ) -> ApiResult<HttpResponse> {
-    let last = match req.headers().get("last-event-id") {
-        None => None,
-        // What cannot be read is an unknown place: the watcher is told that messages may be lost.
-        Some(value) => Some(value.to_str().ok().and_then(Place::parse).unwrap_or(Place {
-            epoch: 0,
-            number: u64::MAX,
-        })),
+    // What cannot be read is an unknown place: the watcher is told that messages may be lost.
+    let unknown = Place {
+        epoch: 0,
+        number: u64::MAX,
     };
+    let last = req.headers().get("last-event-id").map(|value| {
+        value
+            .to_str()
+            .ok()
+            .and_then(Place::parse)
+            .unwrap_or(unknown)
+    });
     let subscription = core
         .live
         .subscribe(caller.scope.workspace(), last)
