@@ -79,12 +79,7 @@ impl Order {
         let to = if down { now + 1 } else { now.saturating_sub(1) };
         self.put(id, to);
         // Moving an element in the page takes its focus.
-        request_animation_frame(move || {
-            let grip = document().get_element_by_id(&format!("grip-{id}"));
-            if let Some(grip) = grip.and_then(|g| g.dyn_into::<web_sys::HtmlElement>().ok()) {
-                drop(grip.focus());
-            }
-        });
+        focus_soon(format!("grip-{id}"));
     }
 
     fn send(self) {
@@ -105,6 +100,17 @@ impl Order {
     }
 }
 
+/// Gives an element the focus once the page is drawn.
+fn focus_soon(id: String) {
+    request_animation_frame(move || {
+        let element = document().get_element_by_id(&id);
+        if let Some(element) = element.and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok()) {
+            // Without the focus the new order still holds.
+            drop(element.focus());
+        }
+    });
+}
+
 /// The list of rules.
 #[component]
 pub fn Rules() -> impl IntoView {
@@ -123,7 +129,12 @@ pub fn Rules() -> impl IntoView {
         if let Some(list) = load.get() {
             let mut rules = list.items;
             rules.sort_by_key(|r| (r.priority, r.created_at, r.id));
+            let held = document().active_element().map(|element| element.id());
             order.rules.set(rules);
+            // Rows with a new revision are made anew: a grip that had the focus gets it back.
+            if let Some(grip) = held.filter(|id| id.starts_with("grip-")) {
+                focus_soon(grip);
+            }
         }
     });
     use_live().after(
