@@ -99,7 +99,8 @@ impl File {
 
     fn any_rule(mut self, rule: Value) -> Self {
         let priority = 10 * (self.rules.len() + 1);
-        self.rules.push(joined(rule, json!({ "priority": priority })));
+        self.rules
+            .push(joined(rule, json!({ "priority": priority })));
         self
     }
 

@@ -4,7 +4,7 @@ use openapi::connections::{Connection, TestResult};
 use openapi::deliveries::{DeadGroup, DeadResult, Delivery, ReplayedDelivery, State};
 use openapi::problem::Code;
 use serde_json::{Value, json};
-use tests::fakes::{Effect, Fault, FakeSink};
+use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::{File, copy_to};
 use tests::{Client, Server, both, wait_until};
 use uuid::Uuid;
@@ -33,7 +33,9 @@ async fn send(server: &Server, count: usize) -> Vec<Uuid> {
 }
 
 async fn connection(client: &Client) -> Connection {
-    all::<Connection>(client, "/api/v1/connections").await.remove(0)
+    all::<Connection>(client, "/api/v1/connections")
+        .await
+        .remove(0)
 }
 
 both! {

@@ -223,15 +223,25 @@ fn cases() -> Vec<Case> {
         Case {
             signed: false,
             ..case(json!({ "type": "basic", "username": "kuma" }), |s, _, _| {
-                vec![("authorization", format!("Basic {}", base64(format!("kuma:{s}").as_bytes())))]
+                vec![(
+                    "authorization",
+                    format!("Basic {}", base64(format!("kuma:{s}").as_bytes())),
+                )]
             })
         },
-        case(json!({ "type": "hmac", "header": "X-Sig" }), |s, b, _| vec![("x-sig", mac(s, &[b]))]),
+        case(json!({ "type": "hmac", "header": "X-Sig" }), |s, b, _| {
+            vec![("x-sig", mac(s, &[b]))]
+        }),
         Case {
             tag: "b",
             ..case(
                 json!({ "type": "hmac", "header": "X-Sig", "algorithm": "sha1", "encoding": "base64", "prefix": "v=" }),
-                |s, b, _| vec![("x-sig", format!("v={}", base64(&sha1(s.as_bytes(), &[b.as_bytes()]))))],
+                |s, b, _| {
+                    vec![(
+                        "x-sig",
+                        format!("v={}", base64(&sha1(s.as_bytes(), &[b.as_bytes()]))),
+                    )]
+                },
             )
         },
         Case {
@@ -251,21 +261,32 @@ fn cases() -> Vec<Case> {
         case(json!({ "type": "jira" }), |s, b, _| {
             vec![("x-hub-signature", format!("sha256={}", mac(s, &[b])))]
         }),
-        case(json!({ "type": "grafana" }), |s, b, _| vec![("x-grafana-alerting-signature", mac(s, &[b]))]),
+        case(json!({ "type": "grafana" }), |s, b, _| {
+            vec![("x-grafana-alerting-signature", mac(s, &[b]))]
+        }),
         Case {
             tag: "b",
             dated: true,
-            ..case(json!({ "type": "grafana", "timestamp_header": "X-Grafana-Time" }), |s, b, t| {
-                let t = t.to_string();
-                vec![("x-grafana-alerting-signature", mac(s, &[&t, ":", b])), ("x-grafana-time", t)]
-            })
+            ..case(
+                json!({ "type": "grafana", "timestamp_header": "X-Grafana-Time" }),
+                |s, b, t| {
+                    let t = t.to_string();
+                    vec![
+                        ("x-grafana-alerting-signature", mac(s, &[&t, ":", b])),
+                        ("x-grafana-time", t),
+                    ]
+                },
+            )
         },
         Case {
             dated: true,
             ..case(json!({ "type": "slack" }), |s, b, t| {
                 let t = t.to_string();
                 let signature = format!("v0={}", mac(s, &["v0:", &t, ":", b]));
-                vec![("x-slack-signature", signature), ("x-slack-request-timestamp", t)]
+                vec![
+                    ("x-slack-signature", signature),
+                    ("x-slack-request-timestamp", t),
+                ]
             })
         },
         Case {
@@ -273,7 +294,10 @@ fn cases() -> Vec<Case> {
             ..case(json!({ "type": "stripe" }), |s, b, t| {
                 let t = t.to_string();
                 let old = "00".repeat(32);
-                vec![("stripe-signature", format!("t={t},v1={old},v1={},v0={old}", mac(s, &[&t, ".", b])))]
+                vec![(
+                    "stripe-signature",
+                    format!("t={t},v1={old},v1={},v0={old}", mac(s, &[&t, ".", b])),
+                )]
             })
         },
         Case {

@@ -3,7 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod arrows;
+mod config;
+mod contract;
+mod failures;
+mod ingest;
+mod live;
 mod oracle;
+mod process;
+mod routing;
+mod script;
 mod support;
 mod tickets;

@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use tests::client::http;
 use tests::fakes::connectwise::FakeConnectWise;
-use tests::fakes::{Effect, Fault, FakeSink};
+use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::{File, copy_to};
 use tests::{Client, Database, Options, Server, both, wait_until_within};
 use uuid::Uuid;
@@ -247,7 +247,11 @@ impl Trial {
         let tried = self.book.next.load(Ordering::SeqCst);
         assert!(events <= i64::try_from(tried).unwrap());
         let deliveries: usize = stored.values().map(Vec::len).sum();
-        assert_eq!(i64::try_from(deliveries).unwrap(), events, "one delivery each");
+        assert_eq!(
+            i64::try_from(deliveries).unwrap(),
+            events,
+            "one delivery each"
+        );
 
         self.compare_sink(&stored, &plain);
         self.compare_desk(&tickets);
@@ -280,7 +284,10 @@ impl Trial {
             .map(|row| row.message_id.as_str())
             .collect();
         for id in seen.keys() {
-            assert!(known.contains(id.as_str()), "the sink saw {id}, which is nobody's");
+            assert!(
+                known.contains(id.as_str()),
+                "the sink saw {id}, which is nobody's"
+            );
         }
     }
 
@@ -302,7 +309,9 @@ impl Trial {
         }
         for (n, (id, key)) in answered {
             let key = format!("key-{key}");
-            let text = texts.get(&key).unwrap_or_else(|| panic!("{key} has no ticket"));
+            let text = texts
+                .get(&key)
+                .unwrap_or_else(|| panic!("{key} has no ticket"));
             let mentions = text.matches(&format!("<n={n}>")).count();
             assert_eq!(mentions, 1, "event {id} on the ticket of {key}");
         }

@@ -5,8 +5,8 @@ use openapi::events::Replayed;
 use openapi::problem::Code;
 use openapi::rules::{ExplainResponse, NewRule};
 use serde_json::{Value, json};
-use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::FakeSink;
+use tests::fakes::connectwise::FakeConnectWise;
 use tests::yaml::{File, copy_to, is};
 use tests::{Server, both};
 
@@ -167,7 +167,12 @@ both! {
         assert_eq!(seen.request, format!("{} {path}", planned.method));
         assert_eq!(serde_json::from_str::<Value>(&seen.body).unwrap(), *planned.body.as_ref().unwrap());
         // What differs from message to message is announced, but not by value.
-        let changing = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+        let changing = [
+                "webhook-id",
+                "webhook-timestamp",
+                "webhook-signature",
+                "x-correlation-id",
+            ];
         let mut compared = 0;
         for (name, value) in &planned.headers {
             let name = name.to_lowercase();

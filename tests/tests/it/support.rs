@@ -32,7 +32,9 @@ pub async fn all<T: DeserializeOwned>(client: &Client, path: &str) -> Vec<T> {
     let mut cursor = String::new();
     loop {
         let joint = if path.contains('?') { '&' } else { '?' };
-        let page: Page<T> = client.read(&format!("{path}{joint}limit=200{cursor}")).await;
+        let page: Page<T> = client
+            .read(&format!("{path}{joint}limit=200{cursor}"))
+            .await;
         rows.extend(page.items);
         match page.next_cursor {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -43,9 +45,10 @@ pub async fn all<T: DeserializeOwned>(client: &Client, path: &str) -> Vec<T> {
 
 /// Waits until a delivery is in this state.
 pub async fn in_state(client: &Client, id: Uuid, state: State) -> Delivery {
-    wait_until(&format!("delivery {id} is {}", state.as_str()), async || {
-        Some(delivery(client, id).await).filter(|d| d.state == state)
-    })
+    wait_until(
+        &format!("delivery {id} is {}", state.as_str()),
+        async || Some(delivery(client, id).await).filter(|d| d.state == state),
+    )
     .await
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openapi::deliveries::State;
 use serde_json::{Value, json};
 use tests::fakes::connectwise::FakeConnectWise;
-use tests::fakes::{Effect, Fault, FakeSink};
+use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::File;
 use tests::{Server, both};
 
