@@ -211,7 +211,6 @@ pub struct Field {
     pub help: String,
     /// Value taken when it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub default: Option<serde_json::Value>,
     /// The only values allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

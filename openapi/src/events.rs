@@ -66,7 +66,6 @@ pub struct EventDetail {
     /// Headers; authentication is left out.
     pub headers: Vec<(String, String)>,
     /// The parsed body, secret-looking values masked; absent when it is no JSON, form or query.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub payload: Option<serde_json::Value>,
     /// Its deliveries with their attempts, oldest first.
     pub deliveries: Vec<Delivery>,

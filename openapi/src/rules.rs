@@ -112,7 +112,6 @@ pub struct ExplainRequest {
     pub event_id: Option<Uuid>,
     /// A payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub payload: Option<serde_json::Value>,
     /// A draft that stands in for the saved rule of the same `id`, or joins them without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,7 +155,6 @@ pub struct PlannedRequest {
     /// Headers; secrets in them are masked.
     pub headers: Vec<(String, String)>,
     /// Body, if it has one.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub body: Option<serde_json::Value>,
     /// Under which condition it is sent, when the connector looks first.
     pub note: Option<String>,

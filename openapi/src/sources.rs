@@ -150,7 +150,6 @@ pub struct SourceCreated {
 pub struct TestEvent {
     /// Any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub payload: Option<serde_json::Value>,
     /// Name of a sample: `uptime-kuma-down`, `uptime-kuma-up`, `grafana`, `github`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

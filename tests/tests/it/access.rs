@@ -135,9 +135,10 @@ both! {
         let connection = first::<Connection>(&client, "connections").await;
         let rule = first::<Rule>(&client, "rules").await;
         for (path, revision) in [
-            (format!("/api/v1/sources/{}", source.id), source.revision),
-            (format!("/api/v1/connections/{}", connection.id), connection.revision),
             (format!("/api/v1/rules/{}", rule.id), rule.revision),
+            (format!("/api/v1/sources/{}", source.id), source.revision),
+            // Last, since rules follow a new name.
+            (format!("/api/v1/connections/{}", connection.id), connection.revision),
         ] {
             let read = client.get(&path).await;
             assert_eq!(read.header("etag"), Some(format!("\"{revision}\"").as_str()));

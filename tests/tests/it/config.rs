@@ -95,7 +95,7 @@ both! {
             (
                 "version: 1\nsources: [{ name: a, slug: a, auth: { type: none } }]\n\
                  rules: [{ name: r, priority: 1, then: [{ deliver: { connection: nobody, operation: http.request } }] }]\n",
-                vec!["nobody"],
+                vec!["then[0].deliver.connection"],
             ),
             (
                 "version: 1\nsources: [{ name: a, slug: a, auth: { type: bearer, token: { env: SIGNALBOX_TEST_UNSET } } }]\n",

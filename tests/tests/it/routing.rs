@@ -193,9 +193,10 @@ both! {
         assert_eq!(posted.url, planned.url);
         let body: Value = serde_json::from_str(posted.request_body.as_ref().unwrap()).unwrap();
         let stable = |body: &Value| {
-            // The mark of the message ends the description.
+            // The first text ends with the mark of the message.
             let mut body = body.clone();
-            body.as_object_mut().unwrap().remove("initialDescription");
+            let text = body.as_object_mut().unwrap().remove("initialInternalAnalysis");
+            assert!(text.unwrap().as_str().unwrap().starts_with("[Signalbox opened "));
             body
         };
         assert_eq!(stable(&body), stable(planned.body.as_ref().unwrap()));

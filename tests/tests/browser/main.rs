@@ -1,0 +1,10 @@
+//! The console, used as a person uses it: in a real browser, against the real binary.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod browser;
+mod pages;

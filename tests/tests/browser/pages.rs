@@ -1,0 +1,357 @@
+//! What a person does in the console.
+
+use openapi::connections::Connection;
+use openapi::events::EventDetail;
+use openapi::page::Page;
+use openapi::rules::Rule;
+use openapi::sources::Source;
+use serde_json::{Value, json};
+use tests::wait_until;
+use tests::yaml::{File, is};
+
+use crate::browser::{Person, with_person};
+
+/// A sandbox that takes everything, a source, a ticket rule.
+fn file() -> File {
+    File::new().sandbox("desk", json!({})).source("kuma").rule(
+        "outages",
+        json!([{ "path": "$.monitor.tags[*].name", "op": "in", "value": ["prod"] }]),
+        json!([{ "deliver": {
+            "connection": "desk",
+            "operation": "ticket.upsert",
+            "key": "kuma:{{ monitor.id }}",
+            "map": { "summary": "Down: {{ monitor.name }}" },
+        }}]),
+    )
+}
+
+fn outage() -> Value {
+    json!({ "msg": "web1 is down", "monitor": { "id": 1, "name": "web1", "tags": [{ "name": "prod" }] } })
+}
+
+async fn source(person: &Person) -> Source {
+    let page: Page<Source> = person.server.client().read("/api/v1/sources").await;
+    page.items.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_shows_an_event_from_its_arrival_to_its_record() {
+    with_person(file(), async |person| {
+        person.open("/").await;
+        person.fill("email", "admin@localhost").await;
+        person.fill("password", "wrong").await;
+        person.click("sign-in-submit").await;
+        person.see_text("sign-in-failed", "").await;
+        person.sign_in().await;
+        person.see_text("lights", "desk").await;
+
+        person.click("nav-live").await;
+        person.see("feed").await;
+        person.see_text("live-status", "Live").await;
+        person.server.anonymous().hook("kuma", &outage()).await;
+        person.see_text("feed", "web1 is down").await;
+        person.see_text("feed", "delivered").await;
+        person.no_faults().await;
+
+        let source = source(&person).await;
+        person.open(&format!("/sources/{}", source.id)).await;
+        person.see_text("curl", "/hooks/").await;
+        person.click("send-test").await;
+        person.click("test-result").await;
+        person.see("event").await;
+        person.see_text("trace-delivery", "delivered").await;
+        person.see_text("trace", "outages").await;
+        person.see_text("payload", "Sample web shop").await;
+        let connections: Page<Connection> =
+            person.server.client().read("/api/v1/connections").await;
+        person
+            .open(&format!("/connections/{}", connections.items[0].id))
+            .await;
+        person.see_text("records", "Down: Sample web shop").await;
+        person.no_faults().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_writes_a_rule_and_puts_it_first() {
+    with_person(file(), async |person| {
+        person
+            .server
+            .anonymous()
+            .hook("kuma", &json!({ "msg": "disk full", "used": 97 }))
+            .await;
+        person.sign_in().await;
+        person.click("nav-rules").await;
+        person.click("new-rule").await;
+        person.see("rule-editor").await;
+        person.fill("rule-name", "full disks").await;
+        person.choose("rule-source", "kuma").await;
+        if person
+            .script("return !document.querySelector('[data-testid=condition]');")
+            .await
+            == true
+        {
+            person.click("add-condition").await;
+        }
+        person.fill("condition-path", "$.used").await;
+        person.choose("condition-op", "gte").await;
+        person.fill("condition-value", "98").await;
+        // The engine in the browser says at once what it makes of the past event.
+        person
+            .see_css("[data-testid=\"explain-condition\"][data-holds=\"false\"]")
+            .await;
+        person.see_text("explain-condition", "97").await;
+        person.fill("condition-value", "90").await;
+        person
+            .see_css("[data-testid=\"explain-condition\"][data-holds=\"true\"]")
+            .await;
+        if person
+            .script("return !document.querySelector('[data-testid=step]');")
+            .await
+            == true
+        {
+            person.click("add-step").await;
+        }
+        person.choose("step-kind", "deliver").await;
+        person.choose("step-connection", "desk").await;
+        person.choose("step-operation", "message.send").await;
+        person.choose("add-field", "text").await;
+        let field = person
+            .see_css("[data-field=\"text\"] [data-testid=\"field-text\"]")
+            .await;
+        field.send_keys("Disk at {{ used }} %").await.unwrap();
+        person.see_text("rendered", "Disk at 97 %").await;
+        person.see_text("verdict", "full disks").await;
+        person.click("exact-request").await;
+        person.see_text("planned-request", "desk").await;
+        person.no_faults().await;
+        person.click("rule-save").await;
+        wait_until("the rule is saved", async || {
+            (names(&person).await.len() == 2).then_some(())
+        })
+        .await;
+
+        let sent = person
+            .server
+            .anonymous()
+            .hook("kuma", &json!({ "used": 95 }))
+            .await;
+        let path = format!("/api/v1/events/{}", sent.event_ids[0]);
+        let event: EventDetail = person.server.client().read(&path).await;
+        assert_eq!(event.deliveries[0].rule, "full disks");
+        assert_eq!(event.deliveries[0].fields["text"], "Disk at 95 %");
+
+        person.open("/rules").await;
+        person.see_text("rules", "full disks").await;
+        assert_eq!(names(&person).await, ["outages", "full disks"]);
+        let grip = person.see_css("[aria-label=\"Move full disks\"]").await;
+        grip.focus().await.unwrap();
+        // Up, by the key alone.
+        grip.send_keys("\u{e013}").await.unwrap();
+        wait_until("the new order is saved", async || {
+            (names(&person).await == ["full disks", "outages"]).then_some(())
+        })
+        .await;
+        let kept = person
+            .script("return document.activeElement.getAttribute('aria-label');")
+            .await;
+        assert_eq!(
+            kept, "Move full disks",
+            "the focus stays with what was moved"
+        );
+        person.no_faults().await;
+    })
+    .await;
+}
+
+/// The names of the rules in their order.
+async fn names(person: &Person) -> Vec<String> {
+    let page: Page<Rule> = person.server.client().read("/api/v1/rules").await;
+    let mut rules = page.items;
+    rules.sort_by_key(|rule| (rule.priority, rule.created_at));
+    rules.into_iter().map(|rule| rule.name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_replays_a_dead_letter_and_releases_what_is_held() {
+    let file = File::new()
+        .sandbox("wiki", json!({ "answer": "permanent" }))
+        .source("a")
+        .rule("ask", is("$.ask", "yes"), json!([{ "hold": message() }]))
+        .rule("all", json!([]), json!([{ "deliver": message() }]));
+    with_person(file, async |person| {
+        let client = person.server.client();
+        person
+            .server
+            .anonymous()
+            .hook("a", &json!({ "msg": "lost letter" }))
+            .await;
+        person.sign_in().await;
+        person.click("nav-dead-letters").await;
+        person.see_text("dead-group", "wiki").await;
+        let connections: Page<Connection> = client.read("/api/v1/connections").await;
+        let wiki = &connections.items[0];
+        client
+            .patch(
+                &format!("/api/v1/connections/{}", wiki.id),
+                wiki.revision,
+                &json!({ "settings": { "answer": "ok" } }),
+            )
+            .await
+            .done();
+        person.click("replay-one").await;
+        wait_until("the letter is delivered", async || {
+            let page: Value = client.read("/api/v1/deliveries?state=delivered").await;
+            (page["items"].as_array()?.len() == 1).then_some(())
+        })
+        .await;
+        person.see("empty").await;
+
+        person
+            .server
+            .anonymous()
+            .hook("a", &json!({ "msg": "may I?", "ask": "yes" }))
+            .await;
+        let page: Value = client.read("/api/v1/deliveries?state=held").await;
+        let held = page["items"][0]["id"].as_str().unwrap().to_owned();
+        person.open(&format!("/deliveries/{held}")).await;
+        person.see("held").await;
+        person.click("release").await;
+        person.see_text("delivery-state-now", "delivered").await;
+        person.no_faults().await;
+    })
+    .await;
+}
+
+fn message() -> Value {
+    json!({ "connection": "wiki", "operation": "message.send", "map": { "text": "{{ msg }}" } })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
+    let axe = std::env::var("SIGNALBOX_AXE")
+        .unwrap_or_else(|_| panic!("SIGNALBOX_AXE names no axe.min.js"));
+    let axe = std::fs::read_to_string(axe).unwrap();
+    let file = file()
+        .sandbox("wiki", json!({ "answer": "permanent" }))
+        .rule(
+            "copies",
+            is("$.msg", "lost"),
+            json!([{ "deliver": message() }]),
+        )
+        .rule("ask", is("$.msg", "ask"), json!([{ "hold": message() }]));
+    with_person(file, async move |person| {
+        let anonymous = person.server.anonymous();
+        let first = anonymous.hook("kuma", &outage()).await;
+        anonymous.hook("kuma", &json!({ "msg": "lost" })).await;
+        anonymous.hook("kuma", &json!({ "msg": "ask" })).await;
+        anonymous
+            .hook("kuma", &json!({ "msg": "nobody takes it" }))
+            .await;
+        anonymous
+            .call(reqwest::Method::POST, "/hooks/kuma")
+            .body("{")
+            .send()
+            .await;
+        person.open("/").await;
+        person.see("sign-in").await;
+        look(&person, &axe, "/").await;
+        person.sign_in().await;
+        let client = person.server.client();
+        let event: EventDetail = client
+            .read(&format!("/api/v1/events/{}", first.event_ids[0]))
+            .await;
+        let rules: Page<Rule> = client.read("/api/v1/rules").await;
+        let held: Value = client.read("/api/v1/deliveries?state=held").await;
+        let pages = [
+            ("/".to_owned(), "dashboard"),
+            ("/live".to_owned(), "feed"),
+            ("/events".to_owned(), "events"),
+            (format!("/events/{}", event.summary.id), "trace"),
+            ("/deliveries".to_owned(), "deliveries"),
+            (
+                format!("/deliveries/{}", event.deliveries[0].id),
+                "delivery",
+            ),
+            (
+                format!("/deliveries/{}", held["items"][0]["id"].as_str().unwrap()),
+                "held",
+            ),
+            ("/dead-letters".to_owned(), "dead-groups"),
+            ("/sources".to_owned(), "sources"),
+            ("/sources/new".to_owned(), "source-form"),
+            (format!("/sources/{}", event.summary.source_id), "refusals"),
+            ("/rules".to_owned(), "rules"),
+            ("/rules/new".to_owned(), "rule-editor"),
+            (format!("/rules/{}", rules.items[0].id), "explanation"),
+            ("/connections".to_owned(), "connections"),
+            ("/connections/new".to_owned(), "page-title"),
+            (
+                format!("/connections/{}", event.deliveries[0].connection_id),
+                "connection",
+            ),
+            ("/nowhere".to_owned(), "page-title"),
+        ];
+        for (path, mark) in &pages {
+            person.open(path).await;
+            person.see(mark).await;
+            look(&person, &axe, path).await;
+        }
+        person
+            .devtools(
+                "Emulation.setDeviceMetricsOverride",
+                json!({
+                    "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true,
+                }),
+            )
+            .await;
+        for (path, mark) in &pages {
+            person.open(path).await;
+            person.see(mark).await;
+            let wide = person
+                .script("return document.documentElement.scrollWidth;")
+                .await;
+            assert!(wide.as_i64().unwrap() <= 360, "{path} is {wide} wide");
+        }
+        person.click("nav-open").await;
+        person.click("nav-events").await;
+        person.see("events").await;
+        person.no_faults().await;
+    })
+    .await;
+}
+
+/// The page as it is, in light and in dark.
+async fn look(person: &Person, axe: &str, path: &str) {
+    for theme in ["light", "dark"] {
+        person
+            .devtools(
+                "Emulation.setEmulatedMedia",
+                json!({
+                    "features": [
+                        { "name": "prefers-color-scheme", "value": theme },
+                        { "name": "prefers-reduced-motion", "value": "reduce" },
+                    ],
+                }),
+            )
+            .await;
+        let dark = person
+            .script("return getComputedStyle(document.body).backgroundColor;")
+            .await;
+        person.page.execute(axe, Vec::new()).await.unwrap();
+        let found = person
+            .page
+            .execute_async(
+                "const done = arguments[arguments.length - 1];
+                 axe.run(document).then(
+                     found => done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join(' | '))),
+                     fault => done(['axe failed: ' + fault]));",
+                Vec::new(),
+            )
+            .await
+            .unwrap();
+        assert_eq!(*found.json(), json!([]), "{path} in {theme} on {dark}");
+    }
+    person.no_faults().await;
+}
