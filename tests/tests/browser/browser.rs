@@ -84,6 +84,8 @@ where
 {
     let server = Server::start(Database::Sqlite).await;
     server.apply(&file.text()).await;
+    // Sets up what every client for HTTP in this process needs.
+    drop(tests::client::http());
     let driver = Driver::start();
     let profile = TempDir::new().unwrap();
     let mut wanted = DesiredCapabilities::chrome();
