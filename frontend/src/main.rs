@@ -5,6 +5,7 @@
 
 mod api;
 mod app;
+mod clock;
 mod format;
 mod frame;
 mod pages;

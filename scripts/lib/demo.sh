@@ -60,7 +60,7 @@ take_credentials() {
     "  API token, for calls from this machine:"
     "  $(json_string token <"$credentials")"
     ""
-    "Neither is shown again. Sign in and change the password.")
+    "Neither is shown again. A new one: signalbox users reset-password.")
   : >"$credentials"
 }
 

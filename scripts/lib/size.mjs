@@ -1,6 +1,7 @@
 // usage: node size.mjs FOLDER BUDGET
 // Adds up what a first visit to the built console downloads (wasm, script, style),
-// brotli-compressed, and fails above BUDGET bytes.
+// brotli-compressed, and fails above BUDGET bytes. The rule engine is a module of its own that
+// only the rule editor loads; it is shown, not counted.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -20,8 +21,10 @@ for (const name of wanted) {
   const packed = brotliCompressSync(bytes, {
     params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
   }).length;
-  total += packed;
-  console.log(`${String(packed).padStart(9)} of ${String(bytes.length).padStart(9)}  ${name}`);
+  const later = name.startsWith("explainer");
+  total += later ? 0 : packed;
+  const when = later ? ", loaded later" : "";
+  console.log(`${String(packed).padStart(9)} of ${String(bytes.length).padStart(9)}  ${name}${when}`);
 }
-console.log(`${String(total).padStart(9)} bytes in all, budget ${budget}`);
+console.log(`${String(total).padStart(9)} bytes at the first visit, budget ${budget}`);
 process.exit(total <= Number(budget) ? 0 : 1);

@@ -21,6 +21,10 @@ use crate::snapshot::ConnectionConfig;
 /// Longest sleep without a reason to wake.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Failures in a row that count as an outage. One delivery that always fails among others that do
+/// not is none: it must not call itself due again by its own failures.
+const OUTAGE: u32 = 3;
+
 struct Carrier {
     core: Core,
     desk: Arc<Desk>,
@@ -31,6 +35,8 @@ struct Carrier {
     bucket: Option<Bucket>,
     /// The upstream asked for a pause until then.
     not_before: Option<Instant>,
+    /// Calls in a row that failed in a way that may pass.
+    failures: u32,
     /// The upstream came back: retries need not wait for their time.
     recovered: bool,
 }
@@ -49,6 +55,7 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         start: Instant::now(),
         bucket: None,
         not_before: None,
+        failures: 0,
         recovered: false,
     };
     while !shutdown.is_cancelled() {
@@ -201,14 +208,18 @@ impl Carrier {
             Some(true) => {
                 if self.breaker.state() != BreakerState::Closed {
                     tracing::info!(connection.id = %self.desk.id, "The breaker closed.");
-                    self.recovered = true;
                 }
+                self.recovered |= self.failures >= OUTAGE;
+                self.failures = 0;
                 self.breaker.success();
             }
-            Some(false) if self.breaker.transient_failure(self.elapsed_ms()) => {
-                tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
+            Some(false) => {
+                self.failures = self.failures.saturating_add(1);
+                if self.breaker.transient_failure(self.elapsed_ms()) {
+                    tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
+                }
             }
-            Some(false) | None => {}
+            None => {}
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use chrono::Utc;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use openapi::events::EventSummary;
@@ -30,7 +29,7 @@ struct Line {
     text: String,
     detail: String,
     href: Option<String>,
-    at: chrono::DateTime<Utc>,
+    at: chrono::DateTime<chrono::Utc>,
     fresh: bool,
 }
 
@@ -90,7 +89,7 @@ fn of_message(id: u64, message: &Message) -> Option<Line> {
             text: "The configuration changed".to_owned(),
             detail: format!("revision {revision}"),
             href: None,
-            at: Utc::now(),
+            at: crate::clock::now(),
             fresh: true,
         },
         Message::Reset => return None,

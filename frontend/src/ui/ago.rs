@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::format;
+use crate::{clock, format};
 
 /// The clock of the page: ticks twice a minute, so that relative times stay true.
 #[derive(Clone, Copy)]
@@ -10,10 +10,10 @@ pub struct Tick(pub RwSignal<chrono::DateTime<chrono::Utc>>);
 
 /// Starts the clock of the page.
 pub fn provide_tick() {
-    let now = RwSignal::new(chrono::Utc::now());
+    let now = RwSignal::new(clock::now());
     provide_context(Tick(now));
     gloo_timers::callback::Interval::new(15_000, move || {
-        now.try_set(chrono::Utc::now());
+        now.try_set(clock::now());
     })
     .forget();
 }
@@ -26,7 +26,7 @@ pub fn Ago(
 ) -> impl IntoView {
     let tick = use_context::<Tick>();
     let text = move || {
-        let now = tick.map_or_else(chrono::Utc::now, |tick| tick.0.get());
+        let now = tick.map_or_else(clock::now, |tick| tick.0.get());
         // Something newer than the last tick is not in the future.
         format::relative(
             at,
