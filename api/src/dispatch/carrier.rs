@@ -215,6 +215,8 @@ impl Carrier {
             }
             Some(false) => {
                 self.failures = self.failures.saturating_add(1);
+                // Down again: what fails now keeps its time.
+                self.recovered &= self.failures < OUTAGE;
                 if self.breaker.transient_failure(self.elapsed_ms()) {
                     tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
                 }
