@@ -187,6 +187,9 @@ fn light(light: Light) -> AnyView {
         "redis" => "Redis",
         _ => "Connection",
     };
+    // Said once is enough: "Redis, Redis: not used, not used".
+    let kind = (light.name != kind).then(|| format!(" {kind}"));
+    let detail = light.detail.filter(|detail| detail != words);
     let name = match light.id {
         Some(id) => view! { <A href=format!("/connections/{id}")>{light.name}</A> }.into_any(),
         None => light.name.into_any(),
@@ -196,8 +199,8 @@ fn light(light: Light) -> AnyView {
             <span class=class aria-hidden="true"></span>
             <span class="grow">
                 {name}
-                <span class="small faint">{format!(" {kind}")}</span>
-                {light.detail.map(|detail| view! { <span class="small muted block">{detail}</span> })}
+                {kind.map(|kind| view! { <span class="small faint">{kind}</span> })}
+                {detail.map(|detail| view! { <span class="small muted block">{detail}</span> })}
             </span>
             <span class="small muted">{words}</span>
         </li>

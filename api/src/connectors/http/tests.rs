@@ -107,7 +107,8 @@ fn settings_give_defaults_and_templates() {
         (header(&request, "x-key"), header(&request, "x-team")),
         ("a/b", "core")
     );
-    assert_eq!(&request.body[..], br#"{"n":1,"text":"item ../a b?c"}"#);
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(body, json!({"n": 1, "text": "item ../a b?c"}));
 }
 
 #[test]
