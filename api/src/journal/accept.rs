@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{delivery, event};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::AcceptWaiting;
@@ -59,6 +59,8 @@ pub async fn write(
             ..
         } = item;
         if !*replay {
+            clean::in_place(&mut event.title);
+            event.idempotency_key.as_mut().map(clean::in_place);
             rows.push(&*event);
         }
         deliveries.extend(own.iter_mut().map(|d| &mut d.row));
@@ -82,7 +84,9 @@ pub async fn write(
             );
         }
     }
-    insert(txn, &rows, &deliveries).await
+    sql::insert(txn, &rows).await?;
+    let rows: Vec<&delivery::Model> = deliveries.iter().map(|row| &**row).collect();
+    sql::insert(txn, &rows).await
 }
 
 /// Finds the repeats, and what each accept is answered with.
@@ -176,7 +180,7 @@ async fn known(
         .collect();
     let mut found = HashMap::new();
     let wanted: Vec<SenderId> = wanted.into_iter().collect();
-    for chunk in wanted.chunks(sql::ROWS) {
+    for chunk in sql::padded(&wanted) {
         let mut rows = Values::default();
         for (source, key) in chunk {
             rows.row([(*source).into(), key.clone().into()]);
@@ -238,31 +242,6 @@ async fn place(
             }
             Placement::Paused => "paused".clone_into(&mut row.state),
         }
-    }
-    Ok(())
-}
-
-async fn insert(
-    txn: &impl ConnectionTrait,
-    events: &[&event::Model],
-    deliveries: &[&mut delivery::Model],
-) -> Result<(), DbErr> {
-    for chunk in events.chunks(sql::ROWS) {
-        let rows = chunk.iter().map(|event| {
-            let mut event = (*event).clone();
-            event.title = clean::text(event.title);
-            event.idempotency_key = event.idempotency_key.map(clean::text);
-            event.into_active_model()
-        });
-        event::Entity::insert_many(rows)
-            .exec_without_returning(txn)
-            .await?;
-    }
-    for chunk in deliveries.chunks(sql::ROWS) {
-        let rows = chunk.iter().map(|d| (**d).clone().into_active_model());
-        delivery::Entity::insert_many(rows)
-            .exec_without_returning(txn)
-            .await?;
     }
     Ok(())
 }

@@ -5,10 +5,15 @@ const FAULT_CHARS: usize = 500;
 
 /// PostgreSQL has no NUL in text.
 pub fn text(mut value: String) -> String {
-    if value.contains('\0') {
-        value = value.replace('\0', "\u{fffd}");
-    }
+    in_place(&mut value);
     value
+}
+
+/// The same where the text lies.
+pub fn in_place(value: &mut String) {
+    if value.contains('\0') {
+        *value = value.replace('\0', "\u{fffd}");
+    }
 }
 
 /// A fault text, cut.

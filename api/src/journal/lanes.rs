@@ -33,7 +33,7 @@ pub async fn lock(txn: &impl ConnectionTrait, lanes: &BTreeSet<Lane>) -> Result<
     let mut numbers: Vec<i64> = lanes.iter().map(number).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    for chunk in numbers.chunks(sql::ROWS) {
+    for chunk in sql::padded(&numbers) {
         let mut rows = Values::default();
         for n in chunk {
             rows.row([(*n).into()]);
@@ -82,7 +82,7 @@ pub async fn occupied(
 ) -> Result<HashSet<Lane>, DbErr> {
     let mut found = HashSet::new();
     let all: Vec<&Lane> = lanes.iter().collect();
-    for chunk in all.chunks(sql::ROWS) {
+    for chunk in sql::padded(&all) {
         let mut rows = Values::default();
         for (connection, key) in chunk {
             rows.row([(*connection).into(), key.clone().into()]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{attempt, delivery, link};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _};
 use uuid::Uuid;
 
 use super::clean;
@@ -49,7 +49,7 @@ pub async fn write(
         }
         count(counters, s, now);
         if let Some(row) = attempt_row(s, now) {
-            attempts.push(row.into_active_model());
+            attempts.push(row);
         }
         remember(txn, s, now).await?;
         if !s.next.state().is_open() {
@@ -62,16 +62,8 @@ pub async fn write(
                 .insert(s.claimed.connection_id, reason.unwrap_or_default());
         }
     }
-    let mut attempts = attempts.into_iter();
-    loop {
-        let chunk: Vec<_> = attempts.by_ref().take(sql::ROWS).collect();
-        if chunk.is_empty() {
-            break;
-        }
-        attempt::Entity::insert_many(chunk)
-            .exec_without_returning(txn)
-            .await?;
-    }
+    let attempts: Vec<&attempt::Model> = attempts.iter().collect();
+    sql::insert(txn, &attempts).await?;
     for (connection, key) in ended {
         outcome
             .leased
@@ -91,7 +83,7 @@ async fn update(
     now: i64,
 ) -> Result<HashSet<Uuid>, DbErr> {
     let mut written = HashSet::with_capacity(batch.len());
-    for chunk in batch.chunks(sql::ROWS) {
+    for chunk in sql::padded(batch) {
         let mut rows = Values::after(vec![node.into(), now.into()]);
         for s in chunk {
             let row = &s.claimed;

@@ -1,9 +1,60 @@
 //! Statements with many rows, in one form for both databases.
+//!
+//! Their texts hold as many rows as a power of two says, so that a few prepared statements serve
+//! batches of every size: parsing a long text costs more than running it.
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement, Value};
+use std::fmt::Write as _;
 
-/// Rows of one statement: well under SQLite's 32,766 parameters for the widest table.
-pub const ROWS: usize = 400;
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DbErr, EntityName as _, EntityTrait, IdenStatic as _,
+    Iterable as _, ModelTrait, QueryResult, Statement, Value,
+};
+
+/// Rows of one statement, a power of two: well under SQLite's 32,766 parameters for the widest
+/// table.
+pub const ROWS: usize = 256;
+
+/// Cuts into pieces whose lengths are powers of two.
+pub fn pieces<T>(mut rest: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = 1 << rest.len().min(ROWS).checked_ilog2()?;
+        let (piece, after) = rest.split_at_checked(size)?;
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// Cuts into chunks of [`ROWS`], and repeats the last element until each is as long as a power of
+/// two: for statements that a repeated row does not change.
+pub fn padded<T>(all: &[T]) -> impl Iterator<Item = impl Iterator<Item = &T>> {
+    all.chunks(ROWS).map(|chunk| {
+        let missing = chunk.len().next_power_of_two() - chunk.len();
+        let repeated = chunk.last().into_iter().cycle().take(missing);
+        chunk.iter().chain(repeated)
+    })
+}
+
+/// Inserts rows as they are.
+pub async fn insert<M: ModelTrait>(db: &impl ConnectionTrait, rows: &[&M]) -> Result<(), DbErr> {
+    type Column<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
+    let columns: Vec<Column<M>> = Column::<M>::iter().collect();
+    let table = M::Entity::default();
+    for piece in pieces(rows) {
+        let mut values = Values::default();
+        for row in piece {
+            values.row(columns.iter().map(|column| row.get(*column)));
+        }
+        let mut text = format!("INSERT INTO \"{}\" (", table.table_name());
+        for (n, column) in columns.iter().enumerate() {
+            text.push_str(if n == 0 { "\"" } else { "\", \"" });
+            text.push_str(column.as_str());
+        }
+        text.push_str("\") VALUES ");
+        text.push_str(&values.text);
+        execute(db, text, values.values).await?;
+    }
+    Ok(())
+}
 
 /// Writes `($1, $2), ($3, $4)` for as many rows as there are, and collects their values.
 #[derive(Default)]
@@ -34,8 +85,8 @@ impl Values {
             }
             first = false;
             self.values.push(value);
-            self.text.push('$');
-            self.text.push_str(&self.values.len().to_string());
+            // Writing to a string does not fail.
+            let _ = write!(self.text, "${}", self.values.len());
         }
         self.text.push(')');
     }
@@ -68,4 +119,37 @@ pub async fn execute(
 ) -> Result<u64, DbErr> {
     let statement = statement(db.get_database_backend(), sql, values);
     Ok(db.execute_raw(statement).await?.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_powers_of_two_and_all_of_it() {
+        for count in 0..700 {
+            let all: Vec<usize> = (0..count).collect();
+            let mut together = Vec::new();
+            for piece in pieces(&all) {
+                assert!(piece.len().is_power_of_two() && piece.len() <= ROWS);
+                together.extend_from_slice(piece);
+            }
+            assert_eq!(together, all);
+        }
+    }
+
+    #[test]
+    fn padding_repeats_only_the_last() {
+        for count in 0..700_usize {
+            let all: Vec<usize> = (0..count).collect();
+            let mut together: Vec<usize> = Vec::new();
+            for chunk in padded(&all) {
+                let chunk: Vec<usize> = chunk.copied().collect();
+                assert!(chunk.len().is_power_of_two() && chunk.len() <= ROWS);
+                together.extend(chunk);
+            }
+            together.dedup();
+            assert_eq!(together, all);
+        }
+    }
 }
