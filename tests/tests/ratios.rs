@@ -1,6 +1,20 @@
 //! What must stay in proportion, whatever the machine: ratios of one run, never a time.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tests::bench::alert::Alerts;
+use tests::bench::config;
+use tests::bench::load::{self, Target};
 use tests::bench::rules::{self, Asked};
+use tests::bench::sink::Sink;
+use tests::{Database, Server};
 
 /// Ten thousand rules may cost so many times what ten cost.
 const MOST: f64 = 3.0;
@@ -42,5 +56,62 @@ fn ten_thousand_rules_cost_little_more_time_than_ten() {
     assert!(
         many <= few * MOST,
         "{FEW} rules: {few} ms, {MANY} rules: {many} ms"
+    );
+}
+
+/// Connections that send at once.
+const SENDERS: usize = 64;
+/// So many events share a commit at least, and so much more is accepted than over one connection.
+const TOGETHER: f64 = 5.0;
+
+/// Sum and count of the sizes of commits so far.
+async fn commits(server: &Server) -> (f64, f64) {
+    let numbers = server.client().get("/metrics").await.text();
+    let value = |name: &str| -> f64 {
+        let line = numbers.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name} in {numbers}"))
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    (
+        value("signalbox_journal_batch_size_sum "),
+        value("signalbox_journal_batch_size_count "),
+    )
+}
+
+#[tokio::test]
+async fn one_commit_serves_many_senders() {
+    let server = Server::start(Database::Sqlite).await;
+    let sink = Sink::start().unwrap();
+    let file = config::file(sink.address, true).to_string();
+    server.apply_with(&file, &[(config::TOKEN, "sender")]).await;
+    let address = server
+        .url()
+        .strip_prefix("http://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let target = Target {
+        address,
+        alerts: Arc::new(Alerts::new(address, "/hooks/dropped", "sender")),
+        status: 202,
+    };
+    let measure = async |connections: usize| {
+        let before = commits(&server).await;
+        let (warm, time) = (Duration::from_millis(500), Duration::from_secs(3));
+        let load = load::closed(&target, connections, warm, time)
+            .await
+            .unwrap();
+        assert_eq!(load.failed(), 0, "{:?}", load.errors);
+        let after = commits(&server).await;
+        (load.rate(), (after.0 - before.0) / (after.1 - before.1))
+    };
+    let (alone, _) = measure(1).await;
+    let (together, batch) = measure(SENDERS).await;
+    assert!(batch >= TOGETHER, "{batch:.1} events in a commit");
+    assert!(
+        together >= alone * TOGETHER,
+        "{alone:.0}/s alone, {together:.0}/s together, {batch:.1} events in a commit"
     );
 }
