@@ -181,7 +181,7 @@ async fn known(
     let mut found = HashMap::new();
     let wanted: Vec<SenderId> = wanted.into_iter().collect();
     for chunk in sql::padded(&wanted) {
-        let mut rows = Values::default();
+        let mut rows = Values::of(txn);
         for (source, key) in chunk {
             rows.row([(*source).into(), key.clone().into()]);
         }

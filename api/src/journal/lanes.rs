@@ -34,7 +34,7 @@ pub async fn lock(txn: &impl ConnectionTrait, lanes: &BTreeSet<Lane>) -> Result<
     numbers.sort_unstable();
     numbers.dedup();
     for chunk in sql::padded(&numbers) {
-        let mut rows = Values::default();
+        let mut rows = Values::of(txn);
         for n in chunk {
             rows.row([(*n).into()]);
         }
@@ -83,7 +83,7 @@ pub async fn occupied(
     let mut found = HashSet::new();
     let all: Vec<&Lane> = lanes.iter().collect();
     for chunk in sql::padded(&all) {
-        let mut rows = Values::default();
+        let mut rows = Values::of(txn);
         for (connection, key) in chunk {
             rows.row([(*connection).into(), key.clone().into()]);
         }

@@ -84,7 +84,7 @@ async fn update(
 ) -> Result<HashSet<Uuid>, DbErr> {
     let mut written = HashSet::with_capacity(batch.len());
     for chunk in sql::padded(batch) {
-        let mut rows = Values::after(vec![node.into(), now.into()]);
+        let mut rows = Values::of(txn);
         for s in chunk {
             let row = &s.claimed;
             let (due_at, unsure) = match s.next {
@@ -112,6 +112,8 @@ async fn update(
                 Some(now).filter(|_| !s.next.state().is_open()).into(),
             ]);
         }
+        // In the order of the text.
+        let (updated, owner) = (rows.single(now.into()), rows.single(node.into()));
         let query = format!(
             "WITH v(id, fence, state, due_at, unsure, attempts, tried_at, error_code, error, \
              effect, record_id, record_url, finished_at) AS (VALUES {}) \
@@ -120,9 +122,9 @@ async fn update(
              error = v.error, effect = v.effect, \
              record_id = COALESCE(v.record_id, delivery.record_id), \
              record_url = COALESCE(v.record_url, delivery.record_url), \
-             finished_at = v.finished_at, lease_owner = NULL, updated_at = $2 \
+             finished_at = v.finished_at, lease_owner = NULL, updated_at = {updated} \
              FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
-             AND delivery.state = 'leased' AND delivery.lease_owner = $1 RETURNING delivery.id AS id",
+             AND delivery.state = 'leased' AND delivery.lease_owner = {owner} RETURNING delivery.id AS id",
             rows.text
         );
         for row in sql::rows(txn, query, rows.values).await? {

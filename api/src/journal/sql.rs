@@ -40,7 +40,7 @@ pub async fn insert<M: ModelTrait>(db: &impl ConnectionTrait, rows: &[&M]) -> Re
     let columns: Vec<Column<M>> = Column::<M>::iter().collect();
     let table = M::Entity::default();
     for piece in pieces(rows) {
-        let mut values = Values::default();
+        let mut values = Values::of(db);
         for row in piece {
             values.row(columns.iter().map(|column| row.get(*column)));
         }
@@ -57,20 +57,25 @@ pub async fn insert<M: ModelTrait>(db: &impl ConnectionTrait, rows: &[&M]) -> Re
 }
 
 /// Writes `($1, $2), ($3, $4)` for as many rows as there are, and collects their values.
-#[derive(Default)]
+///
+/// On SQLite it writes `(?, ?), (?, ?)`: a mark with a number is a name there, and names are looked
+/// up one after the other, which makes the cost of a statement grow with the square of its marks.
+/// So the marks have to stand in the text in the order in which their values were added.
 pub struct Values {
     /// The text.
     pub text: String,
     /// The values, in order.
     pub values: Vec<Value>,
+    numbered: bool,
 }
 
 impl Values {
-    /// Starts with values that stand outside the rows, as `$1` and on.
-    pub fn after(values: Vec<Value>) -> Self {
+    /// None yet, for statements of this database.
+    pub fn of(db: &impl ConnectionTrait) -> Self {
         Self {
             text: String::new(),
-            values,
+            values: Vec::new(),
+            numbered: db.get_database_backend() == DatabaseBackend::Postgres,
         }
     }
 
@@ -85,10 +90,24 @@ impl Values {
             }
             first = false;
             self.values.push(value);
-            // Writing to a string does not fail.
-            let _ = write!(self.text, "${}", self.values.len());
+            if self.numbered {
+                // Writing to a string does not fail.
+                let _ = write!(self.text, "${}", self.values.len());
+            } else {
+                self.text.push('?');
+            }
         }
         self.text.push(')');
+    }
+
+    /// Adds a value that stands after the rows; returns its mark.
+    pub fn single(&mut self, value: Value) -> String {
+        self.values.push(value);
+        if self.numbered {
+            format!("${}", self.values.len())
+        } else {
+            "?".to_owned()
+        }
     }
 }
 

@@ -51,7 +51,7 @@ impl Counters {
     pub async fn write(self, txn: &impl ConnectionTrait) -> Result<(), DbErr> {
         let all: Vec<_> = self.0.into_iter().collect();
         for chunk in all.chunks(sql::ROWS) {
-            let mut rows = Values::default();
+            let mut rows = Values::of(txn);
             for ((workspace, hour, metric, subject), n) in chunk {
                 rows.row([
                     (*workspace).into(),
