@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", default_value = "target/bench/bench-report")]
     pub out: PathBuf,
     /// The server's binary
-    #[arg(long, value_name = "FILE", env = "SIGNALBOX_BENCH_BINARY")]
+    #[arg(long, value_name = "FILE", env = "SIGNALBOX_BIN")]
     pub binary: PathBuf,
 }
 
