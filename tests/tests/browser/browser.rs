@@ -4,12 +4,12 @@ use std::io::{BufRead as _, BufReader};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::{Database, Server, wait_until};
+use tests::{Database, Server};
 use thirtyfour::ChromiumLikeCapabilities as _;
 use thirtyfour::extensions::query::ElementQueryable as _;
 use thirtyfour::prelude::{By, DesiredCapabilities, WebDriver, WebElement};
@@ -167,7 +167,7 @@ impl Person {
     /// Waits until something with this mark says this.
     pub async fn see_text(&self, mark: &str, text: &str) {
         let selector = css(mark);
-        wait_until(&format!("{mark} says {text}"), async || {
+        self.until(&format!("{mark} says {text}"), async || {
             for element in self.page.find_all(By::Css(selector.as_str())).await.ok()? {
                 // An element may be drawn anew while it is read.
                 if element.text().await.is_ok_and(|t| t.contains(text)) {
@@ -186,12 +186,23 @@ impl Person {
 
     /// Clicks on what a selector finds, once it can be clicked.
     pub async fn click_css(&self, selector: &str) {
-        wait_until(&format!("{selector} can be clicked"), async || {
+        self.until(&format!("{selector} can be clicked"), async || {
             let element = self.page.find(By::Css(selector)).await.ok()?;
             element.scroll_into_view().await.ok()?;
             element.click().await.ok()
         })
         .await;
+    }
+
+    /// Waits for a condition of the page, which is shown if it never comes.
+    async fn until(&self, what: &str, mut probe: impl AsyncFnMut() -> Option<()>) {
+        let begun = Instant::now();
+        while probe().await.is_none() {
+            if begun.elapsed() > PATIENCE {
+                panic!("in vain: {what}\n{}", self.report().await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Writes into it instead of what is there.

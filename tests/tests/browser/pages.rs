@@ -67,6 +67,7 @@ async fn browser_shows_an_event_from_its_arrival_to_its_record() {
         person
             .open(&format!("/connections/{}", connections.items[0].id))
             .await;
+        person.click("connection-records").await;
         person.see_text("records", "Down: Sample web shop").await;
         person.no_faults().await;
     })
@@ -200,6 +201,9 @@ async fn browser_replays_a_dead_letter_and_releases_what_is_held() {
             )
             .await
             .done();
+        person
+            .click_css("[data-testid=\"dead-group\"] button.link")
+            .await;
         person.click("replay-one").await;
         wait_until("the letter is delivered", async || {
             let page: Value = client.read("/api/v1/deliveries?state=delivered").await;
@@ -281,7 +285,7 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             ("/dead-letters".to_owned(), "dead-groups"),
             ("/sources".to_owned(), "sources"),
             ("/sources/new".to_owned(), "source-form"),
-            (format!("/sources/{}", event.summary.source_id), "refusals"),
+            (format!("/sources/{}", event.summary.source_id), "source"),
             ("/rules".to_owned(), "rules"),
             ("/rules/new".to_owned(), "rule-editor"),
             (format!("/rules/{}", rules.items[0].id), "explanation"),
@@ -297,6 +301,11 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             person.open(path).await;
             person.see(mark).await;
             look(&person, &axe, path).await;
+            for (tab, mark) in tabs(path) {
+                person.click(tab).await;
+                person.see(mark).await;
+                look(&person, &axe, &format!("{path}, {tab}")).await;
+            }
         }
         person
             .devtools(
@@ -320,6 +329,20 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
         person.no_faults().await;
     })
     .await;
+}
+
+/// The tabs of a page besides the one that is open, with a mark of each.
+fn tabs(path: &str) -> &'static [(&'static str, &'static str)] {
+    match path.split('/').nth(1) {
+        _ if path.ends_with("/new") || path.matches('/').count() < 2 => &[],
+        Some("sources") => &[
+            ("source-settings", "source-form"),
+            ("source-refusals", "refusals"),
+        ],
+        Some("connections") => &[("connection-records", "records")],
+        Some("rules") => &[("rule-json", "rule-json-text")],
+        _ => &[],
+    }
 }
 
 /// The page as it is, in light and in dark.
