@@ -96,7 +96,7 @@ async fn send(book: Arc<Book>, client: Client, sender: u64) {
     while !book.stop.load(Ordering::SeqCst) {
         let n = book.next.fetch_add(1, Ordering::SeqCst);
         let key = (n * 7 + sender) % KEYS;
-        let ticket = n % 4 == 0;
+        let ticket = n.is_multiple_of(4);
         let slug = if ticket { "tickets" } else { "plain" };
         let payload = json!({ "id": format!("delivery-{n}"), "n": n, "key": key });
         if ticket {

@@ -97,8 +97,8 @@ both! {
         client.post(&path(1, "release"), &json!({})).await.done();
         client.post(&path(2, "discard"), &json!({})).await.done();
 
-        for n in 0..2 {
-            in_state(&client, held[n].id, State::Delivered).await;
+        for sent in &held[..2] {
+            in_state(&client, sent.id, State::Delivered).await;
         }
         assert_eq!(delivery(&client, held[2].id).await.state, State::Discarded);
         let seen = sink.seen();
