@@ -60,7 +60,9 @@ pub async fn write(
         } = item;
         if !*replay {
             clean::in_place(&mut event.title);
-            event.idempotency_key.as_mut().map(clean::in_place);
+            if let Some(key) = &mut event.idempotency_key {
+                clean::in_place(key);
+            }
             rows.push(&*event);
         }
         deliveries.extend(own.iter_mut().map(|d| &mut d.row));
