@@ -20,6 +20,8 @@ pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
         let mut document = serde_json::to_value(super::app::collect()).unwrap_or_default();
+        // The names of what is shared must not depend on which features other crates switch on.
+        document.sort_all_objects();
         examples::add(&mut document);
         share::problems(&mut document);
         document

@@ -42,11 +42,11 @@ pub fn SourcePage() -> impl IntoView {
             chosen=tab
         />
         <div id="source-panel" role="tabpanel" aria-labelledby=move || format!("source-{}", tab.get())>
-            {show(source, move |s| match tab.get() {
-                "settings" => settings(s, source),
-                "refusals" => refusals(s.id.to_string()),
-                _ => usage(s),
-            })}
+            {move || match tab.get() {
+                "settings" => show(source, move |s| settings(s, source)),
+                "refusals" => refusals(id.get()),
+                _ => show(source, usage),
+            }}
         </div>
     }
     .into_any()

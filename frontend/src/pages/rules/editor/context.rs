@@ -2,6 +2,7 @@
 
 use engine::Fault;
 use leptos::prelude::*;
+use leptos::reactive::owner::WeakOwner;
 use openapi::connections::{Connection, Connector, Operation};
 
 use super::model::Parts;
@@ -22,6 +23,8 @@ pub struct Editor {
     pub found: Signal<Vec<Fault>>,
     /// What the server finds wrong.
     pub faults: Faults,
+    /// Owner of the whole editor.
+    pub owner: StoredValue<Option<WeakOwner>>,
 }
 
 /// The editor of the page.
@@ -30,6 +33,18 @@ pub fn editor() -> Option<Editor> {
 }
 
 impl Editor {
+    /// Makes something that lives as long as the editor, also where the caller is an effect, whose
+    /// signals would end with its next run.
+    pub fn keep<T>(self, make: impl FnOnce() -> T) -> T {
+        match self
+            .owner
+            .with_value(|owner| owner.as_ref().and_then(WeakOwner::upgrade))
+        {
+            Some(owner) => owner.with(make),
+            None => make(),
+        }
+    }
+
     /// The operation of a connection, from its connector's catalogue.
     pub fn operation(self, connection: &str, operation: &str) -> Option<Operation> {
         let kind = self.connections.with(|list| {

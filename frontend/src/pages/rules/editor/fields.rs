@@ -29,7 +29,7 @@ pub fn fields(editor: Editor, step: Step, base: Signal<String>) -> AnyView {
                         .iter()
                         .any(|row| row.name.with_untracked(|n| *n == field.name))
                 })
-                .map(|field| Mapped::empty(&field.name, first_form(field)))
+                .map(|field| editor.keep(|| Mapped::empty(&field.name, first_form(field))))
                 .collect()
         });
         if !missing.is_empty() {

@@ -112,6 +112,7 @@ fn editor(form: RuleForm, event: String) -> AnyView {
         paths: offered.into(),
         found: found.into(),
         faults: form.faults,
+        owner: StoredValue::new(Owner::current().as_ref().map(Owner::downgrade)),
     };
     provide_context(shared);
     let tab = RwSignal::new("form");

@@ -55,6 +55,8 @@ fn step_view(editor: Editor, step: Step, list: RwSignal<Vec<Step>>) -> AnyView {
     });
     let base = Signal::derive(move || format!("then[{}].{}", place.get(), step.kind.get()));
     let remove = move |_| list.update(|list| list.retain(|other| other.id != step.id));
+    // The form of the operation is made anew only when it comes or goes.
+    let sends = Memo::new(move |_| step.kind.with(|kind| kind != "drop"));
     view! {
         <div class="step" data-testid="step">
             <div class="stack">
@@ -71,7 +73,7 @@ fn step_view(editor: Editor, step: Step, list: RwSignal<Vec<Step>>) -> AnyView {
                     </button>
                 </div>
                 <SelectField label="What to do" value=step.kind options=Signal::stored(pairs(&KINDS)) testid="step-kind" />
-                {move || (step.kind.get() != "drop").then(|| operation(editor, step, base))}
+                {move || sends.get().then(|| operation(editor, step, base))}
             </div>
         </div>
     }
