@@ -3,7 +3,7 @@
 use engine::model::Op;
 use leptos::prelude::*;
 
-use super::context::{editor, fault_line};
+use super::context::{editor, fault_line, keep};
 use super::model::Condition;
 use super::scalar::takes_list;
 use crate::pages::rules::words::op_words;
@@ -11,7 +11,7 @@ use crate::ui::{Button, Combo, Icon, icon, next_id};
 
 /// The rows, and a button for another one. `base` is their place in the rule, such as `when`.
 pub fn conditions(list: RwSignal<Vec<Condition>>, base: Signal<String>) -> AnyView {
-    let add = move |_| list.update(|list| list.push(Condition::empty()));
+    let add = move |_| list.update(|list| list.push(keep(Condition::empty)));
     view! {
         <div class="stack-s">
             <For each=move || list.get() key=|condition| condition.id let:condition>

@@ -27,24 +27,26 @@ pub struct Editor {
     pub owner: StoredValue<Option<WeakOwner>>,
 }
 
+/// Makes signals that live as long as the editor. What an effect or a handler makes otherwise ends
+/// with the part of the page that it stands in, for example when that is drawn anew.
+pub fn keep<T>(make: impl FnOnce() -> T) -> T {
+    let owner = editor().and_then(|editor| {
+        editor
+            .owner
+            .with_value(|owner| owner.as_ref().and_then(WeakOwner::upgrade))
+    });
+    match owner {
+        Some(owner) => owner.with(make),
+        None => make(),
+    }
+}
+
 /// The editor of the page.
 pub fn editor() -> Option<Editor> {
     use_context()
 }
 
 impl Editor {
-    /// Makes something that lives as long as the editor, also where the caller is an effect, whose
-    /// signals would end with its next run.
-    pub fn keep<T>(self, make: impl FnOnce() -> T) -> T {
-        match self
-            .owner
-            .with_value(|owner| owner.as_ref().and_then(WeakOwner::upgrade))
-        {
-            Some(owner) => owner.with(make),
-            None => make(),
-        }
-    }
-
     /// The operation of a connection, from its connector's catalogue.
     pub fn operation(self, connection: &str, operation: &str) -> Option<Operation> {
         let kind = self.connections.with(|list| {

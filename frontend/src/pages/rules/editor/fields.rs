@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use openapi::connections::{Field, Metadata, Operation};
 
-use super::context::{Editor, fault_line};
+use super::context::{Editor, fault_line, keep};
 use super::mapping::{About, form_select, mapping_view};
 use super::model::{Mapped, Step};
 use crate::api::{encode, use_api};
@@ -29,7 +29,7 @@ pub fn fields(editor: Editor, step: Step, base: Signal<String>) -> AnyView {
                         .iter()
                         .any(|row| row.name.with_untracked(|n| *n == field.name))
                 })
-                .map(|field| editor.keep(|| Mapped::empty(&field.name, first_form(field))))
+                .map(|field| keep(|| Mapped::empty(&field.name, first_form(field))))
                 .collect()
         });
         if !missing.is_empty() {
@@ -79,12 +79,12 @@ fn adder(step: Step, operation: Option<Operation>) -> AnyView {
             .map_or("template", first_form);
         if !name.is_empty() {
             step.fields
-                .update(|rows| rows.push(Mapped::empty(&name, form)));
+                .update(|rows| rows.push(keep(|| Mapped::empty(&name, form))));
         }
     };
     let other = move |_| {
         step.fields
-            .update(|rows| rows.push(Mapped::empty("", "template")))
+            .update(|rows| rows.push(keep(|| Mapped::empty("", "template"))))
     };
     view! {
         <div class="row adder">

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::context::keep;
 use super::form::RuleForm;
 
 /// The text area. Each text that is a rule goes into the form at once.
@@ -10,7 +11,7 @@ pub fn json_tab(form: RuleForm) -> AnyView {
     let fault = RwSignal::new(None::<String>);
     let typed = move |event| {
         let now = event_target_value(&event);
-        fault.set(form.take_json(&now).err());
+        fault.set(keep(|| form.take_json(&now)).err());
         text.set(now);
     };
     view! {

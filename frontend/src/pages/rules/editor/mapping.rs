@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::conditions::conditions;
-use super::context::editor;
+use super::context::{editor, keep};
 use super::model::{Case, Mapping, Pair};
 use crate::ui::{Button, Choice, Combo, Icon, icon, next_id};
 
@@ -40,10 +40,10 @@ pub fn form_select(mapping: Mapping, label: &str) -> AnyView {
             on:change=move |event| {
                 let wanted = event_target_value(&event);
                 if wanted == "cases" && mapping.cases.with_untracked(Vec::is_empty) {
-                    mapping.cases.update(|list| list.push(Case::empty()));
+                    mapping.cases.update(|list| list.push(keep(Case::empty)));
                 }
                 if wanted == "map" && mapping.pairs.with_untracked(Vec::is_empty) {
-                    mapping.pairs.update(|list| list.push(Pair::empty()));
+                    mapping.pairs.update(|list| list.push(keep(Pair::empty)));
                 }
                 form.set(wanted);
             }
@@ -141,7 +141,7 @@ fn literal(mapping: Mapping, about: About) -> AnyView {
 
 fn value_map(mapping: Mapping, about: About, at: Signal<String>) -> AnyView {
     let pairs = mapping.pairs;
-    let add = move |_| pairs.update(|list| list.push(Pair::empty()));
+    let add = move |_| pairs.update(|list| list.push(keep(Pair::empty)));
     view! {
         <div class="stack-s nested">
             {path(mapping, about)}
@@ -191,7 +191,7 @@ fn pair_row(pair: Pair, pairs: RwSignal<Vec<Pair>>) -> AnyView {
 
 fn cases(mapping: Mapping, about: About, at: Signal<String>) -> AnyView {
     let list = mapping.cases;
-    let add = move |_| list.update(|list| list.push(Case::empty()));
+    let add = move |_| list.update(|list| list.push(keep(Case::empty)));
     view! {
         <div class="stack-s nested">
             <For each=move || list.get() key=|case| case.id let:case>
@@ -259,7 +259,7 @@ fn otherwise(
                     prop:checked=move || slot.with(Option::is_some)
                     on:change=move |event| {
                         let on = event_target_checked(&event);
-                        slot.set(on.then(|| Box::new(Mapping::empty("value"))));
+                        slot.set(on.then(|| Box::new(keep(|| Mapping::empty("value")))));
                     }
                 />
                 <span>{words}</span>

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::context::{Editor, fault_line};
+use super::context::{Editor, fault_line, keep};
 use super::fields::fields;
 use super::model::Step;
 use crate::ui::{Button, CheckField, Icon, SelectField, TextField, icon};
@@ -21,7 +21,7 @@ const OTHERWISE: [(&str, &str); 3] = [
 /// The steps, and a button for another one.
 pub fn steps(editor: Editor) -> AnyView {
     let list = editor.parts.steps;
-    let add = move |_| list.update(|list| list.push(Step::empty()));
+    let add = move |_| list.update(|list| list.push(keep(Step::empty)));
     view! {
         <div>
             <For each=move || list.get() key=|step| step.id let:step>
