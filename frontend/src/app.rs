@@ -31,6 +31,7 @@ pub fn App() -> impl IntoView {
         }
     });
 
+    live.rest_with_the_page();
     // The stream follows the session: a new person gets a new stream.
     let who = Memo::new(move |_| {
         api.session.with(|session| match session {

@@ -109,6 +109,25 @@ impl Live {
         }));
     }
 
+    /// Closes the stream while the page is hidden away, and opens it when it is shown again. A
+    /// browser keeps pages that were left, and each open stream takes one of its few connections
+    /// to the server: after some reloads there would be none left.
+    pub fn rest_with_the_page(self) {
+        let resting = StoredValue::new(false);
+        // Both listeners stay as long as the page does.
+        let _hidden = window_event_listener_untyped("pagehide", move |_| {
+            resting.set_value(self.open.with_value(Option::is_some));
+            self.stop();
+        });
+        let _shown = window_event_listener_untyped("pageshow", move |_| {
+            if resting.get_value() {
+                resting.set_value(false);
+                self.start();
+                self.tell(&Message::Reset);
+            }
+        });
+    }
+
     /// Closes the stream.
     pub fn stop(self) {
         self.retry.set_value(None);
