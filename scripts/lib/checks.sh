@@ -46,6 +46,7 @@ check_clippy_wasm() {
 check_build() {
   cargo build --workspace --exclude frontend --bins --locked
   cargo nextest run --workspace --exclude frontend --locked --no-run
+  cargo nextest run -p frontend --locked --no-run
 }
 
 # The tests of the crates on their own, then what crosses them. `browser` is a stage
@@ -57,7 +58,11 @@ run_nextest() {
   if [ "${SIGNALBOX_TEST_LONG:-}" = 1 ]; then profile=long; fi
   cargo nextest run --workspace --exclude frontend --locked --profile "$profile" -E "$1"
 }
-check_unit() { run_nextest 'not package(tests)'; }
+# The console's pure parts run natively, in a build of their own: its features are not the server's.
+check_unit() {
+  run_nextest 'not package(tests)' || return 1
+  cargo nextest run -p frontend --locked
+}
 check_integration() { run_nextest "package(tests) and not ($BROWSER_TESTS)"; }
 check_browser() {
   needs console
