@@ -20,6 +20,7 @@ pub mod live;
 pub mod metrics;
 pub mod rate;
 pub mod runtime;
+pub mod schedule;
 pub mod scope;
 pub mod secrets;
 pub mod services;

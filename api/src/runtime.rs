@@ -23,6 +23,7 @@ use crate::ids;
 use crate::journal;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::schedule::{self, Task, job};
 use crate::secrets::{Keyring, KeyringError};
 use crate::settings::{Role, Settings};
 use crate::snapshot::{Snapshots, place_of};
@@ -55,6 +56,7 @@ pub struct Runtime {
     dispatch: JoinHandle<bool>,
     journal: JoinHandle<()>,
     snapshots: JoinHandle<()>,
+    schedule: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
     _lock: Option<DataLock>,
@@ -125,6 +127,9 @@ impl Runtime {
             grace,
             journal: tokio::spawn(journal_service.run(stop_rest.clone())),
             snapshots: tokio::spawn(snapshots.run(stop_rest.clone())),
+            schedule: tokio::spawn(
+                schedule::Service::new(core.clone(), tasks()).run(stop_dispatch.clone()),
+            ),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
             ),
@@ -160,6 +165,9 @@ impl Runtime {
                 "Some calls did not end in time; their deliveries continue at the next start."
             );
         }
+        if let Err(error) = self.schedule.await {
+            tracing::error!(%error, "The scheduler ended badly.");
+        }
         self.stop_rest.cancel();
         let patience = self.grace.max(Duration::from_secs(5));
         if tokio::time::timeout(patience, self.journal).await.is_err() {
@@ -172,6 +180,11 @@ impl Runtime {
             tracing::warn!(%error, "The leases of this node could not be freed; they run out.");
         }
     }
+}
+
+/// What is done by the clock. A part that needs a timer or a job adds its line here.
+fn tasks() -> Vec<Arc<dyn Task>> {
+    vec![Arc::new(job::Jobs::new(Vec::new()))]
 }
 
 fn dispatch_options(settings: &Settings, lease: Duration) -> dispatch::Options {

@@ -4,10 +4,12 @@
 //! Ids are time-ordered UUIDs. JSON is text that the owner of the column reads and writes.
 
 pub mod attempt;
+pub mod audit;
 pub mod connection;
 pub mod credential;
 pub mod delivery;
 pub mod event;
+pub mod job;
 pub mod link;
 pub mod member;
 pub mod meta;
@@ -19,5 +21,6 @@ pub mod sealed_secret;
 pub mod session;
 pub mod source;
 pub mod stat_hour;
+pub mod timer;
 pub mod user;
 pub mod workspace;

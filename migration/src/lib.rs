@@ -10,6 +10,7 @@ mod m20261121_000001_people;
 mod m20261121_000002_configuration;
 mod m20261121_000003_events;
 mod m20261121_000004_sandbox;
+mod m20261121_000005_schedule;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_configuration::Migration),
             Box::new(m20261121_000003_events::Migration),
             Box::new(m20261121_000004_sandbox::Migration),
+            Box::new(m20261121_000005_schedule::Migration),
         ]
     }
 }

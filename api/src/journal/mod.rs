@@ -14,7 +14,7 @@ mod clean;
 mod entry;
 mod lanes;
 mod settle;
-mod sql;
+pub(crate) mod sql;
 mod stats;
 mod writer;
 

@@ -1,0 +1,169 @@
+//! The rows of timers.
+
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use super::Next;
+use crate::db::Db;
+use crate::journal::sql;
+
+/// A timer that this node has claimed.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// Which task does it.
+    pub kind: String,
+    /// What it is about.
+    pub key: String,
+    /// When it was due; milliseconds since 1970.
+    pub due_at: i64,
+    /// Runs in a row that failed.
+    pub failures: i32,
+    fence: i64,
+}
+
+/// Makes or moves a timer. One that runs now is run again at this time.
+///
+/// # Errors
+/// The statement failed.
+pub async fn set(
+    txn: &impl ConnectionTrait,
+    kind: &str,
+    key: &str,
+    due_at: i64,
+) -> Result<(), DbErr> {
+    // The fence moves, so that a run that ends now does not take the new time away.
+    sql::execute(
+        txn,
+        "INSERT INTO timer (kind, key, due_at, owner, fence, failures) VALUES ($1, $2, $3, NULL, 0, 0) \
+         ON CONFLICT (kind, key) DO UPDATE SET due_at = excluded.due_at, owner = NULL, \
+         fence = timer.fence + 1, failures = 0",
+        vec![kind.into(), key.into(), due_at.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Makes a timer unless it is there.
+///
+/// # Errors
+/// The statement failed.
+pub async fn ensure(
+    txn: &impl ConnectionTrait,
+    kind: &str,
+    key: &str,
+    due_at: i64,
+) -> Result<(), DbErr> {
+    sql::execute(
+        txn,
+        "INSERT INTO timer (kind, key, due_at, owner, fence, failures) VALUES ($1, $2, $3, NULL, 0, 0) \
+         ON CONFLICT (kind, key) DO NOTHING",
+        vec![kind.into(), key.into(), due_at.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes a timer away.
+///
+/// # Errors
+/// The statement failed.
+pub async fn cancel(txn: &impl ConnectionTrait, kind: &str, key: &str) -> Result<(), DbErr> {
+    sql::execute(
+        txn,
+        "DELETE FROM timer WHERE kind = $1 AND key = $2",
+        vec![kind.into(), key.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Rows that nobody works on: never claimed, or by a node that is gone.
+const FREE: &str = "(owner IS NULL OR owner NOT IN (SELECT id FROM node))";
+
+/// Whether a look is worth a transaction.
+pub async fn any_due(db: &Db, now: i64) -> Result<bool, DbErr> {
+    let query = format!("SELECT 1 AS one FROM timer WHERE due_at <= $1 AND {FREE} LIMIT 1");
+    Ok(!sql::rows(db.read(), query, vec![now.into()])
+        .await?
+        .is_empty())
+}
+
+/// Claims due timers of these kinds.
+pub async fn claim(
+    db: &Db,
+    node: Uuid,
+    kinds: &[&'static str],
+    now: i64,
+    room: usize,
+) -> Result<Vec<Due>, DbErr> {
+    let lock = if db.is_postgres() {
+        "FOR UPDATE SKIP LOCKED"
+    } else {
+        ""
+    };
+    // The words are ours, not a caller's.
+    let kinds = kinds.join("','");
+    let query = format!(
+        "UPDATE timer SET owner = $1, fence = fence + 1 WHERE (kind, key) IN (SELECT kind, key \
+         FROM timer WHERE due_at <= $2 AND kind IN ('{kinds}') AND {FREE} ORDER BY due_at \
+         LIMIT $3 {lock}) RETURNING kind, key, due_at, failures, fence"
+    );
+    let limit = i64::try_from(room).unwrap_or(i64::MAX);
+    sql::rows(
+        db.write(),
+        query,
+        vec![node.into(), now.into(), limit.into()],
+    )
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(Due {
+            kind: row.try_get("", "kind")?,
+            key: row.try_get("", "key")?,
+            due_at: row.try_get("", "due_at")?,
+            failures: row.try_get("", "failures")?,
+            fence: row.try_get("", "fence")?,
+        })
+    })
+    .collect()
+}
+
+/// Writes what follows a run, if the claim still holds.
+pub async fn end(db: &Db, due: &Due, next: Next) -> Result<(), DbErr> {
+    let of = vec![
+        due.kind.as_str().into(),
+        due.key.as_str().into(),
+        due.fence.into(),
+    ];
+    match next {
+        Next::Done => {
+            let query = "DELETE FROM timer WHERE kind = $1 AND key = $2 AND fence = $3";
+            sql::execute(db.write(), query, of).await?;
+        }
+        Next::At(at) => {
+            let query = "UPDATE timer SET owner = NULL, failures = 0, due_at = $4 \
+                         WHERE kind = $1 AND key = $2 AND fence = $3";
+            let mut values = of;
+            values.push(at.into());
+            sql::execute(db.write(), query, values).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes that a run failed, if the claim still holds.
+pub async fn failed(db: &Db, due: &Due, again: i64) -> Result<(), DbErr> {
+    sql::execute(
+        db.write(),
+        "UPDATE timer SET owner = NULL, failures = failures + 1, due_at = $4 \
+         WHERE kind = $1 AND key = $2 AND fence = $3",
+        vec![
+            due.kind.as_str().into(),
+            due.key.as_str().into(),
+            due.fence.into(),
+            again.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
