@@ -17,6 +17,7 @@ pub mod ids;
 pub mod ingest;
 pub mod journal;
 pub mod live;
+pub mod mask;
 pub mod metrics;
 pub mod rate;
 pub mod runtime;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use engine::retry::RetryPolicy;
 use entity::{delivery, sealed_secret};
-use sea_orm::{DbErr, EntityTrait as _, QueryOrder as _};
+use sea_orm::{DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::connectors;
@@ -78,12 +79,15 @@ impl Runtime {
         db.migrate().await?;
         let keyring = Keyring::load_or_create(&settings.key_file)?;
         check_keys(&db, &keyring).await?;
-        if let Some(newest) = delivery::Entity::find()
+        let newest: Option<Uuid> = delivery::Entity::find()
+            .select_only()
+            .column(delivery::Column::Id)
             .order_by_desc(delivery::Column::Id)
+            .into_tuple()
             .one(db.read())
-            .await?
-        {
-            ids::continue_after(newest.id);
+            .await?;
+        if let Some(newest) = newest {
+            ids::continue_after(newest);
         }
 
         let lease = Duration::from_secs(settings.lease_seconds.max(1));

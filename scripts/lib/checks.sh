@@ -33,6 +33,13 @@ check_advisories() {
 # The committed document, by a validator that is not ours.
 check_openapi() { "$(python_place)/bin/openapi-spec-validator" openapi/openapi.json; }
 
+# The alert rules, and what they would have said of made-up series.
+check_alerts() {
+  promtool check rules deploy/prometheus/alerts.yaml
+  (cd deploy/prometheus && promtool test rules alerts.test.yaml)
+  jq -e '.panels | length > 10' deploy/grafana/signalbox.json
+}
+
 check_clippy() {
   cargo clippy --workspace --exclude frontend --all-targets --locked -- -D warnings
 }

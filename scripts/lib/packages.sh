@@ -58,7 +58,7 @@ install_packages() {
   fi
   for name in "${new[@]}"; do
     case $name in
-      postgresql | redis-server) keep_from_boot "${name}" ;;
+      postgresql | redis-server | prometheus | prometheus-node-exporter) keep_from_boot "${name}" ;;
     esac
   done
 }
@@ -143,6 +143,8 @@ test_packages() {
   want shellcheck shellcheck
   want dash dash
   want jq jq
+  # promtool, which checks the alert rules.
+  want promtool prometheus
   want python3 python3
   # Debian packs the module that fills a new environment apart.
   python3 -c 'import ensurepip' 2>/dev/null || wanted+=(python3-venv)
@@ -162,7 +164,7 @@ test_packages() {
   [ -n "$(find_chromium)" ] || need "Chromium (package chromium)"
   [ -n "$(find_chromedriver)" ] || need "ChromeDriver (package chromium-driver)"
   local program
-  for program in shellcheck dash jq python3 node npm; do
+  for program in shellcheck dash jq promtool python3 node npm; do
     have "$program" || need "$program"
   done
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpResponse, routes, web};
 use openapi::problem::Code;
 use utoipa_swagger_ui::Config;
 
@@ -27,7 +27,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(problems);
 }
 
+#[routes]
 #[get("/api/openapi.json")]
+#[head("/api/openapi.json")]
 async fn openapi_json() -> HttpResponse {
     static TEXT: OnceLock<String> = OnceLock::new();
     let text = TEXT.get_or_init(|| serde_json::to_string(document()).unwrap_or_default());
@@ -37,14 +39,18 @@ async fn openapi_json() -> HttpResponse {
         .body(text.as_str())
 }
 
+#[routes]
 #[get("/api/docs")]
+#[head("/api/docs")]
 async fn docs_without_slash() -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, "/api/docs/"))
         .finish()
 }
 
+#[routes]
 #[get("/api/docs/{file:.*}")]
+#[head("/api/docs/{file:.*}")]
 async fn swagger(file: web::Path<String>) -> ApiResult<HttpResponse> {
     static CONFIG: OnceLock<Arc<Config<'static>>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| Arc::new(Config::from(DOCUMENT)));
@@ -59,7 +65,9 @@ async fn swagger(file: web::Path<String>) -> ApiResult<HttpResponse> {
 }
 
 /// Where the `type` of a problem leads.
+#[routes]
 #[get("/docs/problems")]
+#[head("/docs/problems")]
 async fn problems() -> HttpResponse {
     static PAGE: OnceLock<String> = OnceLock::new();
     HttpResponse::Ok()

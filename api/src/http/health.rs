@@ -5,7 +5,6 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use deadpool_redis::{Config, Runtime, redis};
 use migration::MigratorTrait as _;
-use openapi::deliveries::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +12,6 @@ use crate::auth::{Authenticator, Permission};
 use crate::core::Core;
 use crate::http::doc::Guarded;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::services::stats;
 
 /// How long a dependency may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,6 +42,17 @@ pub struct Readiness {
 #[utoipa::path(tag = "operation", security(()), responses((status = 200, description = "It does", body = String)))]
 #[get("/livez")]
 pub async fn livez() -> HttpResponse {
+    alive().await
+}
+
+/// The same for those who ask without wanting a body, as some load balancers do.
+pub fn heads(config: &mut web::ServiceConfig) {
+    config
+        .route("/livez", web::head().to(alive))
+        .route("/readyz", web::head().to(ready));
+}
+
+async fn alive() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header(("cache-control", "no-store"))
@@ -56,6 +65,10 @@ pub async fn livez() -> HttpResponse {
     (status = 503, description = "Not ready", body = Readiness)))]
 #[get("/readyz")]
 pub async fn readyz(core: web::Data<Core>) -> HttpResponse {
+    ready(core).await
+}
+
+async fn ready(core: web::Data<Core>) -> HttpResponse {
     let database = within(core.db.ping()).await.is_some_and(|r| r.is_ok());
     let migrated = database && within(migrated(&core)).await.unwrap_or(false);
     let redis = redis_answers(&core).await;
@@ -102,11 +115,9 @@ pub async fn metrics(
             .caller(&req, Some(Permission::MetricsRead))
             .await?;
     }
-    for state in State::ALL.iter().filter(|state| state.is_open()) {
-        core.metrics.deliveries(state.as_str(), 0);
-    }
-    for (state, count) in stats::open_deliveries(&core, None).await? {
-        core.metrics.deliveries(state.as_str(), count);
+    if let Err(error) = crate::metrics::gather(&core).await {
+        // The process's own numbers are what one wants to see just then.
+        tracing::warn!(%error, "The numbers of the database could not be read.");
     }
     let text = core
         .metrics

@@ -17,7 +17,7 @@ use super::extract::path_config;
 use super::finish::finish;
 use super::routes::stream::Stopping;
 use super::trace::RequestSpan;
-use super::{app, console, docs, fallback, tls};
+use super::{app, console, docs, fallback, health, tls};
 use crate::auth::{Authenticator, CSRF_HEADER, WORKSPACE_HEADER};
 use crate::core::Core;
 use crate::ingest::{self, Gates};
@@ -99,6 +99,7 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
 /// What this role serves beside health and numbers.
 fn routes(config: &mut web::ServiceConfig, role: Role) {
     app::operation(&mut ServiceConfig::new(config));
+    config.configure(health::heads);
     if role == Role::Worker {
         config.default_service(web::to(fallback::not_offered));
         return;

@@ -280,6 +280,9 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
             let took = u32::try_from(now - s.claimed.created_at).unwrap_or(0);
             service.metrics.delivered(f64::from(took) / 1000.0);
         }
+        if !s.next.state().is_open() {
+            service.metrics.ended(s.next.state().as_str());
+        }
         service.live.publish(
             s.claimed.workspace_id,
             Message::Delivery(DeliveryMessage {
@@ -322,6 +325,7 @@ fn tell_event(
     now: i64,
 ) {
     if !item.replay {
+        service.metrics.routed(&item.event.disposition);
         service.live.publish(
             item.event.workspace_id,
             Message::Event(EventMessage {

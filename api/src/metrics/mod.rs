@@ -2,13 +2,16 @@
 //!
 //! One [`Metrics`] per process, in [`crate::core::Core`]; every part that does something counts it
 //! by calling a method here. Labels have few values: reasons and outcomes are our own words, routes
-//! are templates, connectors are those that are compiled in. Never put an id, a name or an address
-//! that a person chose into a label.
+//! are templates, connectors are those that are compiled in. The names of workspaces and connections
+//! are the only ones that people chose, and only so many of them ([`MOST_CONNECTIONS`]); never an id
+//! or an address, and nothing that a sender chose.
 
+mod gather;
 mod labels;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
@@ -17,7 +20,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use labels::{Attempt, Connector, Http, Reason, State};
+pub use gather::{MOST_CONNECTIONS, gather};
+use labels::{
+    Attempt, Connector, Disposition, Http, OfConnection, Part, Reason, State, Workspace,
+};
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -39,6 +45,17 @@ struct Inner {
     deliveries: Family<State, Gauge>,
     streams: Gauge,
     http: Histograms<Http>,
+    routed: Family<Disposition, Counter>,
+    ended: Family<State, Counter>,
+    queued: Family<OfConnection, Gauge>,
+    oldest: Family<OfConnection, Gauge>,
+    attention: Family<OfConnection, Gauge>,
+    dead: Family<Workspace, Gauge>,
+    in_memory: Gauge,
+    up: Family<Part, Gauge>,
+    resident: Gauge,
+    /// When the numbers of the database were read last, in milliseconds since 1970.
+    gathered_at: AtomicI64,
 }
 
 /// 0.1 ms to about 26 s.
@@ -69,6 +86,16 @@ impl Metrics {
             deliveries: Family::default(),
             streams: Gauge::default(),
             http: Family::new_with_constructor(durations as fn() -> Histogram),
+            routed: Family::default(),
+            ended: Family::default(),
+            queued: Family::default(),
+            oldest: Family::default(),
+            attention: Family::default(),
+            dead: Family::default(),
+            in_memory: Gauge::default(),
+            up: Family::default(),
+            resident: Gauge::default(),
+            gathered_at: AtomicI64::new(0),
         };
         inner.register();
         Self(Arc::new(inner))
@@ -77,6 +104,19 @@ impl Metrics {
     /// Events were accepted: they are on disk.
     pub fn accepted(&self, events: u64) {
         self.0.accepted.inc_by(events);
+    }
+
+    /// An event got its disposition.
+    pub fn routed(&self, disposition: &str) {
+        let label = Disposition {
+            disposition: disposition.to_owned(),
+        };
+        self.0.routed.get_or_create(&label).inc();
+    }
+
+    /// A delivery reached a final state.
+    pub fn ended(&self, state: &'static str) {
+        self.0.ended.get_or_create(&State { state }).inc();
     }
 
     /// A request repeated one that was accepted before.
@@ -119,11 +159,6 @@ impl Metrics {
     /// A delivery reached its upstream this many seconds after its event was received.
     pub fn delivered(&self, seconds: f64) {
         self.0.latency.observe(seconds);
-    }
-
-    /// How many deliveries are in an open state; set when the numbers are read.
-    pub fn deliveries(&self, state: &'static str, count: i64) {
-        self.0.deliveries.get_or_create(&State { state }).set(count);
     }
 
     /// A live stream was opened (1) or closed (-1).
@@ -216,6 +251,53 @@ impl Inner {
             Unit::Seconds,
             self.http.clone(),
         );
+        r.register(
+            "events_routed",
+            "Events by what became of them",
+            self.routed.clone(),
+        );
+        r.register(
+            "deliveries_ended",
+            "Deliveries that reached a final state, by state",
+            self.ended.clone(),
+        );
+        r.register(
+            "connection_queue",
+            "Open deliveries of a connection",
+            self.queued.clone(),
+        );
+        r.register_with_unit(
+            "connection_oldest",
+            "Age of the oldest open delivery of a connection that is not held",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
+        r.register(
+            "connection_attention",
+            "1: the connection needs attention; its deliveries wait",
+            self.attention.clone(),
+        );
+        r.register(
+            "dead_letters",
+            "Dead letters of a workspace",
+            self.dead.clone(),
+        );
+        r.register(
+            "deliveries_in_memory",
+            "Deliveries that this node holds in memory",
+            self.in_memory.clone(),
+        );
+        r.register(
+            "up",
+            "1: the part answers (database, redis)",
+            self.up.clone(),
+        );
+        r.register_with_unit(
+            "process_resident_memory",
+            "Resident memory of this process",
+            Unit::Bytes,
+            self.resident.clone(),
+        );
     }
 }
 
@@ -247,5 +329,51 @@ mod tests {
         assert!(text.contains(
             "signalbox_http_request_seconds_count{method=\"GET\",route=\"/livez\",status=\"200\"} 1"
         ));
+    }
+
+    /// Names of metrics in a text, without what a histogram or a counter adds to them.
+    fn names(text: &str) -> std::collections::BTreeSet<String> {
+        let mut found = std::collections::BTreeSet::new();
+        for (start, _) in text.match_indices("signalbox_") {
+            let rest = text.get(start..).unwrap_or_default();
+            let end = rest
+                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .unwrap_or(rest.len());
+            let name = rest.get(..end).unwrap_or_default();
+            let base = ["_bucket", "_count", "_sum", "_total"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix))
+                .unwrap_or(name);
+            found.insert(base.to_owned());
+        }
+        found
+    }
+
+    #[test]
+    fn what_dashboards_alerts_and_the_guide_name_is_there() {
+        let metrics = Metrics::new();
+        let known: std::collections::BTreeSet<String> = metrics
+            .text()
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.strip_prefix("# HELP "))
+            .filter_map(|line| line.split(' ').next())
+            .map(str::to_owned)
+            .collect();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
+        for file in [
+            "deploy/grafana/signalbox.json",
+            "deploy/prometheus/alerts.yaml",
+            "deploy/prometheus/alerts.test.yaml",
+        ] {
+            let named = names(&read(file));
+            assert!(named.len() > 3, "{file} names hardly anything");
+            let unknown: Vec<_> = named.difference(&known).collect();
+            assert!(unknown.is_empty(), "{file} names {unknown:?}");
+        }
+        let guide = names(&read("docs/operations.md"));
+        let missing: Vec<_> = known.difference(&guide).collect();
+        assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
     }
 }

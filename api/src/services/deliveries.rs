@@ -15,12 +15,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::cursor::Window;
-use super::mask;
 use super::names::{self, DELETED};
 use super::sources::stored;
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::mask;
 use crate::scope::Scope;
 
 pub use dead::groups;

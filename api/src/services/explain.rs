@@ -18,12 +18,13 @@ use uuid::Uuid;
 use super::rules::{rows, source_id};
 use super::sources::{match_mode, stored};
 use super::validate::{validate_rule, within};
-use super::{events, mask, names};
+use super::{events, names};
 use crate::clock::from_ms;
 use crate::connectors::{Connection, Job, Link};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult, field_error};
 use crate::ingest;
+use crate::mask;
 use crate::scope::Scope;
 
 /// Explains.

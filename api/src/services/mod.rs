@@ -10,7 +10,6 @@ pub mod cursor;
 pub mod deliveries;
 pub mod events;
 pub mod explain;
-pub mod mask;
 pub mod names;
 pub mod rules;
 pub mod sealed;

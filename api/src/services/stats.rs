@@ -6,6 +6,7 @@ use entity::{connection, delivery, stat_hour};
 use openapi::deliveries::State;
 use openapi::stats::{Hour, Light, Queue, Stats, Today};
 use sea_orm::{
+    DbErr,
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
@@ -91,7 +92,7 @@ fn empty(start: i64) -> Hour {
 ///
 /// # Errors
 /// The database failed.
-pub async fn open_deliveries(core: &Core, scope: Option<Scope>) -> ApiResult<Vec<(State, i64)>> {
+pub async fn open_by_state(core: &Core, scope: Option<Scope>) -> Result<Vec<(State, i64)>, DbErr> {
     let open = State::ALL
         .iter()
         .filter(|s| s.is_open())
@@ -116,7 +117,7 @@ pub async fn open_deliveries(core: &Core, scope: Option<Scope>) -> ApiResult<Vec
 }
 
 async fn queue(core: &Core, scope: Scope, now: i64) -> ApiResult<Queue> {
-    let counts = open_deliveries(core, Some(scope)).await?;
+    let counts = open_by_state(core, Some(scope)).await?;
     let held = counts
         .iter()
         .find(|(state, _)| *state == State::Held)

@@ -135,6 +135,11 @@ impl Snapshot {
         self.workspaces.get(&id)
     }
 
+    /// All workspaces.
+    pub fn workspaces(&self) -> impl Iterator<Item = &Arc<WorkspaceConfig>> {
+        self.workspaces.values()
+    }
+
     /// A workspace by its name in addresses.
     pub fn workspace_by_slug(&self, slug: &str) -> Option<&Arc<WorkspaceConfig>> {
         self.workspaces.get(self.workspace_slugs.get(slug)?)

@@ -3,68 +3,16 @@
 use serde_json::Value;
 use url::Url;
 
-const STARS: &str = "***";
-
-/// Names whose values are hidden. Compared without case, `-` and `_`, as a whole or as an end, so
-/// that `author`, `monkey` and `keyboard` stay readable.
-const SECRET_ENDS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "apikey",
-    "privatekey",
-    "accesskey",
-    "secretkey",
-    "signingkey",
-    "signature",
-    "authorization",
-    "credential",
-    "credentials",
-    "cookie",
-];
-
-const SECRET_NAMES: &[&str] = &[
-    "auth", "bearer", "pwd", "pass", "sig", "key", "pin", "otp", "code",
-];
-
-/// Of the query only: short names that carry credentials there and mean other things in JSON.
-const QUERY_ONLY: &[&str] = &["key", "pin", "otp", "code", "sig"];
-
-fn is_secret(name: &str, query: bool) -> bool {
-    let plain: String = name
-        .chars()
-        .filter(|c| !matches!(c, '-' | '_'))
-        .flat_map(char::to_lowercase)
-        .collect();
-    SECRET_ENDS.iter().any(|end| plain.ends_with(end))
-        || SECRET_NAMES.contains(&plain.as_str())
-            && (query || !QUERY_ONLY.contains(&plain.as_str()))
-}
+use crate::mask::{MASK, is_secret_in_query};
 
 /// The same JSON with secret-looking members hidden.
 pub(in crate::connectors) fn mask_json(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, member)| {
-                let shown = if is_secret(name, false) && !member.is_null() {
-                    Value::from(STARS)
-                } else {
-                    mask_json(member)
-                };
-                (name.clone(), shown)
-            })
-            .collect(),
-        Value::Array(items) => items.iter().map(mask_json).collect(),
-        plain => plain.clone(),
-    }
+    crate::mask::value(value.clone())
 }
 
 /// The same address with secret-looking query values hidden.
 pub(in crate::connectors) fn mask_url(url: &Url) -> String {
-    if !url.query_pairs().any(|(name, _)| is_secret(&name, true)) {
+    if !url.query_pairs().any(|(name, _)| is_secret_in_query(&name)) {
         return url.to_string();
     }
     let mut shown = url.clone();
@@ -72,8 +20,8 @@ pub(in crate::connectors) fn mask_url(url: &Url) -> String {
         .query_pairs_mut()
         .clear()
         .extend_pairs(url.query_pairs().map(|(name, value)| {
-            let value = if is_secret(&name, true) {
-                STARS.into()
+            let value = if is_secret_in_query(&name) {
+                MASK.into()
             } else {
                 value
             };

@@ -8,9 +8,10 @@ use uuid::Uuid;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ingest;
+use crate::mask;
 use crate::scope::Scope;
 use crate::services::sources::stored;
-use crate::services::{deliveries, mask, names};
+use crate::services::{deliveries, names};
 
 /// The trace of an event: from the request to the upstream records.
 ///

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use engine::signature::{Scheme, SecretEncoding, parse_standard_secret};
+use engine::signature::{Scheme, SecretEncoding};
 use entity::{rule, sealed_secret, source};
 use ipnet::IpNet;
 use openapi::problem::Code;
@@ -16,17 +16,14 @@ use uuid::Uuid;
 use super::{get, match_word, store};
 use crate::core::Core;
 use crate::http::extract::IfMatch;
-use crate::http::problem::{ApiError, ApiResult, field_error};
+use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
 use crate::secrets::Secret;
 use crate::services::change::Change;
 use crate::services::names;
 use crate::services::sealed::{self, Owner, SOURCE_SECRET};
-use crate::services::validate::{Kinds, SourceInput, validate_source};
-
-/// Longest secret that a caller may bring.
-const SECRET: usize = 1024;
+use crate::services::validate::{Kinds, SourceInput, validate_source, validate_source_secret};
 
 /// Makes a source. A secret that the scheme needs and the caller did not bring is generated and
 /// shown this once.
@@ -243,25 +240,7 @@ fn check(core: &Core, kinds: &Kinds, source: &NewSource) -> ApiResult<()> {
         },
     );
     if let Some(secret) = &source.secret {
-        if source.auth.secret_key().is_none() {
-            faults.push(field_error(
-                "secret",
-                "not_used",
-                "An open source takes no secret.",
-            ));
-        } else if secret.is_empty() || secret.len() > SECRET {
-            faults.push(field_error(
-                "secret",
-                "length",
-                format!("1 to {SECRET} bytes are expected."),
-            ));
-        } else if is_base64(&source.auth) && parse_standard_secret(secret.as_bytes()).is_none() {
-            faults.push(field_error(
-                "secret",
-                "base64",
-                "The secret of this scheme is Base64, perhaps after whsec_.",
-            ));
-        }
+        faults.extend(validate_source_secret(&source.auth, secret));
     }
     ApiError::refuse(faults)
 }

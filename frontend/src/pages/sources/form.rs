@@ -10,6 +10,13 @@ use crate::ui::{AreaField, Faults, SelectField, TextField};
 
 const DEFAULT_TOLERANCE: u32 = 300;
 
+/// What stands in the field of the default target at first.
+const TARGET: &str = r#"{
+  "connection": "",
+  "operation": "http.request",
+  "map": { "body": { "path": "$" } }
+}"#;
+
 /// Every way to authenticate, in the order of the form.
 pub const SCHEMES: [(&str, &str); 10] = [
     ("bearer", "Bearer token"),
@@ -46,7 +53,8 @@ pub struct SourceForm {
     event_id: RwSignal<String>,
     /// The saved scheme: what the form does not show of it is kept.
     saved: StoredValue<Option<Scheme>>,
-    target: StoredValue<Option<NoMatch>>,
+    /// The default target as JSON, for events that no rule takes.
+    target: RwSignal<String>,
     pub faults: Faults,
 }
 
@@ -76,7 +84,7 @@ impl SourceForm {
             no_match: text("keep"),
             event_id: text(""),
             saved: StoredValue::new(None),
-            target: StoredValue::new(None),
+            target: text(TARGET),
             faults: RwSignal::new(Vec::new()),
         }
     }
@@ -102,7 +110,10 @@ impl SourceForm {
             NoMatch::Drop => "drop".to_owned(),
             NoMatch::Deliver(_) => "deliver".to_owned(),
         });
-        form.target.set_value(Some(source.on_no_match.clone()));
+        if let NoMatch::Deliver(target) = &source.on_no_match {
+            form.target
+                .set(serde_json::to_string_pretty(target).unwrap_or_default());
+        }
         form.saved.set_value(Some(source.auth.clone()));
         match &source.auth {
             Scheme::None | Scheme::Bearer => {}
@@ -225,7 +236,16 @@ impl SourceForm {
     fn policy(self) -> NoMatch {
         match self.no_match.get_untracked().as_str() {
             "drop" => NoMatch::Drop,
-            "deliver" => self.target.get_value().unwrap_or_default(),
+            "deliver" => match serde_json::from_str(&self.target.get_untracked()) {
+                Ok(target) => NoMatch::Deliver(target),
+                Err(_) => {
+                    self.fault(
+                        "on_no_match",
+                        "This is not the JSON of an operation: connection, operation, map.",
+                    );
+                    NoMatch::Keep
+                }
+            },
             _ => NoMatch::Keep,
         }
     }
@@ -390,10 +410,27 @@ impl SourceForm {
             ("first", "The first rule that matches"),
             ("all", "Every rule that matches"),
         ];
-        let mut policies = vec![("keep", "Keep it as unmatched"), ("drop", "Drop it")];
-        if matches!(self.target.get_value(), Some(NoMatch::Deliver(_))) {
-            policies.push(("deliver", "Send it to the default target"));
-        }
+        let policies = [
+            ("keep", "Keep it as unmatched"),
+            ("drop", "Drop it"),
+            ("deliver", "Send it to a default target"),
+        ];
+        let target = move || {
+            (self.no_match.get() == "deliver").then(|| {
+                view! {
+                    <AreaField
+                        label="Default target"
+                        value=self.target
+                        code=true
+                        rows=8
+                        help="Written like the deliver step of a rule."
+                        faults=faults
+                        at="on_no_match"
+                        testid="source-target"
+                    />
+                }
+            })
+        };
         view! {
             <div class="form-grid">
                 <SelectField label="Who takes an event" value=self.mode options=Signal::stored(pairs(&modes)) testid="source-mode" />
@@ -419,6 +456,7 @@ impl SourceForm {
                     at="allow_cidrs"
                 />
             </div>
+            {target}
         }
         .into_any()
     }

@@ -30,6 +30,28 @@ const WORDS: &[&str] = &[
     "pin",
 ];
 
+/// Ends that do so where words are run together: `accesstoken`, `webhooksecret`.
+const ENDS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "secretkey",
+    "signingkey",
+    "signature",
+];
+
+/// Names that are secret when nothing else stands in them.
+const WHOLE: &[&str] = &["auth", "pass"];
+
+/// The same in a query or a form only: short names that carry credentials there and mean other
+/// things in JSON.
+const QUERY_WHOLE: &[&str] = &["key", "code", "sig"];
+
 /// Pairs of words that do so together.
 const PAIRS: &[(&str, &str)] = &[
     ("api", "key"),
@@ -57,10 +79,18 @@ pub fn is_secret(name: &str) -> bool {
     {
         return false;
     }
-    words.iter().any(|word| WORDS.contains(&word.as_str()))
+    words
+        .iter()
+        .any(|word| WORDS.contains(&word.as_str()) || ENDS.iter().any(|end| word.ends_with(end)))
+        || matches!(words.as_slice(), [word] if WHOLE.contains(&word.as_str()))
         || words
             .windows(2)
             .any(|pair| matches!(pair, [a, b] if PAIRS.contains(&(a.as_str(), b.as_str()))))
+}
+
+/// The same for a name in a query.
+pub fn is_secret_in_query(name: &str) -> bool {
+    is_secret(name) || QUERY_WHOLE.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// The words of a name, in lower case.
@@ -112,7 +142,7 @@ pub fn query(query: &str) -> String {
     query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, _)) if is_secret(&decoded(name)) => format!("{name}={MASK}"),
+            Some((name, _)) if is_secret_in_query(&decoded(name)) => format!("{name}={MASK}"),
             _ => pair.to_owned(),
         })
         .collect::<Vec<_>>()
@@ -160,6 +190,10 @@ mod tests {
             "private-key",
             "Set-Cookie",
             "X-Hub-Signature",
+            "accesstoken",
+            "webhooksecret",
+            "auth",
+            "pass",
         ] {
             assert!(is_secret(name), "{name}");
         }
@@ -171,6 +205,9 @@ mod tests {
             "tokenizer",
             "secretary",
             "authority",
+            "auth_type",
+            "code",
+            "passes",
             "id",
             "token_count",
             "password_changed_at",
@@ -201,6 +238,7 @@ mod tests {
     fn queries_keep_their_form() {
         assert_eq!(query("a=1&token=abc&b=%20x&c"), "a=1&token=***&b=%20x&c");
         assert_eq!(query("api%5Fkey=1"), "api%5Fkey=***");
+        assert_eq!(query("key=1&code=2&keys=3"), "key=***&code=***&keys=3");
         assert_eq!(query(""), "");
     }
 }
