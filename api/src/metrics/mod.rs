@@ -21,9 +21,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 pub use gather::{MOST_CONNECTIONS, gather};
-use labels::{
-    Attempt, Connector, Disposition, Http, OfConnection, Part, Reason, State, Workspace,
-};
+use labels::{Attempt, Connector, Disposition, Http, OfConnection, Part, Reason, State, Workspace};
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 

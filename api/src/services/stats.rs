@@ -6,9 +6,8 @@ use entity::{connection, delivery, stat_hour};
 use openapi::deliveries::State;
 use openapi::stats::{Hour, Light, Queue, Stats, Today};
 use sea_orm::{
-    DbErr,
-    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, DbErr, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 
 use crate::clock::from_ms;
