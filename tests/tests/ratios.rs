@@ -61,10 +61,9 @@ fn ten_thousand_rules_cost_little_more_time_than_ten() {
 
 /// Connections that send at once.
 const SENDERS: usize = 64;
-/// So many events share a commit at least, and so much more is accepted than over one connection.
-/// How far the sharing goes beyond that is a matter of the processor, which an unoptimised server
-/// and its load generator here have to share; `scripts/bench` measures it.
-const TOGETHER: f64 = 2.0;
+/// So many times as many events share a commit as with one sender, at least. How much more is accepted
+/// by it is a matter of disk and processor; `scripts/bench` measures it.
+const TOGETHER: f64 = 4.0;
 
 /// Sum and count of the sizes of commits so far.
 async fn commits(server: &Server) -> (f64, f64) {
@@ -107,13 +106,13 @@ async fn one_commit_serves_many_senders() {
             .unwrap();
         assert_eq!(load.failed(), 0, "{:?}", load.errors);
         let after = commits(&server).await;
-        (load.rate(), (after.0 - before.0) / (after.1 - before.1))
+        (after.0 - before.0) / (after.1 - before.1)
     };
-    let (alone, _) = measure(1).await;
-    let (together, batch) = measure(SENDERS).await;
-    assert!(batch >= TOGETHER, "{batch:.1} events in a commit");
+    let alone = measure(1).await;
+    let together = measure(SENDERS).await;
+    // How fast either was says more of the disk and of a debug build than of the journal.
     assert!(
         together >= alone * TOGETHER,
-        "{alone:.0}/s alone, {together:.0}/s together, {batch:.1} events in a commit"
+        "{alone:.1} events in a commit with one sender, {together:.1} with {SENDERS}"
     );
 }

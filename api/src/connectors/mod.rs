@@ -10,8 +10,9 @@ mod outcome;
 mod registry;
 pub mod sandbox;
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use engine::rules::Action;
@@ -60,6 +61,46 @@ pub struct Connection {
     pub allow_private: bool,
     /// Grows with every change; what is cached under an older one is stale.
     pub revision: i64,
+    /// The settings in the connector's own shape, read at the first call.
+    pub parsed: Parsed,
+}
+
+/// Settings that are read once for each revision of the configuration, not once for each call.
+#[derive(Default)]
+pub struct Parsed(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl Parsed {
+    /// What was read, or what `read` makes now. A fault is not kept.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn get_or_read<T: Any + Send + Sync, E>(
+        &self,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        if let Some(kept) = self.0.get()
+            && let Ok(kept) = Arc::clone(kept).downcast()
+        {
+            return Ok(kept);
+        }
+        let made = Arc::new(read()?);
+        // Another call may have been quicker; both made the same.
+        let _ = self.0.set(Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+        Ok(made)
+    }
+}
+
+impl Clone for Parsed {
+    /// Empty: whoever copies a connection may change its settings.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl std::fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parsed")
+    }
 }
 
 /// An operation to be carried out.

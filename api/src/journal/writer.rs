@@ -14,6 +14,14 @@ use super::{AcceptWaiting, JournalError, Refused, Service, accept, settle, sql};
 use crate::clock::from_ms;
 use crate::db::is_away;
 
+/// How long outcomes wait for company when nothing else is to be written. Nobody waits for them, and
+/// a commit costs the same for one as for many. An outcome that is lost with a crash in this time is
+/// one more repeat with the same message id.
+const COMPANY: Duration = Duration::from_millis(5);
+
+/// Outcomes that are company enough.
+const COMPANY_ENOUGH: usize = 64;
+
 /// Wait before settlements are tried again while the database is away.
 const AWAY: Duration = Duration::from_millis(250);
 
@@ -28,6 +36,29 @@ impl Batch {
     fn is_empty(&self) -> bool {
         self.accepts.is_empty() && self.settlements.is_empty() && self.refusals.is_empty()
     }
+
+    /// Whether nobody waits for this: no sender for its answer, and no delivery for the one before
+    /// it in its lane.
+    fn may_wait(&self) -> bool {
+        self.accepts.is_empty()
+            && self.settlements.len() < COMPANY_ENOUGH
+            && self.settlements.iter().all(|s| s.claimed.lane.is_none())
+    }
+}
+
+/// Waits for an accept, or for enough outcomes, but not long.
+async fn gather_company(service: &mut Service, batch: &mut Batch, shutdown: &CancellationToken) {
+    let size = service.options.batch;
+    let until = tokio::time::sleep(COMPANY);
+    tokio::pin!(until);
+    while batch.may_wait() {
+        tokio::select! {
+            n = service.accepts.recv_many(&mut batch.accepts, size) => if n == 0 { return },
+            n = service.settlements.recv_many(&mut batch.settlements, size) => if n == 0 { return },
+            () = &mut until => return,
+            () = shutdown.cancelled() => return,
+        }
+    }
 }
 
 /// Takes, commits, answers; see the module.
@@ -41,6 +72,9 @@ pub async fn run(mut service: Service, shutdown: CancellationToken) {
             n = service.settlements.recv_many(&mut batch.settlements, size) => stopping |= n == 0,
             n = service.refusals.recv_many(&mut batch.refusals, size) => stopping |= n == 0,
             () = shutdown.cancelled(), if !stopping => stopping = true,
+        }
+        if !stopping && batch.may_wait() {
+            gather_company(&mut service, &mut batch, &shutdown).await;
         }
         // The rest of whatever waits now goes into the same commit.
         drain(&mut service.accepts, &mut batch.accepts, size);

@@ -350,6 +350,26 @@ mod tests {
     #[test]
     fn what_dashboards_alerts_and_the_guide_name_is_there() {
         let metrics = Metrics::new();
+        // What has no label yet is not in the text.
+        let (state, part) = ("ready", "database");
+        let connector = || "sandbox".to_owned();
+        let connection = OfConnection {
+            workspace: "main".to_owned(),
+            connection: "desk".to_owned(),
+        };
+        metrics.refused("unavailable");
+        metrics.attempt(&connector(), "delivered", 0.1);
+        metrics.http("GET", "/livez".to_owned(), 200, 0.1);
+        metrics.routed("routed");
+        metrics.ended("dead");
+        metrics.0.deliveries.get_or_create(&State { state });
+        metrics.0.queued.get_or_create(&connection);
+        metrics.0.oldest.get_or_create(&connection);
+        metrics.0.attention.get_or_create(&connection);
+        metrics.0.up.get_or_create(&Part { part });
+        metrics.0.dead.get_or_create(&Workspace {
+            workspace: "main".to_owned(),
+        });
         let known: std::collections::BTreeSet<String> = metrics
             .text()
             .unwrap()

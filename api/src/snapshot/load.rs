@@ -139,6 +139,7 @@ fn connection_config(row: connection::Model, secrets: &Secrets) -> Option<Connec
             connector: row.connector,
             allow_private: row.allow_private,
             revision: row.revision,
+            parsed: connectors::Parsed::default(),
         },
     })
 }

@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
-use super::{cut, mask_json, mask_url, millis};
+use super::{cut, mask_url, millis};
 use crate::connectors::Fault;
 use crate::egress::{Egress, EgressError, Request, Response};
 
@@ -111,7 +111,7 @@ fn shown(body: &Bytes) -> Option<String> {
     if body.len() <= PARSED
         && let Ok(json) = serde_json::from_slice::<Value>(body)
     {
-        return Some(cut(&mask_json(&json).to_string(), SHOWN));
+        return Some(cut(&crate::mask::value(json).to_string(), SHOWN));
     }
     if body.len() > PARSED {
         return Some(format!("({} bytes)", body.len()));

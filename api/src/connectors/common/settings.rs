@@ -1,5 +1,7 @@
 //! Settings and mapped fields against their description.
 
+use std::sync::Arc;
+
 use engine::model::OperationSpec;
 use openapi::connections::{Field, Operation};
 use openapi::problem::FieldError;
@@ -151,15 +153,17 @@ pub(in crate::connectors) fn check_map(
 
 /// The settings of a saved connection. They were checked when they were saved, so a fault here is
 /// one of an older server's data.
-pub(in crate::connectors) fn read<T: DeserializeOwned>(
+pub(in crate::connectors) fn read<T: DeserializeOwned + Send + Sync + 'static>(
     connection: &Connection,
-) -> Result<T, Fault> {
-    T::deserialize(&connection.settings).map_err(|error| {
-        Fault::new(
-            "settings_invalid",
-            format!("the settings of the connection are not valid: {error}"),
-            None,
-        )
+) -> Result<Arc<T>, Fault> {
+    connection.parsed.get_or_read(|| {
+        T::deserialize(&connection.settings).map_err(|error| {
+            Fault::new(
+                "settings_invalid",
+                format!("the settings of the connection are not valid: {error}"),
+                None,
+            )
+        })
     })
 }
 

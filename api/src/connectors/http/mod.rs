@@ -168,7 +168,7 @@ impl Connector for Http {
 
 impl Http {
     async fn try_out(&self, connection: &Connection) -> Result<String, Fault> {
-        let mut settings = read::<Settings>(connection)?;
+        let mut settings = Settings::clone(&*read::<Settings>(connection)?);
         settings.body = None;
         let job = Job {
             delivery_id: Uuid::nil(),

@@ -5,6 +5,7 @@ use engine::signature::{PresetOptions, Scheme, verify};
 use serde_json::json;
 
 use super::*;
+use crate::connectors::Parsed;
 use crate::egress::EgressOptions;
 use crate::secrets::Secret;
 
@@ -32,6 +33,7 @@ fn connection(settings: Value, secrets: &[(&str, &str)]) -> Connection {
             .collect(),
         allow_private: false,
         revision: 1,
+        parsed: Parsed::default(),
     }
 }
 
@@ -53,7 +55,7 @@ fn job(fields: Value) -> Job {
 
 fn prepared(settings: Value, fields: Value) -> Result<Prepared, Fault> {
     let connection = connection(settings, &[("token", "s3cret")]);
-    let settings: Settings = read(&connection)?;
+    let settings: std::sync::Arc<Settings> = read(&connection)?;
     prepare(&connection, &settings, &job(fields), now())
         .map_err(|(Unprepared::Rule(fault) | Unprepared::Connection(fault))| fault)
 }
@@ -190,7 +192,7 @@ fn the_engine_verifies_our_signature() {
         json!({"url": "https://x.test/in"}),
         &[("signing_secret", key)],
     );
-    let settings: Settings = read(&connection).unwrap();
+    let settings: std::sync::Arc<Settings> = read(&connection).unwrap();
     let request = prepare(
         &connection,
         &settings,

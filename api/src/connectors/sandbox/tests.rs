@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
+use crate::connectors::Parsed;
 use crate::db::Location;
 
 /// A database that is gone after the test.
@@ -67,6 +68,7 @@ fn connection(settings: Value) -> Connection {
         secrets: BTreeMap::new(),
         allow_private: false,
         revision: 1,
+        parsed: Parsed::default(),
     }
 }
 
