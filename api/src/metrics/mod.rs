@@ -362,14 +362,17 @@ mod tests {
         metrics.http("GET", "/livez".to_owned(), 200, 0.1);
         metrics.routed("routed");
         metrics.ended("dead");
-        metrics.0.deliveries.get_or_create(&State { state });
-        metrics.0.queued.get_or_create(&connection);
-        metrics.0.oldest.get_or_create(&connection);
-        metrics.0.attention.get_or_create(&connection);
-        metrics.0.up.get_or_create(&Part { part });
-        metrics.0.dead.get_or_create(&Workspace {
-            workspace: "main".to_owned(),
-        });
+        metrics.0.deliveries.get_or_create(&State { state }).set(1);
+        metrics.0.queued.get_or_create(&connection).set(1);
+        metrics.0.oldest.get_or_create(&connection).set(1);
+        metrics.0.attention.get_or_create(&connection).set(1);
+        metrics.0.up.get_or_create(&Part { part }).set(1);
+        let workspace = "main".to_owned();
+        metrics
+            .0
+            .dead
+            .get_or_create(&Workspace { workspace })
+            .set(1);
         let known: std::collections::BTreeSet<String> = metrics
             .text()
             .unwrap()
