@@ -18,6 +18,7 @@ use super::{Desk, News, claim, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
+use crate::lifecycle::{self, Message};
 use crate::rate::Bucket;
 use crate::snapshot::ConnectionConfig;
 
@@ -330,6 +331,7 @@ impl Carrier {
         if was_open {
             tracing::info!(connection.id = %self.desk.id, "The breaker closed.");
             self.announce("breaker_closed");
+            self.tell_breaker(false);
             self.pace.back_again();
         }
         if self.failures >= OUTAGE {
@@ -356,6 +358,7 @@ impl Carrier {
             self.probed_at = now;
             self.note = Some(self.open_since(now));
             self.announce("breaker_opened");
+            self.tell_breaker(true);
         }
     }
 
@@ -363,6 +366,11 @@ impl Carrier {
         if let Some(connection) = self.core.snapshots.current().connection(self.desk.id) {
             breakers::announce(&self.core, &connection.view, change);
         }
+    fn tell_breaker(&self, opened: bool) {
+        let connection = self.core.snapshots.current().connection(self.desk.id);
+        let now = self.core.clock.now_ms();
+        let message = connection.and_then(|c| Message::breaker(&c, opened, now));
+        lifecycle::tell(&self.core, message);
     }
 
     /// Gives back what is queued here, without an attempt.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::core::Core;
 use crate::db::{Db, bump_configuration};
 use crate::journal::OPEN;
+use crate::lifecycle::{self, Message};
 use crate::scope::Scope;
 
 /// Deliveries that one statement sets aside.
@@ -35,7 +36,16 @@ pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<bool,
     if changed > 0 {
         bump_configuration(&txn).await?;
     }
+    let told = if changed > 0 {
+        let snapshot = core.snapshots.current();
+        let known = snapshot.connection(connection);
+        let message = known.and_then(|c| Message::resumed(&c, now));
+        lifecycle::publish_in(&txn, &snapshot, message).await?
+    } else {
+        Vec::new()
+    };
     txn.commit().await?;
+    lifecycle::wake(core, told);
     core.dispatch.attention_over(connection);
     if changed > 0 {
         super::breakers::announce_over(core, connection);

@@ -14,6 +14,7 @@ mod clean;
 mod coalesce;
 mod entry;
 mod lanes;
+mod lifecycle;
 mod place;
 mod settle;
 pub(crate) mod sql;
@@ -31,6 +32,7 @@ use crate::db::Db;
 use crate::dispatch;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::snapshot::Snapshots;
 
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
@@ -121,6 +123,7 @@ pub struct Service {
     dispatch: dispatch::Handle,
     live: Hub,
     metrics: Metrics,
+    snapshots: Snapshots,
     options: Options,
     accepts: mpsc::Receiver<AcceptWaiting>,
     settlements: mpsc::Receiver<Settlement>,
@@ -136,6 +139,7 @@ impl Service {
         dispatch: dispatch::Handle,
         live: Hub,
         metrics: Metrics,
+        snapshots: Snapshots,
         options: Options,
     ) -> (Self, Handle) {
         let (accepts, accepts_out) = mpsc::channel(options.queue);
@@ -147,6 +151,7 @@ impl Service {
             dispatch,
             live,
             metrics,
+            snapshots,
             options,
             accepts: accepts_out,
             settlements: settlements_out,

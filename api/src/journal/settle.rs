@@ -182,6 +182,9 @@ async fn update(
 
 fn count(counters: &mut Counters, s: &Settlement, now: i64) {
     let row = &s.claimed;
+    if crate::lifecycle::is_message(row) {
+        return;
+    }
     let mut add = |name, n| counters.add(row.workspace_id, now, name, row.connection_id, n);
     match s.next {
         NewState::Delivered => {

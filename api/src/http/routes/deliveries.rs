@@ -150,8 +150,9 @@ pub async fn discard_delivery(
 
 /// Replay a delivery
 ///
-/// A new delivery with the same fields; the two point at each other. One that was set aside with its
-/// lane is replayed with all of the lane, in order.
+/// A new delivery with the same fields; the two point at each other. Dead letters, discarded
+/// deliveries and, also when they were delivered, messages of webhooks can be replayed. One that was
+/// set aside with its lane is replayed with all of the lane, in order.
 #[utoipa::path(tag = "deliveries", responses(
     (status = 201, description = "Replayed", body = ReplayedDelivery), Guarded, Missing, Conflict))]
 #[post("/deliveries/{id}/replay", wrap = "needs(Permission::DeliveriesWrite)")]

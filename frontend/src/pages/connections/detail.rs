@@ -15,6 +15,7 @@ use super::form::ConnectionForm;
 use super::light;
 use super::records::records;
 use super::waiting::waiting;
+use super::webhook::{messages, secret_card};
 use crate::api::{Load, load, use_api, use_live};
 use crate::format;
 use crate::pages::stale::explain_failure;
@@ -44,6 +45,7 @@ pub fn ConnectionPage() -> impl IntoView {
         move || now.reload(),
     );
     let tab = RwSignal::new("settings");
+    let secret = RwSignal::new(None::<String>);
     let title = Signal::derive(move || {
         connection
             .get()
@@ -55,26 +57,38 @@ pub fn ConnectionPage() -> impl IntoView {
         </PageHead>
         <div data-testid="connection">
             {show(connection, move |c| {
-                let is_sandbox = c.connector == "sandbox";
+                let tabs = match c.connector.as_str() {
+                    "sandbox" => vec![("settings", "Settings"), ("records", "Records")],
+                    "webhook" => vec![("settings", "Settings"), ("messages", "Messages")],
+                    _ => Vec::new(),
+                };
+                let is_webhook = c.connector == "webhook";
                 view! {
                     {test(c.id, now)} {waiting(c.id, now)}
-                    {if is_sandbox {
-                        view! {
-                            <Tabs
-                                name="connection"
-                                label="Parts of the connection"
-                                tabs=vec![("settings", "Settings"), ("records", "Records")]
-                                chosen=tab
-                            />
-                        }
-                            .into_any()
-                    } else {
-                        ().into_any()
-                    }}
+                    {(!tabs.is_empty())
+                        .then(|| {
+                            view! {
+                                <Tabs
+                                    name="connection"
+                                    label="Parts of the connection"
+                                    tabs=tabs
+                                    chosen=tab
+                                />
+                            }
+                        })}
                     <div id="connection-panel">
                         {move || match (tab.get(), connectors.get()) {
                             ("records", _) => records(c.id.to_string()),
-                            (_, Some(list)) => settings(c.clone(), list.items, connection),
+                            ("messages", _) => messages(c.id.to_string()),
+                            (_, Some(list)) => {
+                                view! {
+                                    <div class="stack narrow">
+                                        {is_webhook.then(|| secret_card(&c, connection, secret))}
+                                        {settings(c.clone(), list.items, connection)}
+                                    </div>
+                                }
+                                    .into_any()
+                            }
                             (_, None) => view! { <Skeleton /> }.into_any(),
                         }}
                     </div>
@@ -194,6 +208,16 @@ fn state(connection: Connection) -> AnyView {
             {connection.state_reason.unwrap_or_default()}
             " since "
             <Ago at=connection.state_at />
+            {connection
+                .failing_since
+                .map(|at| {
+                    view! {
+                        <span data-testid="failing-since">
+                            "; every message failed since "
+                            <Ago at=at />
+                        </span>
+                    }
+                })}
         </span>
     }
     .into_any()

@@ -6,6 +6,7 @@ mod fields;
 mod form;
 mod records;
 mod waiting;
+mod webhook;
 
 use leptos::prelude::*;
 use leptos_router::components::A;

@@ -235,6 +235,7 @@ fn facts(delivery: Delivery) -> AnyView {
     let record = record(&delivery);
     let rule = match delivery.rule_id {
         Some(id) => view! { <A href=format!("/rules/{id}")>{delivery.rule.clone()}</A> }.into_any(),
+        None if delivery.operation == "webhook.send" => "None: a lifecycle message".into_any(),
         None => "The source's default target".into_any(),
     };
     let other = |label: &'static str, id: Option<uuid::Uuid>| {
@@ -299,10 +300,15 @@ fn facts(delivery: Delivery) -> AnyView {
                             <dd data-testid="repeats">{format!("{} notes", delivery.repeats)}</dd>
                         }
                     })}
-                <dt>"Event"</dt>
-                <dd>
-                    <A href=format!("/events/{}", delivery.event_id)>"Show the event"</A>
-                </dd>
+                {(!delivery.event_id.is_nil())
+                    .then(|| {
+                        view! {
+                            <dt>"Event"</dt>
+                            <dd>
+                                <A href=format!("/events/{}", delivery.event_id)>"Show the event"</A>
+                            </dd>
+                        }
+                    })}
                 <dt>"Rule"</dt>
                 <dd>{rule}</dd>
                 <dt>"Connection"</dt>
