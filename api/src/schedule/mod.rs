@@ -149,11 +149,6 @@ async fn one(core: &Core, task: &dyn Task, due: Due) {
 ///
 /// # Errors
 /// The statement failed.
-pub async fn now(
-    txn: &impl ConnectionTrait,
-    kind: &str,
-    key: &str,
-    now: i64,
-) -> Result<(), DbErr> {
+pub async fn now(txn: &impl ConnectionTrait, kind: &str, key: &str, now: i64) -> Result<(), DbErr> {
     set(txn, kind, key, now).await
 }
