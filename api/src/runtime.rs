@@ -20,9 +20,11 @@ use crate::core::Core;
 use crate::db::{DataLock, Db, LockError};
 use crate::dispatch;
 use crate::egress::{Egress, EgressOptions, EgressSetupError};
+use crate::heartbeat::{self, Beats};
 use crate::ids;
 use crate::journal;
 use crate::live::Hub;
+use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::retention;
 use crate::schedule::{self, Task, job};
@@ -59,6 +61,7 @@ pub struct Runtime {
     journal: JoinHandle<()>,
     snapshots: JoinHandle<()>,
     schedule: JoinHandle<()>,
+    beats: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
     _lock: Option<DataLock>,
@@ -123,6 +126,7 @@ impl Runtime {
             snapshots: snapshots.clone(),
             journal,
             dispatch: handle,
+            beats: Beats::default(),
             live,
             metrics,
         };
@@ -136,6 +140,7 @@ impl Runtime {
             schedule: tokio::spawn(
                 schedule::Service::new(core.clone(), tasks()).run(stop_dispatch.clone()),
             ),
+            beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
             ),
@@ -180,6 +185,9 @@ impl Runtime {
             tracing::error!("The journal did not empty in time.");
         }
         self.snapshots.abort();
+        if let Err(error) = self.beats.await {
+            tracing::error!(%error, "The keeper of heartbeats ended badly.");
+        }
         let now = self.core.clock.now_ms();
         let node = self.core.dispatch.node();
         if let Err(error) = dispatch::unregister(&self.core.db, node, now, !drained).await {
@@ -193,6 +201,8 @@ fn tasks() -> Vec<Arc<dyn Task>> {
     vec![
         Arc::new(job::Jobs::new(Vec::new())),
         Arc::new(retention::Retention::default()),
+        Arc::new(maintenance::Release),
+        Arc::new(heartbeat::Silence),
     ]
 }
 

@@ -67,8 +67,10 @@ pub mod retry;
 pub mod rules;
 pub mod secret;
 pub mod signature;
+pub mod split;
 pub mod status;
 pub mod template;
 pub mod text;
+pub mod window;
 
 pub use fault::{Fault, FaultCode};

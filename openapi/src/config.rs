@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use engine::lane::OnFailure;
 use engine::model::{ConditionSpec, MatchMode, NoMatch, Then};
+use engine::split::SplitSpec;
+use engine::window::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::connections::RetrySettings;
+use crate::maintenance::{WindowMode, WindowScope};
 use crate::retention::RetentionSpec;
+use crate::sources::Heartbeat;
 
 /// The file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +33,9 @@ pub struct File {
     /// How long things are kept; absent: as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<RetentionSpec>,
+    /// Times in which deliveries wait or are not made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<MaintenanceEntry>,
 }
 
 /// A connection, known by its name.
@@ -120,6 +127,12 @@ pub struct SourceEntry {
     /// JSONPath of the sender's delivery id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id_path: Option<String>,
+    /// How one request becomes many events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitSpec>,
+    /// Silence that raises an alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// A rule, known by its name.
@@ -144,13 +157,35 @@ pub struct RuleEntry {
     pub then: Then,
 }
 
+/// A maintenance window, known by its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceEntry {
+    /// Name for people.
+    pub name: String,
+    /// False: it never opens.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub enabled: bool,
+    /// What becomes of deliveries.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: WindowMode,
+    /// Name of the IANA time zone of the schedule.
+    pub zone: String,
+    /// When it is open.
+    pub schedule: Schedule,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scope: WindowScope,
+}
+
 /// One difference between the file and the workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Change {
     /// `create`, `update` or `delete`.
     pub action: String,
-    /// `connection`, `source`, `rule` or `retention`.
+    /// `connection`, `source`, `rule`, `maintenance` or `retention`.
     pub kind: String,
     /// Name or slug.
     pub name: String,

@@ -9,8 +9,8 @@ use super::doc::Frame;
 use super::fallback;
 use super::health;
 use super::routes::{
-    auth, connections, dead_letters, deliveries, events, retention, rules, sources, stream,
-    workspaces,
+    auth, connections, dead_letters, deliveries, events, maintenance, notices, retention, rules,
+    sources, stream, workspaces,
 };
 use crate::auth::signed_in;
 
@@ -81,6 +81,14 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(retention::read_sizes)
                 .service(retention::preview_retention)
                 .service(retention::run_retention)
+                .service(maintenance::get_maintenance)
+                .service(maintenance::turn_maintenance)
+                .service(maintenance::list_windows)
+                .service(maintenance::create_window)
+                .service(maintenance::get_window)
+                .service(maintenance::change_window)
+                .service(maintenance::delete_window)
+                .service(notices::list_notices)
                 .service(stream::follow)
                 // Who is not known learns nothing about what there is.
                 .default_service(web::route().to(fallback::not_offered).wrap(signed_in())),

@@ -100,6 +100,8 @@ pub enum NewState {
     Parked,
     /// The connection needs attention.
     Paused,
+    /// Maintenance covers it.
+    Windowed,
     /// Back as it was, without an attempt: this server stops, or may not work on it now.
     Ready,
 }
@@ -118,6 +120,7 @@ impl NewState {
             NewState::Dead | NewState::DeadWithLane => State::Dead,
             NewState::Parked => State::Parked,
             NewState::Paused => State::Paused,
+            NewState::Windowed => State::Windowed,
             NewState::Ready => State::Ready,
         }
     }

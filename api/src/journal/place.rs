@@ -88,7 +88,7 @@ pub async fn place(
 
 /// Whether a new delivery takes a place in its lane; what is final from the start does not.
 fn joins(row: &delivery::Model) -> bool {
-    matches!(row.state.as_str(), "ready" | "held" | "parked")
+    matches!(row.state.as_str(), "ready" | "windowed" | "held" | "parked")
 }
 
 fn now_of(deliveries: &[&mut delivery::Model]) -> i64 {

@@ -11,6 +11,8 @@ mod paths;
 mod retry;
 mod rules;
 mod signatures;
+mod split;
 mod support;
 mod templates;
+mod windows;
 mod yaml;
