@@ -22,6 +22,7 @@ pub mod refusal;
 pub mod retention;
 pub mod retention_run;
 pub mod rule;
+pub mod rule_revision;
 pub mod sandbox_record;
 pub mod sealed_secret;
 pub mod session;

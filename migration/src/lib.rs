@@ -12,6 +12,7 @@ mod m20261121_000003_events;
 mod m20261121_000004_sandbox;
 mod m20261121_000005_schedule;
 mod m20261121_000006_lanes;
+mod m20261121_000007_revisions;
 mod m20261121_000008_windows;
 mod m20261121_000009_outward;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_sandbox::Migration),
             Box::new(m20261121_000005_schedule::Migration),
             Box::new(m20261121_000006_lanes::Migration),
+            Box::new(m20261121_000007_revisions::Migration),
             Box::new(m20261121_000008_windows::Migration),
             Box::new(m20261121_000009_outward::Migration),
         ]

@@ -62,6 +62,8 @@ pub fn document() -> &'static Value {
         (name = "deliveries", description = "What goes out"),
         (name = "maintenance", description = "Times in which deliveries wait or are not made"),
         (name = "dead letters", description = "What was given up"),
+        (name = "jobs", description = "Long work in the background"),
+        (name = "audit", description = "What people and keys changed"),
         (name = "live", description = "What happens now"),
         (name = "retention", description = "How long things are kept"),
         (name = "operation", description = "Health and numbers"),

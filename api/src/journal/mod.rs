@@ -16,6 +16,7 @@ mod entry;
 mod lanes;
 mod lifecycle;
 mod place;
+mod replays;
 mod settle;
 pub(crate) mod sql;
 mod stats;

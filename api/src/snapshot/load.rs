@@ -94,8 +94,9 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
     for row in workspaces {
         snapshot.first_workspace.get_or_insert(row.id);
         snapshot.workspace_slugs.insert(row.slug.clone(), row.id);
-        let config = workspace_config(
-            &row,
+        let config = compile(
+            row.id,
+            &row.slug,
             rules.remove(&row.id).unwrap_or_default(),
             names.remove(&row.id).unwrap_or_default(),
             plans.remove(&row.id).unwrap_or_default(),
@@ -258,8 +259,10 @@ fn planned(row: maintenance_window::Model) -> Option<Planned> {
     Some(Planned::new(row.id, row.name, mode, members, window))
 }
 
-fn workspace_config(
-    row: &workspace::Model,
+/// Compiles the rules of a workspace.
+pub fn compile(
+    id: Uuid,
+    slug: &str,
     rules: Vec<rule::Model>,
     connections: HashMap<String, Uuid>,
     maintenance: Plan,
@@ -286,8 +289,8 @@ fn workspace_config(
         tracing::error!(rule.id = %id, ?faults, "A rule is in quarantine: it cannot be compiled.");
     }
     WorkspaceConfig {
-        id: row.id,
-        slug: row.slug.clone(),
+        id,
+        slug: slug.to_owned(),
         rules,
         revisions,
         connections,

@@ -17,6 +17,7 @@ use crate::core::Core;
 use crate::http::doc::{BadBody, BadQuery, Conflict, Guarded, Missing, Revised, Upstream};
 use crate::http::extract::{IfMatch, Json, Query, etag};
 use crate::http::problem::ApiResult;
+use crate::services::audit::Actor;
 use crate::services::connections;
 
 /// List connectors
@@ -50,7 +51,7 @@ pub async fn create_connection(
     caller: Caller,
     Json(body): Json<NewConnection>,
 ) -> ApiResult<HttpResponse> {
-    let made = connections::create(&core, caller.scope, body).await?;
+    let made = connections::create(&core, caller.scope, &Actor::of(&caller), body).await?;
     Ok(HttpResponse::Created()
         .insert_header((
             "location",
@@ -90,7 +91,15 @@ pub async fn change_connection(
     Json(body): Json<ChangeConnection>,
 ) -> ApiResult<HttpResponse> {
     Ok(answer(
-        connections::change(&core, caller.scope, *id, revision, body).await?,
+        connections::change(
+            &core,
+            caller.scope,
+            &Actor::of(&caller),
+            *id,
+            revision,
+            body,
+        )
+        .await?,
     ))
 }
 
@@ -107,7 +116,7 @@ pub async fn delete_connection(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
-    connections::delete(&core, caller.scope, *id, revision).await?;
+    connections::delete(&core, caller.scope, &Actor::of(&caller), *id, revision).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -122,6 +122,7 @@ fn message(item: &Item) -> Bytes {
         Message::Refusal(_) => "refusal",
         Message::Connection(_) => "connection",
         Message::Configuration { .. } => "configuration",
+        Message::Job(_) => "job",
         Message::Reset => "reset",
     };
     // JSON has no line ends of its own, so it is one line of data.
