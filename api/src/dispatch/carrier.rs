@@ -15,7 +15,7 @@ use super::{Desk, claim, execute};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
-use crate::rate::Bucket;
+use crate::limits::{Key, Rate};
 use crate::snapshot::ConnectionConfig;
 
 /// Longest sleep without a reason to wake.
@@ -32,7 +32,8 @@ struct Carrier {
     breaker: Breaker,
     /// The clock of the breaker.
     start: Instant,
-    bucket: Option<Bucket>,
+    /// Times of claims that failed; see `claim`.
+    lost: Vec<i64>,
     /// The upstream asked for a pause until then.
     not_before: Option<Instant>,
     /// Calls in a row that failed in a way that may pass.
@@ -53,7 +54,7 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         calls: JoinSet::new(),
         breaker,
         start: Instant::now(),
-        bucket: None,
+        lost: Vec::new(),
         not_before: None,
         failures: 0,
         recovered: false,
@@ -92,14 +93,16 @@ impl Carrier {
             return IDLE;
         }
         self.fill().await;
-        self.start_calls(&connection)
+        self.start_calls(&connection).await
     }
 
     /// Claims from the database while there is room for many.
     async fn fill(&mut self) {
         let capacity = self.core.dispatch.0.options.capacity;
         let held = self.desk.held.load(Ordering::Acquire);
-        let wanted = self.desk.backlog.load(Ordering::Acquire) || self.recovered;
+        let wanted = self.desk.backlog.load(Ordering::Acquire)
+            || self.recovered
+            || !self.lost.is_empty();
         if !wanted || held > capacity / 2 {
             return;
         }
@@ -110,8 +113,16 @@ impl Carrier {
         self.desk.backlog.store(false, Ordering::Release);
         let node = self.core.dispatch.node();
         let now = self.core.clock.now_ms();
-        let claimed =
-            claim::claim(&self.core.db, node, self.desk.id, now, room, self.recovered).await;
+        let claimed = claim::claim(
+            &self.core.db,
+            node,
+            self.desk.id,
+            now,
+            room,
+            self.recovered,
+            &mut self.lost,
+        )
+        .await;
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -131,7 +142,7 @@ impl Carrier {
         self.desk.queue.lock().extend(claimed);
     }
 
-    fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
+    async fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
         let concurrency = connection
             .concurrency
             .unwrap_or(self.core.dispatch.0.options.concurrency)
@@ -141,7 +152,7 @@ impl Carrier {
             if self.desk.queue.lock().is_empty() {
                 return IDLE;
             }
-            if let Err(wait) = self.admitted(connection) {
+            if let Err(wait) = self.admitted(connection).await {
                 return wait.min(IDLE);
             }
             let Some(delivery) = self.desk.queue.lock().pop_front() else {
@@ -153,7 +164,10 @@ impl Carrier {
     }
 
     /// Whether one more call may go out now, or how long it must wait.
-    fn admitted(&mut self, connection: &ConnectionConfig) -> Result<(), Duration> {
+    async fn admitted(&mut self, connection: &ConnectionConfig) -> Result<(), Duration> {
+        if !self.core.nodes.lease().holds() {
+            return Err(IDLE);
+        }
         let now = Instant::now();
         if let Some(until) = self.not_before {
             if now < until {
@@ -162,11 +176,8 @@ impl Carrier {
             self.not_before = None;
         }
         if let Some(rate) = connection.rate_per_minute {
-            let bucket = match self.bucket {
-                Some(bucket) if bucket.is_of(rate) => self.bucket.insert(bucket),
-                _ => self.bucket.insert(Bucket::new(rate, now)),
-            };
-            bucket.take(now)?;
+            let key = Key::Connection(connection.view.id);
+            self.core.limits.take(&key, Rate::per_minute(rate)).await?;
         }
         match self.breaker.admit(self.elapsed_ms()) {
             Admission::Call | Admission::Probe => Ok(()),

@@ -125,7 +125,11 @@ pub async fn release_next(
     };
     let id: Uuid = row.try_get("", "id")?;
     let state: String = row.try_get("", "state")?;
-    if state != "ready" || !dispatch.reserve(connection) {
+    if state != "ready" {
+        return Ok(None);
+    }
+    if !dispatch.reserve(connection) {
+        dispatch.released(connection);
         return Ok(None);
     }
     let leased = lease(txn, dispatch.node(), id, now).await;

@@ -52,7 +52,7 @@ pub async fn release(
     }
     changed(change.exec(&txn).await?.rows_affected)?;
     txn.commit().await?;
-    core.dispatch.kick(row.connection_id);
+    core.dispatch.announce(row.connection_id);
     tell(core, &row, State::Ready);
     Ok(())
 }
@@ -317,7 +317,7 @@ async fn finish_replay(
     txn.commit().await?;
     for (old, new, place) in made {
         if place == Placement::Later && !new.behind {
-            core.dispatch.kick(new.connection_id);
+            core.dispatch.announce(new.connection_id);
         }
         tell(core, &old, State::Superseded);
         let state = State::parse(&new.state).unwrap_or(State::Ready);

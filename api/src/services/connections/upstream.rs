@@ -43,7 +43,7 @@ pub async fn test(core: &Core, scope: Scope, id: Uuid) -> ApiResult<TestResult> 
     if result.ok && row.state != "ok" {
         dispatch::resume(core, scope, id).await?;
         core.snapshots.refresh().await?;
-        core.dispatch.kick(id);
+        core.dispatch.announce(id);
     }
     Ok(result)
 }
