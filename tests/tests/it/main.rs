@@ -10,14 +10,20 @@
 
 mod access;
 mod arrows;
+mod clocks;
 mod config;
 mod contract;
 mod failures;
 mod ingest;
 mod live;
+mod nodes;
 mod oracle;
+mod outage;
+mod pressure;
 mod process;
 mod routing;
+mod schedule;
 mod script;
 mod support;
 mod tickets;
+mod upgrade;
