@@ -9,8 +9,11 @@ use crate::dispatch;
 use crate::egress::Egress;
 use crate::heartbeat::Beats;
 use crate::journal;
+use crate::limits::Limits;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
+use crate::redis::Redis;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
 use crate::snapshot::Snapshots;
@@ -20,6 +23,8 @@ use crate::snapshot::Snapshots;
 pub struct Core {
     /// The settings of this process.
     pub settings: Arc<Settings>,
+    /// A name for the installation that its nodes share.
+    pub installation: Arc<str>,
     /// The database.
     pub db: Db,
     /// The clock.
@@ -38,8 +43,14 @@ pub struct Core {
     pub dispatch: dispatch::Handle,
     /// When sources were heard.
     pub beats: Beats,
+    /// What this node knows of the others.
+    pub nodes: Nodes,
     /// Who watches.
     pub live: Hub,
+    /// What is shared for speed, if it is set.
+    pub redis: Redis,
+    /// Rates and failed sign-ins, over all nodes.
+    pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
 }

@@ -23,9 +23,13 @@ use crate::egress::{Egress, EgressOptions, EgressSetupError};
 use crate::heartbeat::{self, Beats};
 use crate::ids;
 use crate::journal;
+use crate::limits::Limits;
 use crate::live::Hub;
 use crate::maintenance;
 use crate::metrics::Metrics;
+use crate::nodes::lease::Lease;
+use crate::nodes::{self, Nodes};
+use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{Keyring, KeyringError};
@@ -51,6 +55,9 @@ pub enum StartError {
     /// The client for outbound calls cannot be made.
     #[error(transparent)]
     Egress(#[from] EgressSetupError),
+    /// The address of Redis cannot be used. Whether it answers does not matter.
+    #[error("redis_url cannot be used: {0}")]
+    Redis(String),
 }
 
 /// A running server, all but its HTTP side.
@@ -63,6 +70,7 @@ pub struct Runtime {
     snapshots: JoinHandle<()>,
     schedule: JoinHandle<()>,
     beats: JoinHandle<()>,
+    nodes: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
     _lock: Option<DataLock>,
@@ -100,8 +108,12 @@ impl Runtime {
         let handle = dispatch::Handle::new(ids::new(&clock), dispatch_options(&settings, lease));
         let role = settings.role.word();
         dispatch::register(&db, handle.node(), role, clock.now_ms(), lease).await?;
-        let live = Hub::new(u32::from_be_bytes(ids::random()));
+        let known = Nodes::new(handle.node(), Lease::new(db.is_postgres().then_some(lease)));
+        let (live, outgoing) = hub(&db);
         let metrics = Metrics::new();
+        let redis = Redis::at(settings.redis_url.as_ref(), metrics.clone())
+            .map_err(|error| StartError::Redis(error.to_string()))?;
+        let installation: Arc<str> = db.installation().await?.into();
         let snapshots = Snapshots::new(db.clone(), keyring.clone(), handle.clone(), live.clone());
         snapshots.refresh().await?;
         let (journal_service, journal) = journal::Service::new(
@@ -120,6 +132,10 @@ impl Runtime {
         let egress = Egress::new(EgressOptions::default())?;
         let core = Core {
             registry: connectors::standard(egress.clone(), db.clone(), clock.clone()),
+            limits: Limits::new(redis.clone(), &installation, metrics.clone()),
+            installation,
+            redis,
+            nodes: known,
             settings: Arc::new(settings),
             db,
             clock,
@@ -132,6 +148,8 @@ impl Runtime {
             live,
             metrics,
         };
+        // Connects, so that the first limits are shared already. A Redis that is down stops nobody.
+        core.redis.answers().await;
         let grace = Duration::from_secs(core.settings.shutdown_seconds);
         let stop_dispatch = CancellationToken::new();
         let stop_rest = CancellationToken::new();
@@ -143,6 +161,9 @@ impl Runtime {
                 schedule::Service::new(core.clone(), tasks()).run(stop_dispatch.clone()),
             ),
             beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
+            nodes: tokio::spawn(
+                nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone()),
+            ),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
             ),
@@ -190,12 +211,23 @@ impl Runtime {
         if let Err(error) = self.beats.await {
             tracing::error!(%error, "The keeper of heartbeats ended badly.");
         }
+        self.nodes.abort();
         let now = self.core.clock.now_ms();
         let node = self.core.dispatch.node();
         if let Err(error) = dispatch::unregister(&self.core.db, node, now, !drained).await {
             tracing::warn!(%error, "The leases of this node could not be freed; they run out.");
         }
     }
+}
+
+/// The live hub, and what the other nodes are to be told of it; there are others on PostgreSQL only.
+fn hub(db: &Db) -> (Hub, tokio::sync::mpsc::Receiver<crate::live::Outgoing>) {
+    let hub = Hub::new(u32::from_be_bytes(ids::random()));
+    if db.is_postgres() {
+        return hub.with_others();
+    }
+    let (_, closed) = tokio::sync::mpsc::channel(1);
+    (hub, closed)
 }
 
 /// What is done by the clock. A part that needs a timer or a job adds its line here.

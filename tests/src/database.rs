@@ -54,6 +54,11 @@ pub enum Store {
         /// Its name.
         name: String,
     },
+    /// A database in a cluster of the test's own.
+    Elsewhere {
+        /// Its address.
+        url: String,
+    },
 }
 
 impl Store {
@@ -77,11 +82,38 @@ impl Store {
         }
     }
 
+    /// A new database in another cluster.
+    ///
+    /// # Panics
+    /// The cluster cannot be reached.
+    pub async fn make_in(cluster: &str) -> Self {
+        let name = format!("signalbox_test_{:016x}", rand::random::<u64>());
+        let db = open(cluster.to_owned()).await;
+        db.execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        db.close().await.unwrap();
+        let mut url: url::Url = cluster.parse().unwrap();
+        url.set_path(&name);
+        // It goes with its cluster.
+        Self::Elsewhere { url: url.into() }
+    }
+
+    /// Runs statements.
+    ///
+    /// # Panics
+    /// One of them fails.
+    pub async fn run(&self, statements: &str) {
+        let db = self.connect().await;
+        db.execute_unprepared(statements).await.unwrap();
+        db.close().await.unwrap();
+    }
+
     /// Its address for `--database-url`; none on SQLite.
     pub fn url(&self) -> Option<&str> {
         match self {
             Self::Sqlite(_) => None,
-            Self::Postgres { url, .. } => Some(url),
+            Self::Postgres { url, .. } | Self::Elsewhere { url } => Some(url),
         }
     }
 
@@ -92,7 +124,7 @@ impl Store {
     pub async fn connect(&self) -> DatabaseConnection {
         let url = match self {
             Self::Sqlite(data) => format!("sqlite://{}", data.join("signalbox.db").display()),
-            Self::Postgres { url, .. } => url.clone(),
+            Self::Postgres { url, .. } | Self::Elsewhere { url } => url.clone(),
         };
         open(url).await
     }
@@ -196,7 +228,7 @@ mod dump {
             Store::Sqlite(_) => {
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             }
-            Store::Postgres { .. } => {
+            Store::Postgres { .. } | Store::Elsewhere { .. } => {
                 "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'"
             }
         }
@@ -205,7 +237,7 @@ mod dump {
     fn columns(store: &Store, table: &str) -> String {
         match store {
             Store::Sqlite(_) => format!("SELECT name FROM pragma_table_info('{table}')"),
-            Store::Postgres { .. } => format!(
+            Store::Postgres { .. } | Store::Elsewhere { .. } => format!(
                 "SELECT column_name::text FROM information_schema.columns \
                  WHERE table_schema = 'public' AND table_name = '{table}'"
             ),
@@ -219,7 +251,7 @@ mod dump {
                 "CASE typeof(\"{column}\") WHEN 'blob' THEN '\\x' || hex(\"{column}\") \
                  ELSE CAST(\"{column}\" AS TEXT) END"
             ),
-            Store::Postgres { .. } => format!("\"{column}\"::text"),
+            Store::Postgres { .. } | Store::Elsewhere { .. } => format!("\"{column}\"::text"),
         }
     }
 

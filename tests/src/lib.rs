@@ -12,8 +12,10 @@
 
 pub mod bench;
 pub mod client;
+pub mod cluster;
 pub mod database;
 pub mod fakes;
+pub mod proxy;
 pub mod server;
 pub mod signing;
 pub mod stream;
@@ -21,7 +23,9 @@ pub mod wait;
 pub mod yaml;
 
 pub use client::{Answer, Client};
+pub use cluster::Cluster;
 pub use database::Database;
+pub use proxy::Proxy;
 pub use server::{Options, Server};
 pub use wait::{wait_until, wait_until_within};
 

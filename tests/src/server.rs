@@ -64,6 +64,8 @@ pub struct Bearer {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     env: Vec<(String, String)>,
+    file_limit: Option<u64>,
+    database: Option<String>,
 }
 
 impl Options {
@@ -80,6 +82,28 @@ impl Options {
         self.env.push((name.to_owned(), value.to_string()));
         self
     }
+
+    /// With a limit on the size of every file that the server writes, in kilobytes: a disk that is
+    /// full, as far as the server can tell. [`Server::lift_file_limit`] makes room again.
+    #[must_use]
+    pub fn file_limit(mut self, kilobytes: u64) -> Self {
+        self.file_limit = Some(kilobytes);
+        self
+    }
+
+    fn unlimited(&self) -> Self {
+        Self {
+            file_limit: None,
+            ..self.clone()
+        }
+    }
+
+    /// With the database at another address than its own, which leads there.
+    #[must_use]
+    pub fn database(mut self, url: &str) -> Self {
+        self.database = Some(url.to_owned());
+        self
+    }
 }
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -93,8 +117,8 @@ pub struct Server {
     /// What was printed at the first start.
     pub credentials: Credentials,
     /// Its database.
-    pub store: Store,
-    folder: TempDir,
+    pub store: Arc<Store>,
+    folder: Arc<TempDir>,
 }
 
 impl Server {
@@ -123,9 +147,17 @@ impl Server {
     pub async fn prepare(kind: Database, options: Options) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::make(kind, folder.path()).await;
-        let mut command = command(&options);
+        Self::prepare_on(store, folder, options).await
+    }
+
+    /// Makes a workspace in a database that is there; starts no server.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    pub async fn prepare_on(store: Store, folder: TempDir, options: Options) -> Self {
+        let mut command = command(&options.unlimited());
         command.args(["bootstrap", "--json"]);
-        place(&mut command, folder.path(), &store);
+        place(&mut command, folder.path(), store.url());
         let made = run(command).await;
         assert!(made.status.success(), "bootstrap: {}", both(&made));
         Self {
@@ -134,8 +166,35 @@ impl Server {
             log: Log::default(),
             options,
             credentials: serde_json::from_slice(&made.stdout).unwrap(),
-            store,
-            folder,
+            store: Arc::new(store),
+            folder: Arc::new(folder),
+        }
+    }
+
+    /// A server on data that is there; it is not started.
+    pub fn of(store: Store, folder: TempDir, credentials: Credentials, options: Options) -> Self {
+        Self {
+            process: Mutex::new(None),
+            address: Arc::new(RwLock::new("http://127.0.0.1:9".to_owned())),
+            log: Log::default(),
+            options,
+            credentials,
+            store: Arc::new(store),
+            folder: Arc::new(folder),
+        }
+    }
+
+    /// Another node on the same database with the same keys; it is not started. PostgreSQL only.
+    #[must_use]
+    pub fn another(&self, options: Options) -> Self {
+        Self {
+            process: Mutex::new(None),
+            address: Arc::new(RwLock::new("http://127.0.0.1:9".to_owned())),
+            log: Log::default(),
+            options,
+            credentials: self.credentials.clone(),
+            store: Arc::clone(&self.store),
+            folder: Arc::clone(&self.folder),
         }
     }
 
@@ -148,7 +207,8 @@ impl Server {
         let begun = Instant::now();
         let mut command = command(&self.options);
         command.args(["serve", "--listen", "127.0.0.1:0"]);
-        place(&mut command, self.folder.path(), &self.store);
+        let database = self.options.database.as_deref().or(self.store.url());
+        place(&mut command, self.folder.path(), database);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -200,6 +260,44 @@ impl Server {
         self.resume().await;
     }
 
+    /// Whether a process runs.
+    pub fn runs(&self) -> bool {
+        self.process.lock().is_some()
+    }
+
+    /// Id of the running process.
+    ///
+    /// # Panics
+    /// None runs.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().as_ref().expect("a running server").id()
+    }
+
+    /// Memory of the running process that is in use now, in kilobytes.
+    ///
+    /// # Panics
+    /// None runs, or the system does not say.
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.expect("VmRSS").parse().unwrap()
+    }
+
+    /// Makes room again after [`Options::file_limit`].
+    ///
+    /// # Panics
+    /// The limit cannot be lifted.
+    pub fn lift_file_limit(&self) {
+        let pid = self.pid().to_string();
+        let done = Command::new("prlimit")
+            .args(["--pid", &pid, "--fsize=unlimited:"])
+            .status()
+            .unwrap();
+        assert!(done.success(), "{done}");
+    }
+
     /// Address of the running server, without a slash at the end.
     pub fn url(&self) -> String {
         self.address.read().clone()
@@ -243,9 +341,9 @@ impl Server {
 
     /// The same with variables of the environment.
     pub async fn cli_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-        let mut command = command(&self.options);
+        let mut command = command(&self.options.unlimited());
         command.args(arguments).envs(env.iter().copied());
-        place(&mut command, self.folder.path(), &self.store);
+        place(&mut command, self.folder.path(), self.store.url());
         run(command).await
     }
 
@@ -327,7 +425,19 @@ pub fn binary() -> PathBuf {
 
 /// The binary without any setting of the caller's own environment.
 pub fn command(options: &Options) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = match options.file_limit {
+        None => Command::new(binary()),
+        Some(kilobytes) => {
+            // The system sends a signal that would end the process, unless it is ignored.
+            let script = format!(
+                "trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\"",
+                kilobytes * 2
+            );
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(script).arg(binary());
+            shell
+        }
+    };
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SIGNALBOX_") {
             command.env_remove(name);
@@ -337,9 +447,9 @@ pub fn command(options: &Options) -> Command {
     command
 }
 
-fn place(command: &mut Command, data: &Path, store: &Store) {
+fn place(command: &mut Command, data: &Path, database: Option<&str>) {
     command.arg("--data").arg(data);
-    if let Some(url) = store.url() {
+    if let Some(url) = database {
         command.args(["--database-url", url]);
     }
 }

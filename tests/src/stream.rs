@@ -25,6 +25,7 @@ pub struct Stream {
     response: Response,
     buffer: Vec<u8>,
     waiting: VecDeque<Place>,
+    last: String,
 }
 
 impl Stream {
@@ -48,6 +49,7 @@ impl Stream {
             response,
             buffer: Vec::new(),
             waiting: VecDeque::new(),
+            last: String::new(),
         }
     }
 
@@ -58,6 +60,7 @@ impl Stream {
     pub async fn next(&mut self) -> Place {
         loop {
             if let Some(next) = self.waiting.pop_front() {
+                self.last.clone_from(&next.id);
                 return next;
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
@@ -70,6 +73,11 @@ impl Stream {
                     .extend(parse(&String::from_utf8(block).unwrap()));
             }
         }
+    }
+
+    /// The place of the last message; empty before the first.
+    pub fn last_id(&self) -> &str {
+        &self.last
     }
 
     /// The next message that `take` takes; those before it are passed over.

@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::credentials::Credentials;
 use super::permission::{Permission, Role};
 use super::sessions::{self, COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn};
-use super::{Limiter, client_address, in_networks, verify_password};
+use super::{client_address, in_networks, verify_password};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::limits::{Key, Rate};
 use crate::scope::Scope;
 
 /// Header that picks the workspace of a request.
@@ -84,9 +85,36 @@ impl FromRequest for Caller {
 pub struct Authenticator {
     core: Core,
     credentials: Credentials,
-    logins_of_address: Limiter,
-    logins_of_account: Limiter,
-    bearers_of_address: Limiter,
+}
+
+/// Failures that somebody may make, on all nodes together.
+#[derive(Clone, Copy)]
+enum Tries {
+    /// Sign-ins from an address.
+    LoginsOfAddress,
+    /// Sign-ins to an account.
+    LoginsOfAccount,
+    /// Bearer tokens from an address.
+    BearersOfAddress,
+}
+
+impl Tries {
+    fn rate(self) -> Rate {
+        match self {
+            Self::LoginsOfAddress => Rate::one_every(30, 10),
+            Self::LoginsOfAccount => Rate::one_every(30, 20),
+            Self::BearersOfAddress => Rate::one_every(5, 20),
+        }
+    }
+
+    fn key(self, whose: &str) -> Key {
+        let kind = match self {
+            Self::LoginsOfAddress => "logins-of-address",
+            Self::LoginsOfAccount => "logins-of-account",
+            Self::BearersOfAddress => "bearers-of-address",
+        };
+        Key::Failures(kind, whose.to_owned())
+    }
 }
 
 impl Authenticator {
@@ -95,10 +123,23 @@ impl Authenticator {
         Self {
             core,
             credentials: Credentials::default(),
-            logins_of_address: Limiter::new(10, 30),
-            logins_of_account: Limiter::new(20, 30),
-            bearers_of_address: Limiter::new(20, 5),
         }
+    }
+
+    /// Seconds until they may try again; none: now.
+    async fn wait(&self, tries: Tries, whose: &str) -> Option<u64> {
+        let limits = &self.core.limits;
+        let wait = limits.wait(&tries.key(whose), tries.rate()).await?;
+        Some(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+    }
+
+    async fn failed(&self, tries: Tries, whose: &str) {
+        let limits = &self.core.limits;
+        limits.drain(&tries.key(whose), tries.rate()).await;
+    }
+
+    async fn succeeded(&self, tries: Tries, whose: &str) {
+        self.core.limits.fill(&tries.key(whose)).await;
     }
 
     /// Where a request came from.
@@ -132,12 +173,11 @@ impl Authenticator {
     async fn by_bearer(&self, req: &HttpRequest, token: &str) -> ApiResult<Caller> {
         let address = self.address(req);
         let key = limiter_key(address);
-        let now = self.core.clock.now_ms();
-        if let Some(seconds) = self.bearers_of_address.wait(&key, now) {
+        if let Some(seconds) = self.wait(Tries::BearersOfAddress, &key).await {
             return Err(ApiError::new(Code::RateLimited).retry_after(seconds));
         }
         let Some(known) = self.credentials.verify(&self.core, token).await? else {
-            self.bearers_of_address.failed(&key, now);
+            self.failed(Tries::BearersOfAddress, &key).await;
             return Err(ApiError::new(Code::Unauthenticated));
         };
         if !in_networks(address, &known.networks) {
@@ -246,14 +286,13 @@ impl Authenticator {
         password: &str,
     ) -> ApiResult<(user::Model, String)> {
         let address = self.address(req);
-        let now = self.core.clock.now_ms();
         let email = email.trim().to_lowercase();
         let by_address = limiter_key(address);
         let by_account = super::digest(&email);
         let wait = self
-            .logins_of_address
-            .wait(&by_address, now)
-            .max(self.logins_of_account.wait(&by_account, now));
+            .wait(Tries::LoginsOfAddress, &by_address)
+            .await
+            .max(self.wait(Tries::LoginsOfAccount, &by_account).await);
         if let Some(seconds) = wait {
             return Err(ApiError::new(Code::RateLimited)
                 .detail("Too many failed sign-ins; wait before the next.")
@@ -266,12 +305,12 @@ impl Authenticator {
         let hash = found.as_ref().map(|user| user.password_hash.as_str());
         let fits = verify_password(password, hash).await?;
         let Some(user) = found.filter(|_| fits) else {
-            self.logins_of_address.failed(&by_address, now);
-            self.logins_of_account.failed(&by_account, now);
+            self.failed(Tries::LoginsOfAddress, &by_address).await;
+            self.failed(Tries::LoginsOfAccount, &by_account).await;
             return Err(ApiError::new(Code::LoginFailed));
         };
-        self.logins_of_address.succeeded(&by_address);
-        self.logins_of_account.succeeded(&by_account);
+        self.succeeded(Tries::LoginsOfAddress, &by_address).await;
+        self.succeeded(Tries::LoginsOfAccount, &by_account).await;
         let agent = req
             .headers()
             .get(header::USER_AGENT)

@@ -62,7 +62,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     if loaded.origins.get("public_url") == Some(&Origin::Default) {
         settings.public_url = settings.url_of(address);
     }
-    let running = Runtime::start(settings, Clock::system()).await?;
+    let running = Runtime::start(settings, Clock::of_server()).await?;
     let stop_http = CancellationToken::new();
     let server = tokio::spawn(http::serve(
         running.core().clone(),

@@ -7,9 +7,12 @@
 
 mod away;
 mod lock;
+mod outage;
 mod schema;
+mod writes;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
@@ -17,8 +20,13 @@ use sea_orm::{
     DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
 
+use crate::journal::sql;
+
 pub use away::is_away;
 pub use lock::{DataLock, LockError};
+pub use outage::Outage;
+pub use writes::Trouble;
+use writes::Writes;
 
 /// Handles to the database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,6 +34,7 @@ pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
     location: Location,
+    writes: Arc<Writes>,
 }
 
 /// Where the data lies.
@@ -70,6 +79,7 @@ impl Db {
                     write: pool.clone(),
                     read: pool,
                     location: location.clone(),
+                    writes: Arc::default(),
                 })
             }
         }
@@ -104,6 +114,7 @@ impl Db {
             write,
             read,
             location: Location::Sqlite(path.to_owned()),
+            writes: Arc::default(),
         })
     }
 
@@ -117,6 +128,21 @@ impl Db {
             Location::Sqlite(path) => schema::migrate_sqlite(&self.write, path).await,
             Location::Postgres(url) => schema::migrate_postgres(url).await,
         }
+    }
+
+    /// A name for this installation, made once: it keeps two installations apart that share a Redis.
+    ///
+    /// # Errors
+    /// A statement failed.
+    pub async fn installation(&self) -> Result<String, DbErr> {
+        let made = i64::from_be_bytes(crate::ids::random()) & i64::MAX;
+        let query = "INSERT INTO meta (name, value) VALUES ('installation', $1) \
+                     ON CONFLICT (name) DO NOTHING";
+        sql::execute(&self.write, query, vec![made.into()]).await?;
+        let query = "SELECT value FROM meta WHERE name = 'installation'";
+        let rows = sql::rows(&self.write, query, Vec::new()).await?;
+        let value: i64 = rows.first().map_or(Ok(made), |row| row.try_get("", "value"))?;
+        Ok(format!("{value:016x}"))
     }
 
     /// For reading outside a transaction.
@@ -137,6 +163,29 @@ impl Db {
     /// Whether it is PostgreSQL.
     pub fn is_postgres(&self) -> bool {
         self.backend() == DatabaseBackend::Postgres
+    }
+
+    /// Its address, if it is PostgreSQL.
+    pub fn postgres_url(&self) -> Option<&str> {
+        match &self.location {
+            Location::Sqlite(_) => None,
+            Location::Postgres(url) => Some(url),
+        }
+    }
+
+    /// Says how a commit of the journal went.
+    pub fn committed(&self, error: Option<&DbErr>) {
+        self.writes.committed(error);
+    }
+
+    /// Says how a small write went that is made over and over.
+    pub fn wrote(&self, error: Option<&DbErr>) {
+        self.writes.wrote(error);
+    }
+
+    /// Why writes fail now; none: they do not.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.writes.trouble()
     }
 
     /// A transaction that writes. On SQLite it has the write lock from the start.
@@ -164,14 +213,15 @@ impl Db {
 }
 
 /// Adds one to the revision of the configuration, within the transaction that changes it.
-/// Every node reads the number several times a second and compiles anew when it has grown.
+/// Every node is told at the commit, looks at the number several times a second besides, and
+/// compiles anew when it has grown.
 ///
 /// # Errors
 /// The statement failed.
 pub async fn bump_configuration(txn: &impl ConnectionTrait) -> Result<(), DbErr> {
     txn.execute_unprepared("UPDATE meta SET value = value + 1 WHERE name = 'config_revision'")
         .await?;
-    Ok(())
+    crate::nodes::notify_within(txn, crate::nodes::CONFIGURATION).await
 }
 
 /// Makes the data folder if it is not there, for its owner only.

@@ -21,7 +21,7 @@ use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
 use crate::lifecycle::{self, Message};
-use crate::rate::Bucket;
+use crate::limits::{Key, Rate};
 use crate::snapshot::ConnectionConfig;
 
 /// Longest sleep without a reason to wake.
@@ -44,7 +44,8 @@ struct Carrier {
     breaker: Breaker,
     /// The clock of the breaker.
     start: Instant,
-    bucket: Option<Bucket>,
+    /// Times of claims that failed; see `claim`.
+    lost: Vec<i64>,
     /// The upstream asked for a pause until then.
     not_before: Option<Instant>,
     /// Calls in a row that failed in a way that may pass.
@@ -83,7 +84,7 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         calls: JoinSet::new(),
         breaker,
         start: Instant::now(),
-        bucket: None,
+        lost: Vec::new(),
         not_before: None,
         failures: 0,
         recovered: false,
@@ -131,7 +132,7 @@ impl Carrier {
         }
         self.fill().await;
         self.wait_for_windows(&connection).await;
-        self.start_calls(&connection)
+        self.start_calls(&connection).await
     }
 
     /// Takes what other nodes say of the upstream.
@@ -205,7 +206,9 @@ impl Carrier {
     async fn fill(&mut self) {
         let capacity = self.core.dispatch.0.options.capacity;
         let held = self.desk.held.load(Ordering::Acquire);
-        let wanted = self.desk.backlog.load(Ordering::Acquire) || self.recovered;
+        let wanted = self.desk.backlog.load(Ordering::Acquire)
+            || self.recovered
+            || !self.lost.is_empty();
         if !wanted || held > capacity / 2 {
             return;
         }
@@ -216,8 +219,16 @@ impl Carrier {
         self.desk.backlog.store(false, Ordering::Release);
         let node = self.core.dispatch.node();
         let now = self.core.clock.now_ms();
-        let claimed =
-            claim::claim(&self.core.db, node, self.desk.id, now, room, self.recovered).await;
+        let claimed = claim::claim(
+            &self.core.db,
+            node,
+            self.desk.id,
+            now,
+            room,
+            self.recovered,
+            &mut self.lost,
+        )
+        .await;
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -237,7 +248,7 @@ impl Carrier {
         self.desk.queue.lock().extend(claimed);
     }
 
-    fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
+    async fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
         let options = &self.core.dispatch.0.options;
         self.most = connection.concurrency.unwrap_or(options.concurrency).max(1);
         self.policy = Arc::clone(connection.retry(&options.retry));
@@ -245,7 +256,7 @@ impl Carrier {
             if self.desk.queue.lock().is_empty() {
                 return IDLE;
             }
-            if let Err(wait) = self.admitted(connection) {
+            if let Err(wait) = self.admitted(connection).await {
                 return wait.min(IDLE);
             }
             let Some(delivery) = self.desk.queue.lock().pop_front() else {
@@ -257,7 +268,10 @@ impl Carrier {
     }
 
     /// Whether one more call may go out now, or how long it must wait.
-    fn admitted(&mut self, connection: &ConnectionConfig) -> Result<(), Duration> {
+    async fn admitted(&mut self, connection: &ConnectionConfig) -> Result<(), Duration> {
+        if !self.core.nodes.lease().holds() {
+            return Err(IDLE);
+        }
         let now = Instant::now();
         if let Some(until) = self.not_before {
             if now < until {
@@ -273,11 +287,8 @@ impl Carrier {
             return Err(left);
         }
         if let Some(rate) = connection.rate_per_minute {
-            let bucket = match self.bucket {
-                Some(bucket) if bucket.is_of(rate) => self.bucket.insert(bucket),
-                _ => self.bucket.insert(Bucket::new(rate, now)),
-            };
-            bucket.take(now)?;
+            let key = Key::Connection(connection.view.id);
+            self.core.limits.take(&key, Rate::per_minute(rate)).await?;
         }
         match self.breaker.admit(self.elapsed_ms()) {
             Admission::Call => {}
@@ -369,6 +380,8 @@ impl Carrier {
         if let Some(connection) = self.core.snapshots.current().connection(self.desk.id) {
             breakers::announce(&self.core, &connection.view, change);
         }
+    }
+
     fn tell_breaker(&self, opened: bool) {
         let connection = self.core.snapshots.current().connection(self.desk.id);
         let now = self.core.clock.now_ms();

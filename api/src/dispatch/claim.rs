@@ -10,7 +10,41 @@ use crate::journal::OPEN;
 /// Leases up to `room` due deliveries of a connection to this node: three parts fresh work, one
 /// part retries and what was set aside while the connection needed attention, so that neither
 /// starves the other. With `recovered`, retries are due whatever their time.
+///
+/// The answer to a claim can be lost when it is on disk already: then rows are leased to this node
+/// that nobody here knows of. `lost` keeps the times of claims that failed, and they are undone
+/// before the next one.
 pub async fn claim(
+    db: &Db,
+    node: Uuid,
+    connection: Uuid,
+    now: i64,
+    room: usize,
+    recovered: bool,
+    lost: &mut Vec<i64>,
+) -> Result<Vec<delivery::Model>, DbErr> {
+    for at in lost.iter() {
+        undo(db, node, connection, *at, now).await?;
+    }
+    lost.clear();
+    // Until it is known to have come back.
+    lost.push(now);
+    let claimed = claim_all(db, node, connection, now, room, recovered).await?;
+    lost.clear();
+    Ok(claimed)
+}
+
+/// Gives back what a claim took whose answer never came. No call was made.
+async fn undo(db: &Db, node: Uuid, connection: Uuid, at: i64, now: i64) -> Result<(), DbErr> {
+    let query = "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $4, \
+                 updated_at = $4 WHERE connection_id = $1 AND state = 'leased' \
+                 AND lease_owner = $2 AND updated_at = $3";
+    let values = vec![connection.into(), node.into(), at.into(), now.into()];
+    crate::journal::sql::execute(db.write(), query, values).await?;
+    Ok(())
+}
+
+async fn claim_all(
     db: &Db,
     node: Uuid,
     connection: Uuid,

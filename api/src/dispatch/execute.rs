@@ -45,7 +45,7 @@ pub async fn attempt(
         &policy,
         Situation {
             now: core.clock.now_ms(),
-            tried_at: claimed.tried_at.unwrap_or(started_at),
+            tried_at: core.clock.steady(claimed.tried_at.unwrap_or(started_at)),
             attempts: u32::try_from(claimed.attempts).unwrap_or(0) + 1,
             unsure: claimed.unsure,
             random: (core.dispatch.0.options.random)(),

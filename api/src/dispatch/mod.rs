@@ -23,7 +23,7 @@ mod resume;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -41,6 +41,7 @@ use uuid::Uuid;
 
 use crate::connectors::Outcome;
 use crate::core::Core;
+use crate::nodes::Bell;
 
 pub use breakers::{breakers, closed as closed_breaker};
 pub use node::{register, unregister};
@@ -135,6 +136,8 @@ struct Shared {
     options: Options,
     desks: Mutex<HashMap<Uuid, Arc<Desk>>>,
     new_desk: Notify,
+    bell: Bell,
+    released: Mutex<BTreeSet<Uuid>>,
 }
 
 /// A way to the dispatcher. Cheap to clone.
@@ -150,6 +153,8 @@ impl Handle {
             options,
             desks: Mutex::default(),
             new_desk: Notify::new(),
+            bell: Bell::default(),
+            released: Mutex::default(),
         }))
     }
 
@@ -277,6 +282,28 @@ impl Handle {
         let desk = self.desk(connection);
         desk.backlog.store(true, Ordering::Release);
         desk.wake.notify_one();
+    }
+
+    /// The same, and tells the other nodes. For what was just committed and is not held here.
+    pub fn announce(&self, connection: Uuid) {
+        self.kick(connection);
+        self.0.bell.due(connection);
+    }
+
+    /// A delivery of this connection is let go by a transaction under way, and is not held here.
+    pub fn released(&self, connection: Uuid) {
+        self.0.released.lock().insert(connection);
+    }
+
+    /// Announces what was let go, after the commit.
+    pub fn announce_released(&self) {
+        let released = std::mem::take(&mut *self.0.released.lock());
+        released.into_iter().for_each(|c| self.announce(c));
+    }
+
+    /// What the other nodes are to be told.
+    pub fn bell(&self) -> &Bell {
+        &self.0.bell
     }
 
     /// Stops working on a connection whose credentials are refused.

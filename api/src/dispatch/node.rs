@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::{breakers, claim};
 use crate::core::Core;
-use crate::db::Db;
+use crate::db::{Db, Outage};
+use crate::journal::sql;
+use crate::nodes::lease::Watch;
 
 /// How often due work is looked for.
 const LOOK: Duration = Duration::from_millis(250);
@@ -99,6 +101,9 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
     let mut known = breakers::Known::default();
     // Once at the start; again and again where there may be other nodes.
     let mut look_at_breakers = core.dispatch.0.options.works;
+    let mut others = Watch::default();
+    let mut outage = Outage::default();
+    let mut set_back = 0;
     loop {
         if look_at_breakers {
             match breakers::look(&core, &mut known).await {
@@ -110,37 +115,47 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
             () = shutdown.cancelled() => return,
         }
+        // Looked at often, so that a clock that is set is noticed at once.
+        let now = core.clock.now_ms();
         if renewed.elapsed() >= lease / 4 {
-            match renew(&core, lease).await {
+            match renew(&core, lease, &mut others).await {
                 Ok(()) => renewed = tokio::time::Instant::now(),
-                Err(error) => {
-                    tracing::warn!(%error, "The lease of this node could not be renewed.")
+                Err(error) => outage.failed("The lease of this node could not be renewed.", &error),
+            }
+        }
+        let (times, by) = core.clock.set_back();
+        if times != set_back {
+            match catch_up(&core.db, now, by).await {
+                Ok(moved) => {
+                    set_back = times;
+                    tracing::warn!(moved, "The clock was set back; what waits for it waits no longer than before.");
                 }
+                Err(error) => outage.failed("What waits for the clock could not be moved.", &error),
             }
         }
         if !core.dispatch.0.options.works {
             continue;
         }
-        match claim::due_connections(&core.db, core.clock.now_ms()).await {
-            Ok(due) => due.into_iter().for_each(|c| core.dispatch.kick(c)),
-            Err(error) => tracing::warn!(%error, "Due deliveries could not be looked up."),
+        match claim::due_connections(&core.db, now).await {
+            Ok(due) => {
+                outage.over();
+                due.into_iter().for_each(|c| core.dispatch.kick(c));
+            }
+            Err(error) => outage.failed("Due deliveries could not be looked up.", &error),
         }
     }
 }
 
-async fn renew(core: &Core, lease: Duration) -> Result<(), DbErr> {
+async fn renew(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), DbErr> {
     let now = core.clock.now_ms();
+    let begun = std::time::Instant::now();
     let id = core.dispatch.node();
     let query = "UPDATE node SET lease_until = $2 WHERE id = $1";
     let values = vec![id.into(), until(now, lease).into()];
     let statement = Statement::from_sql_and_values(core.db.backend(), query, values);
-    let renewed = core
-        .db
-        .write()
-        .execute_raw(statement)
-        .await?
-        .rows_affected();
-    if renewed == 0 {
+    let renewed = core.db.write().execute_raw(statement).await;
+    core.db.wrote(renewed.as_ref().err());
+    if renewed?.rows_affected() == 0 {
         // Others took this node for dead. What it held is theirs now; fences keep its late
         // outcomes out.
         tracing::warn!("The lease of this node had run out; it starts anew.");
@@ -148,32 +163,54 @@ async fn renew(core: &Core, lease: Duration) -> Result<(), DbErr> {
         let serves = core.snapshots.current().revision;
         insert(core.db.write(), id, role, now, lease, serves).await?;
     }
+    core.nodes.lease().renewed(begun);
     if core.db.is_postgres() {
-        bury(&core.db, now).await?;
+        crate::nodes::greet(core).await?;
+        bury(core, lease, others).await?;
     }
     Ok(())
 }
 
 /// Frees what dead nodes had leased.
-async fn bury(db: &Db, now: i64) -> Result<(), DbErr> {
+async fn bury(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), DbErr> {
     use sea_orm::{ColumnTrait as _, QueryFilter as _};
-    let dead = node::Entity::find()
-        .filter(node::Column::LeaseUntil.lt(now))
+    let db = &core.db;
+    let rows: Vec<(Uuid, i64)> = node::Entity::find()
+        .filter(node::Column::Id.ne(core.dispatch.node()))
         .all(db.read())
-        .await?;
-    for row in dead {
+        .await?
+        .into_iter()
+        .map(|row| (row.id, row.lease_until))
+        .collect();
+    for (id, lease_until) in others.look(&rows, std::time::Instant::now(), lease) {
         let txn = db.begin().await?;
         // Whoever deletes the row frees the leases; a node that came back meanwhile keeps both.
         let gone = node::Entity::delete_many()
-            .filter(node::Column::Id.eq(row.id))
-            .filter(node::Column::LeaseUntil.lt(now))
+            .filter(node::Column::Id.eq(id))
+            .filter(node::Column::LeaseUntil.eq(lease_until))
             .exec(&txn)
             .await?;
         if gone.rows_affected > 0 {
-            let freed = free(&txn, Some(row.id), now).await?;
-            tracing::warn!(node.id = %row.id, freed, "A node is gone; its deliveries are free again.");
+            let freed = free(&txn, Some(id), core.clock.now_ms()).await?;
+            tracing::warn!(node.id = %id, freed, "A node is gone; its deliveries are free again.");
         }
         txn.commit().await?;
     }
     Ok(())
+}
+
+/// After the clock was set back by so many milliseconds: deliveries wait as long as they were to
+/// wait when they were written, and timers that would have rung within that time ring now, since
+/// nobody can tell which of them meant a time of day; a task that rings early looks again. Done
+/// twice, or by two nodes, it changes nothing more.
+async fn catch_up(db: &Db, now: i64, by: i64) -> Result<u64, DbErr> {
+    let query = "UPDATE delivery SET due_at = $1 + (due_at - updated_at), updated_at = $1 \
+                 WHERE state IN ('ready', 'retrying') AND behind = FALSE AND updated_at > $2 \
+                 AND due_at >= updated_at";
+    // A clock that another node reads may be a little ahead of this one.
+    let slack = now.saturating_add(2_000);
+    let moved = sql::execute(db.write(), query, vec![now.into(), slack.into()]).await?;
+    let query = "UPDATE timer SET due_at = $1 WHERE due_at > $1 AND due_at <= $2";
+    let values = vec![now.into(), now.saturating_add(by).into()];
+    Ok(moved + sql::execute(db.write(), query, values).await?)
 }

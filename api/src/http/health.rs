@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use deadpool_redis::{Config, Runtime, redis};
 use migration::MigratorTrait as _;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -32,6 +31,8 @@ pub struct Readiness {
     status: &'static str,
     /// The database.
     database: Check,
+    /// The database takes writes: `failed` when its disk is full.
+    writes: Check,
     /// The schema of the database is that of this version.
     migrations: Check,
     /// Redis.
@@ -71,8 +72,9 @@ pub async fn readyz(core: web::Data<Core>) -> HttpResponse {
 async fn ready(core: web::Data<Core>) -> HttpResponse {
     let database = within(core.db.ping()).await.is_some_and(|r| r.is_ok());
     let migrated = database && within(migrated(&core)).await.unwrap_or(false);
-    let redis = redis_answers(&core).await;
-    let ready = database && migrated;
+    let writes = core.db.trouble().is_none();
+    let redis = core.redis.answers().await;
+    let ready = database && migrated && writes;
     let readiness = Readiness {
         status: match (ready, redis) {
             (false, _) => "not ready",
@@ -80,6 +82,7 @@ async fn ready(core: web::Data<Core>) -> HttpResponse {
             (true, _) => "ready",
         },
         database: check(database),
+        writes: check(writes),
         migrations: check(migrated),
         redis: Check {
             state: match redis {
@@ -142,20 +145,4 @@ async fn migrated(core: &Core) -> bool {
     migration::Migrator::get_pending_migrations(core.db.read())
         .await
         .is_ok_and(|pending| pending.is_empty())
-}
-
-/// Whether Redis answers; none when it is not used.
-pub async fn redis_answers(core: &Core) -> Option<bool> {
-    let url = core.settings.redis_url.as_ref()?;
-    let ping = async {
-        let pool = Config::from_url(url.reveal())
-            .create_pool(Some(Runtime::Tokio1))
-            .ok()?;
-        let mut connection = pool.get().await.ok()?;
-        redis::cmd("PING")
-            .query_async::<String>(&mut connection)
-            .await
-            .ok()
-    };
-    Some(within(ping).await.flatten().is_some())
 }

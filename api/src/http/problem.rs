@@ -168,27 +168,13 @@ impl From<DbErr> for ApiError {
         if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
             return Self::new(Code::NameTaken);
         }
-        if is_busy(&error) {
-            tracing::warn!(error = %error, "the database did not answer in time");
+        if crate::db::is_away(&error) {
+            tracing::warn!(error = %error, "the database cannot be used now");
             return Self::new(Code::Unavailable)
-                .detail("The database did not answer in time.")
+                .detail("The database cannot be used now.")
                 .retry_after(2);
         }
         Self::internal("database", &error)
-    }
-}
-
-/// Whether the database could not be reached or was too busy, so that trying again may help.
-fn is_busy(error: &DbErr) -> bool {
-    match error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(e) | DbErr::Query(e) => {
-            let text = e.to_string();
-            text.contains("database is locked")
-                || text.contains("pool timed out")
-                || text.contains("error communicating with database")
-        }
-        _ => false,
     }
 }
 

@@ -20,7 +20,7 @@ use super::trace::RequestSpan;
 use super::{app, console, docs, fallback, health, tls};
 use crate::auth::{Authenticator, CSRF_HEADER, WORKSPACE_HEADER};
 use crate::core::Core;
-use crate::ingest::{self, Gates};
+use crate::ingest::{self, Budget};
 use crate::settings::{Role, Settings};
 
 /// What a browser may send across origins.
@@ -62,7 +62,7 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
     let patience = Duration::from_secs(settings.request_timeout_seconds.max(1));
     let authenticator = web::Data::new(Authenticator::new(core.clone()));
     let stopping = web::Data::new(Stopping(shutdown));
-    let gates = web::Data::new(Gates::default());
+    let budget = web::Data::new(Budget::new(settings.queue_bytes.max(settings.body_limit)));
     let metrics = web::Data::new(core.metrics.clone());
     let core = web::Data::new(core);
     let shared = settings.clone();
@@ -71,7 +71,7 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
             .app_data(core.clone())
             .app_data(authenticator.clone())
             .app_data(stopping.clone())
-            .app_data(gates.clone())
+            .app_data(budget.clone())
             .app_data(metrics.clone())
             .app_data(path_config())
             .wrap(Compress::default())

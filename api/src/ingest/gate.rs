@@ -4,18 +4,18 @@ use std::net::IpAddr;
 
 use openapi::problem::Code;
 
-use super::Gates;
 use crate::auth::in_networks;
 use crate::http::problem::ApiError;
+use crate::limits::{Key, Limits, Rate};
 use crate::snapshot::SourceConfig;
 
 /// Enabled, address, rate, announced size; in this order.
 ///
 /// # Errors
 /// The first check that fails.
-pub fn check(
+pub async fn check(
     source: &SourceConfig,
-    gates: &Gates,
+    limits: &Limits,
     address: IpAddr,
     announced: Option<usize>,
     limit: usize,
@@ -27,7 +27,9 @@ pub fn check(
         return Err(ApiError::new(Code::AddressNotAllowed));
     }
     if let Some(rate) = source.rate_per_minute
-        && let Err(wait) = gates.pass(source.id, rate)
+        && let Err(wait) = limits
+            .take(&Key::Source(source.id), Rate::per_minute(rate))
+            .await
     {
         return Err(ApiError::new(Code::RateLimited).retry_after(wait.as_secs() + 1));
     }

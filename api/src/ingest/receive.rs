@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use super::fan_out::{bounded, fan_out};
 use super::refuse::{self, Refused};
-use super::{Gates, gate, parse, replay, route};
+use super::budget::Share;
+use super::{Budget, gate, parse, replay, route};
 use crate::auth::client_address;
 use crate::core::Core;
 use crate::http::problem::ApiError;
@@ -51,7 +52,7 @@ pub async fn hook(
     request: HttpRequest,
     payload: web::Payload,
     core: web::Data<Core>,
-    gates: web::Data<Gates>,
+    budget: web::Data<Budget>,
 ) -> Result<HttpResponse, ApiError> {
     let source = find(&core, &request).ok_or_else(ApiError::not_found)?;
     let headers = request.headers();
@@ -64,7 +65,9 @@ pub async fn hook(
         size: 0,
         reason: "",
     };
-    match receive(&core, &gates, &request, payload, &source, &mut refused).await {
+    // Held until the answer is known.
+    let mut share = budget.share();
+    match receive(&core, &mut share, &request, payload, &source, &mut refused).await {
         Ok(accepted) => Ok(HttpResponse::Accepted().json(accepted)),
         Err(error) => {
             if refused.reason.is_empty() {
@@ -90,7 +93,7 @@ fn find(core: &Core, request: &HttpRequest) -> Option<Arc<SourceConfig>> {
 
 async fn receive(
     core: &Core,
-    gates: &Gates,
+    share: &mut Share,
     request: &HttpRequest,
     payload: web::Payload,
     source: &Arc<SourceConfig>,
@@ -103,9 +106,9 @@ async fn receive(
         .unwrap_or(core.settings.body_limit)
         .min(core.settings.body_limit);
     let announced = text_of(headers, "content-length").and_then(|text| text.parse().ok());
-    gate::check(source, gates, refused.address, announced, limit)?;
+    gate::check(source, &core.limits, refused.address, announced, limit).await?;
     let patience = Duration::from_secs(core.settings.request_timeout_seconds.max(1));
-    let body = tokio::time::timeout(patience, read(payload, limit))
+    let body = tokio::time::timeout(patience, read(payload, limit, share))
         .await
         .map_err(|_| {
             ApiError::new(Code::MalformedBody).detail("The body did not arrive in time.")
@@ -182,7 +185,11 @@ async fn receive(
 }
 
 /// The body, up to the limit.
-async fn read(mut payload: web::Payload, limit: usize) -> Result<Bytes, ApiError> {
+async fn read(
+    mut payload: web::Payload,
+    limit: usize,
+    share: &mut Share,
+) -> Result<Bytes, ApiError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| {
@@ -191,6 +198,11 @@ async fn read(mut payload: web::Payload, limit: usize) -> Result<Bytes, ApiError
         if body.len() + chunk.len() > limit {
             return Err(ApiError::new(Code::BodyTooLarge));
         }
+        share.grow(chunk.len()).map_err(|_| {
+            ApiError::new(Code::Unavailable)
+                .detail("Too many requests are under way.")
+                .retry_after(1)
+        })?;
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())

@@ -229,7 +229,13 @@ pub async fn release(
     }
     let reserved: Vec<(Uuid, Uuid)> = free
         .into_iter()
-        .filter(|(_, connection)| dispatch.reserve(*connection))
+        .filter(|(_, connection)| {
+            let here = dispatch.reserve(*connection);
+            if !here {
+                dispatch.released(*connection);
+            }
+            here
+        })
         .collect();
     let leased = lease(txn, dispatch.node(), &reserved, now).await;
     // Places of those that were not leased are free again.

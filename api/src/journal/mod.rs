@@ -6,7 +6,9 @@
 //!
 //! Failure: a batch that cannot be committed is tried again one entry at a time, so that a single
 //! bad entry fails alone; if the database is away, accepts are refused (503) and settlements wait
-//! in memory until it is back. A full queue refuses at once. A crash leaves either the whole batch
+//! in memory until it is back. The answer to a commit can be lost when it is on disk already: what
+//! it leased is given back by the next one, since nobody here holds it. A full queue refuses at
+//! once. A crash leaves either the whole batch
 //! or nothing of it; deliveries that were leased continue after the lease.
 
 mod accept;
@@ -130,6 +132,9 @@ pub struct Service {
     settlements: mpsc::Receiver<Settlement>,
     refusals: mpsc::Receiver<Refused>,
     refusal_counts: std::collections::HashMap<Uuid, u32>,
+    /// Deliveries and their connections that a commit whose answer never came may have leased to
+    /// this node. They are given back by the next commit; nobody here knows of them.
+    lost: Vec<(Uuid, Uuid)>,
 }
 
 impl Service {
@@ -158,6 +163,7 @@ impl Service {
             settlements: settlements_out,
             refusals: refusals_out,
             refusal_counts: std::collections::HashMap::new(),
+            lost: Vec::new(),
         };
         let handle = Handle(Arc::new(Shared {
             accepts,

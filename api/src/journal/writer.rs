@@ -26,6 +26,8 @@ const COMPANY_ENOUGH: usize = 64;
 
 /// Wait before settlements are tried again while the database is away.
 const AWAY: Duration = Duration::from_millis(250);
+/// Wait before a delivery is repeated whose outcome cannot be written, in milliseconds.
+const SET_ASIDE_MS: i64 = 60_000;
 
 #[derive(Default)]
 struct Batch {
@@ -74,6 +76,7 @@ pub async fn run(mut service: Service, shutdown: CancellationToken) {
             n = service.settlements.recv_many(&mut batch.settlements, size) => stopping |= n == 0,
             n = service.refusals.recv_many(&mut batch.refusals, size) => stopping |= n == 0,
             () = shutdown.cancelled(), if !stopping => stopping = true,
+            () = tokio::time::sleep(AWAY), if !service.lost.is_empty() => {}
         }
         if !stopping && batch.may_wait() {
             gather_company(&mut service, &mut batch, &shutdown).await;
@@ -82,13 +85,18 @@ pub async fn run(mut service: Service, shutdown: CancellationToken) {
         drain(&mut service.accepts, &mut batch.accepts, size);
         drain(&mut service.settlements, &mut batch.settlements, size);
         drain(&mut service.refusals, &mut batch.refusals, size);
-        if batch.is_empty() {
+        if batch.is_empty() && service.lost.is_empty() {
             if stopping {
                 return;
             }
             continue;
         }
+        let nothing_waits = batch.is_empty();
         commit_all(&mut service, batch).await;
+        if stopping && nothing_waits {
+            // What is still lost is freed with the rest of this node's leases.
+            return;
+        }
     }
 }
 
@@ -157,10 +165,36 @@ async fn retry_settlements(service: &mut Service, settlements: Vec<Settlement>) 
                 tries += 1;
                 tracing::error!(%error, tries, "A settlement could not be written.");
                 if tries >= 3 {
-                    // The lease runs out and the delivery is repeated with the same message id.
+                    set_aside(service, &batch.settlements).await;
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Outcomes that cannot be written: their deliveries are repeated with the same message id, not too
+/// soon, since they may fail in the same way again.
+async fn set_aside(service: &Service, settlements: &[Settlement]) {
+    let now = service.clock.now_ms();
+    for settlement in settlements {
+        let row = &settlement.claimed;
+        let done = sql::execute(
+            service.db.write(),
+            "UPDATE delivery SET state = 'retrying', lease_owner = NULL, unsure = TRUE, \
+             attempts = attempts + 1, due_at = $3, updated_at = $4, \
+             error_code = 'settlement_failed' WHERE id = $1 AND fence = $2 AND state = 'leased'",
+            vec![
+                row.id.into(),
+                row.fence.into(),
+                now.saturating_add(SET_ASIDE_MS).into(),
+                now.into(),
+            ],
+        )
+        .await;
+        if let Err(error) = done {
+            // It is free when this node stops.
+            tracing::error!(%error, delivery.id = %row.id, "A delivery could not be set aside.");
         }
     }
 }
@@ -188,6 +222,7 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
             .chain(accept::lanes_of(&batch.accepts))
             .collect();
         lanes::lock(&txn, &wanted).await?;
+        give_back(&txn, &service.lost, service.dispatch.node(), now).await?;
         // Settlements first: a lane that ends here takes its next delivery at once.
         if !batch.settlements.is_empty() {
             settle::write(
@@ -232,9 +267,11 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     }
     .await;
 
+    service.db.committed(result.as_ref().err());
     let told = match result {
         Ok(told) => told,
         Err(error) => {
+            service.lost.extend(leased_by(&batch.accepts, &settled));
             for connection in accepted
                 .reserved
                 .into_iter()
@@ -246,13 +283,55 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
             return Err(error);
         }
     };
+    for (_, connection) in std::mem::take(&mut service.lost) {
+        service.dispatch.announce(connection);
+    }
     service.metrics.committed(
         batch.accepts.len() + batch.settlements.len(),
         begun.elapsed().as_secs_f64(),
     );
     tell(service, batch, accepted, settled);
     for subscriber in told {
-        service.dispatch.kick(subscriber);
+        service.dispatch.announce(subscriber);
+    }
+    Ok(())
+}
+
+/// Deliveries that a batch was about to lease to this node.
+fn leased_by(accepts: &[AcceptWaiting], settled: &settle::Outcome) -> Vec<(Uuid, Uuid)> {
+    accepts
+        .iter()
+        .flat_map(|waiting| &waiting.accept.events)
+        .flat_map(|event| &event.deliveries)
+        .map(|delivery| &delivery.row)
+        .filter(|row| row.state == State::Leased.as_str())
+        .chain(&settled.leased)
+        .map(|row| (row.id, row.connection_id))
+        .collect()
+}
+
+/// Frees deliveries that are leased to this node without its knowledge. No call was made.
+async fn give_back(
+    txn: &impl sea_orm::ConnectionTrait,
+    lost: &[(Uuid, Uuid)],
+    node: Uuid,
+    now: i64,
+) -> Result<(), DbErr> {
+    for chunk in sql::padded(lost) {
+        let mut rows = sql::Values::of(txn);
+        for (id, _) in chunk {
+            rows.row([(*id).into()]);
+        }
+        // In the order of the text.
+        let due = rows.single(now.into());
+        let (at, owner) = (rows.single(now.into()), rows.single(node.into()));
+        let query = format!(
+            "WITH v(id) AS (VALUES {}) UPDATE delivery SET state = 'ready', lease_owner = NULL, \
+             due_at = {due}, updated_at = {at} FROM v WHERE delivery.id = v.id \
+             AND delivery.state = 'leased' AND delivery.lease_owner = {owner}",
+            rows.text
+        );
+        sql::execute(txn, query, rows.values).await?;
     }
     Ok(())
 }
@@ -322,8 +401,9 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
     service.metrics.accepted(new_events);
     service.metrics.journal_waiting(service.accepts.len());
     service.dispatch.offer(leased);
+    service.dispatch.announce_released();
     for connection in accepted.waiting {
-        service.dispatch.kick(connection);
+        service.dispatch.announce(connection);
     }
     for (index, s) in batch.settlements.drain(..).enumerate() {
         if settled.refused.contains(&index) {

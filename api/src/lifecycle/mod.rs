@@ -72,7 +72,7 @@ pub async fn publish_in(
 /// Lets the carriers of subscriptions look for what was written.
 pub fn wake(core: &Core, subscriptions: Vec<Uuid>) {
     for connection in subscriptions {
-        core.dispatch.kick(connection);
+        core.dispatch.announce(connection);
     }
 }
 

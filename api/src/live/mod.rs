@@ -4,12 +4,16 @@
 //! each at most once. A bounded ring per workspace lets a watcher go on where it stopped; where the
 //! place is gone it is told so by `reset`. Publishing never waits: a watcher that does not keep up is
 //! cut and comes back with its last place. Nothing is kept over a restart: places of an earlier
-//! process are unknown here, which is a `reset` too.
+//! process are unknown here, which is a `reset` too; so are the places of other nodes.
+//!
+//! What is published here is handed over for the other nodes as well, over a bounded channel; what
+//! comes from them is passed on to the watchers of this one.
 
 mod subscription;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openapi::stream::Message;
 use parking_lot::Mutex;
@@ -25,11 +29,19 @@ const BEHIND: usize = 256;
 /// Watchers that one workspace may have.
 const WATCHERS: usize = 256;
 
+/// Messages that may wait to be told to the other nodes.
+const OUTGOING: usize = 2048;
+
+/// A message for the other nodes, with its workspace.
+pub type Outgoing = (Uuid, Arc<Message>);
+
 /// Tells watchers what happens. Cheap to clone.
 #[derive(Clone)]
 pub struct Hub {
     epoch: u32,
     rooms: Arc<Mutex<HashMap<Uuid, Room>>>,
+    outgoing: Option<mpsc::Sender<Outgoing>>,
+    overflowed: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -50,11 +62,53 @@ impl Hub {
         Self {
             epoch,
             rooms: Arc::default(),
+            outgoing: None,
+            overflowed: Arc::default(),
         }
     }
 
-    /// Tells the watchers of a workspace. Never waits.
+    /// The same hub, and what the other nodes are to be told. Only for a server that has others.
+    pub fn with_others(self) -> (Self, mpsc::Receiver<Outgoing>) {
+        let (sender, receiver) = mpsc::channel(OUTGOING);
+        let hub = Self {
+            outgoing: Some(sender),
+            ..self
+        };
+        (hub, receiver)
+    }
+
+    /// Tells the watchers of a workspace, on every node. Never waits.
     pub fn publish(&self, workspace: Uuid, message: Message) {
+        let message = Arc::new(message);
+        // Each node tells of the configuration that it serves itself.
+        if let Some(outgoing) = &self.outgoing
+            && !matches!(*message, Message::Configuration { .. })
+            && outgoing.try_send((workspace, Arc::clone(&message))).is_err()
+        {
+            self.overflowed.store(true, Ordering::Release);
+        }
+        self.tell(workspace, message);
+    }
+
+    /// Tells the watchers of this node what happened on another.
+    pub fn pass_on(&self, workspace: Uuid, message: Message) {
+        self.tell(workspace, Arc::new(message));
+    }
+
+    /// Tells every watcher of this node that messages may be lost.
+    pub fn reset(&self) {
+        let workspaces: Vec<Uuid> = self.rooms.lock().keys().copied().collect();
+        for workspace in workspaces {
+            self.pass_on(workspace, Message::Reset);
+        }
+    }
+
+    /// Whether something for the other nodes was left out since this was asked last.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed.swap(false, Ordering::AcqRel)
+    }
+
+    fn tell(&self, workspace: Uuid, message: Arc<Message>) {
         let mut rooms = self.rooms.lock();
         let room = rooms.entry(workspace).or_default();
         room.last += 1;
@@ -63,7 +117,7 @@ impl Hub {
                 epoch: self.epoch,
                 number: room.last,
             },
-            message: Arc::new(message),
+            message,
         };
         if room.ring.len() == RING {
             room.ring.pop_front();

@@ -91,7 +91,7 @@ async fn release(core: &Core, now: i64) -> Result<bool, DbErr> {
             left -= 1;
             let released = batch(core, id, state != "ok", &sources, now).await?;
             if released > 0 {
-                core.dispatch.kick(id);
+                core.dispatch.announce(id);
             }
             if i64::try_from(released).unwrap_or(i64::MAX) < BATCH {
                 break;

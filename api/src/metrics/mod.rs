@@ -42,6 +42,8 @@ struct Inner {
     latency: Histogram,
     deliveries: Family<State, Gauge>,
     streams: Gauge,
+    redis_up: Gauge,
+    without_redis: Counter,
     http: Histograms<Http>,
     routed: Family<Disposition, Counter>,
     ended: Family<State, Counter>,
@@ -83,6 +85,8 @@ impl Metrics {
             latency: durations(),
             deliveries: Family::default(),
             streams: Gauge::default(),
+            redis_up: Gauge::default(),
+            without_redis: Counter::default(),
             http: Family::new_with_constructor(durations as fn() -> Histogram),
             routed: Family::default(),
             ended: Family::default(),
@@ -164,6 +168,16 @@ impl Metrics {
         self.0.streams.inc_by(change);
     }
 
+    /// Whether the last call to Redis was answered.
+    pub fn redis(&self, answers: bool) {
+        self.0.redis_up.set(i64::from(answers));
+    }
+
+    /// A limit was kept by this node alone, because Redis did not answer.
+    pub fn without_redis(&self) {
+        self.0.without_redis.inc();
+    }
+
     /// A request was answered. `route` is the template, never the path.
     pub fn http(&self, method: &'static str, route: String, status: u16, seconds: f64) {
         let labels = Http {
@@ -242,6 +256,16 @@ impl Inner {
             "streams_open",
             "Live streams that are open",
             self.streams.clone(),
+        );
+        r.register(
+            "redis_up",
+            "1: Redis answered the last call; 0: it did not, or none is used",
+            self.redis_up.clone(),
+        );
+        r.register(
+            "limits_without_redis",
+            "Limits that a node kept alone because Redis did not answer",
+            self.without_redis.clone(),
         );
         r.register_with_unit(
             "http_request",

@@ -1,5 +1,7 @@
 //! The rows of timers.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
@@ -126,6 +128,26 @@ pub async fn claim(
         })
     })
     .collect()
+}
+
+/// Gives back what this node has claimed and does not work on.
+pub async fn give_back(
+    db: &Db,
+    node: Uuid,
+    running: &BTreeSet<(String, String)>,
+) -> Result<(), DbErr> {
+    let query = "SELECT kind, key, fence FROM timer WHERE owner = $1";
+    for row in sql::rows(db.write(), query, vec![node.into()]).await? {
+        let (kind, key): (String, String) = (row.try_get("", "kind")?, row.try_get("", "key")?);
+        let fence: i64 = row.try_get("", "fence")?;
+        if running.contains(&(kind.clone(), key.clone())) {
+            continue;
+        }
+        let query = "UPDATE timer SET owner = NULL WHERE kind = $1 AND key = $2 AND fence = $3";
+        let values = vec![kind.into(), key.into(), fence.into()];
+        sql::execute(db.write(), query, values).await?;
+    }
+    Ok(())
 }
 
 /// Writes what follows a run, if the claim still holds.

@@ -6,21 +6,27 @@
 //! that can be repeated.
 //!
 //! A task that fails is tried again, later and later, up to an hour. A crash leaves a claimed row;
-//! it is free as soon as its node's row is gone.
+//! it is free as soon as its node's row is gone. When the database goes away in the middle, a claim
+//! may be on disk that this node does not know of: it gives back what it does not work on.
+//!
+//! A timer may ring before its time, when the clock was set back; a task looks whether it is time.
 
 mod claim;
 pub mod job;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
+use crate::db::Outage;
 
 pub use claim::{Due, cancel, ensure, set};
 
@@ -64,18 +70,32 @@ pub trait Task: Send + Sync + 'static {
 pub struct Service {
     core: Core,
     tasks: HashMap<&'static str, Arc<dyn Task>>,
+    claims: Arc<Claims>,
+}
+
+/// What this node works on.
+#[derive(Default)]
+struct Claims {
+    running: Mutex<BTreeSet<(String, String)>>,
+    /// A claim or an end failed: what the database says may be more than what runs.
+    doubt: AtomicBool,
 }
 
 impl Service {
     /// With these tasks; kinds are unique.
     pub fn new(core: Core, tasks: Vec<Arc<dyn Task>>) -> Self {
         let tasks = tasks.into_iter().map(|task| (task.kind(), task)).collect();
-        Self { core, tasks }
+        Self {
+            core,
+            tasks,
+            claims: Arc::default(),
+        }
     }
 
     /// Works until `shutdown`, then waits for the tasks that run.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut standing = false;
+        let mut outage = Outage::default();
         let mut running = JoinSet::new();
         let places = Arc::new(Semaphore::new(AT_ONCE));
         loop {
@@ -84,8 +104,9 @@ impl Service {
                 () = shutdown.cancelled() => break,
             }
             while running.try_join_next().is_some() {}
-            if let Err(error) = self.look(&mut standing, &places, &mut running).await {
-                tracing::warn!(%error, "Due timers could not be looked up.");
+            match self.look(&mut standing, &places, &mut running).await {
+                Ok(()) => outage.over(),
+                Err(error) => outage.failed("Due timers could not be looked up.", &error),
             }
         }
         while running.join_next().await.is_some() {}
@@ -107,12 +128,21 @@ impl Service {
             }
             *standing = true;
         }
+        if self.claims.doubt.load(Ordering::Acquire) {
+            let running = self.claims.running.lock().clone();
+            claim::give_back(&core.db, core.dispatch.node(), &running).await?;
+            self.claims.doubt.store(false, Ordering::Release);
+        }
         let room = places.available_permits();
         if room == 0 || !claim::any_due(&core.db, now).await? {
             return Ok(());
         }
         let kinds: Vec<&'static str> = self.tasks.keys().copied().collect();
-        for due in claim::claim(&core.db, core.dispatch.node(), &kinds, now, room).await? {
+        let claimed = claim::claim(&core.db, core.dispatch.node(), &kinds, now, room).await;
+        if claimed.is_err() {
+            self.claims.doubt.store(true, Ordering::Release);
+        }
+        for due in claimed? {
             let Some(task) = self.tasks.get(due.kind.as_str()) else {
                 continue;
             };
@@ -120,8 +150,14 @@ impl Service {
                 return Ok(());
             };
             let (core, task) = (core.clone(), Arc::clone(task));
+            let claims = Arc::clone(&self.claims);
+            let name = (due.kind.clone(), due.key.clone());
+            claims.running.lock().insert(name.clone());
             running.spawn(async move {
-                one(&core, &*task, due).await;
+                if !one(&core, &*task, due).await {
+                    claims.doubt.store(true, Ordering::Release);
+                }
+                claims.running.lock().remove(&name);
                 drop(place);
             });
         }
@@ -129,7 +165,8 @@ impl Service {
     }
 }
 
-async fn one(core: &Core, task: &dyn Task, due: Due) {
+/// Runs a task; returns whether its end was written.
+async fn one(core: &Core, task: &dyn Task, due: Due) -> bool {
     let ended = match task.run(core, &due).await {
         Ok(next) => claim::end(&core.db, &due, next).await,
         Err(error) => {
@@ -140,9 +177,10 @@ async fn one(core: &Core, task: &dyn Task, due: Due) {
         }
     };
     if let Err(error) = ended {
-        // The claim falls with this node at the latest; the task is one that can be repeated.
-        tracing::warn!(%error, timer.kind = %due.kind, timer.key = %due.key, "The end of a task could not be written.");
+        tracing::warn!(%error, timer.kind = %due.kind, timer.key = %due.key, "The end of a task could not be written; it is repeated.");
+        return false;
     }
+    true
 }
 
 /// Runs a task's timer as soon as the scheduler looks.

@@ -54,7 +54,7 @@ pub async fn release(
     let edited = json!({ "edited": edited });
     note(core, &txn, by, "delivery.release", &row, edited).await?;
     txn.commit().await?;
-    core.dispatch.kick(row.connection_id);
+    core.dispatch.announce(row.connection_id);
     tell(core, &row, State::Ready);
     Ok(())
 }
@@ -266,7 +266,7 @@ pub(super) async fn finish_replay(
 ) -> ApiResult<()> {
     txn.commit().await?;
     if place == Placement::Later && !new.behind {
-        core.dispatch.kick(new.connection_id);
+        core.dispatch.announce(new.connection_id);
     }
     tell(core, &old, State::Superseded);
     let state = State::parse(&new.state).unwrap_or(State::Ready);

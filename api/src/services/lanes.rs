@@ -52,7 +52,7 @@ pub async fn retry(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
         .await?;
     changed(result.rows_affected)?;
     txn.commit().await?;
-    core.dispatch.kick(row.connection_id);
+    core.dispatch.announce(row.connection_id);
     tell(core, &row, State::Ready);
     Ok(())
 }

@@ -151,6 +151,7 @@ async fn queue(core: &Core, scope: Scope, now: i64) -> ApiResult<Queue> {
 }
 
 async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
+    let trouble = core.db.trouble();
     let mut lights = vec![Light {
         kind: "database".to_owned(),
         name: if core.db.is_postgres() {
@@ -160,9 +161,9 @@ async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
         }
         .to_owned(),
         id: None,
-        // What is shown here was just read from it.
-        colour: "green".to_owned(),
-        detail: None,
+        // What is shown here was just read from it; writing is another matter.
+        colour: trouble.map_or("green", |_| "red").to_owned(),
+        detail: trouble.map(|trouble| trouble.text().to_owned()),
     }];
     lights.push(redis(core).await);
     let rows = connection::Entity::find()
@@ -215,7 +216,7 @@ async fn silent(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
 }
 
 async fn redis(core: &Core) -> Light {
-    let (colour, detail) = match crate::http::health::redis_answers(core).await {
+    let (colour, detail) = match core.redis.answers().await {
         None => ("grey", Some("not used".to_owned())),
         Some(true) => ("green", None),
         Some(false) => ("red", Some("does not answer".to_owned())),

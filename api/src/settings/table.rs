@@ -96,6 +96,8 @@ settings! {
     section "Journal" {
         /// Accepted requests that may wait for their commit; a full queue answers 503.
         queue_accepts: usize = "2000", Never;
+        /// Bytes of request bodies in memory at once; what comes on top of them is answered with 503.
+        queue_bytes: usize = "67108864", Never;
         /// Entries of one commit at most.
         journal_batch: usize = "500", Never;
         /// Refusals that are kept of each source.

@@ -1,7 +1,8 @@
 //! The configuration in memory: sources with opened secrets, connections, compiled rules.
 //!
 //! Invariant: a reader sees one revision, whole. A change in the database raises its revision;
-//! every node looks several times a second and loads anew. A part that cannot be loaded (a rule
+//! every node is told, looks several times a second besides, and loads anew. A part that cannot be
+//! loaded (a rule
 //! that no longer compiles, a secret that cannot be opened) is set apart and named in the log; the
 //! rest is served. Nothing here outlives the process.
 
@@ -24,12 +25,12 @@ use ipnet::IpNet;
 use openapi::connections::RetrySettings;
 use openapi::stream::Message;
 use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::connectors;
-use crate::db::Db;
+use crate::db::{Db, Outage};
 use crate::dispatch;
 use crate::lifecycle::Subscription;
 use crate::live::Hub;
@@ -238,6 +239,7 @@ struct Shared {
     live: Hub,
     current: ArcSwap<Snapshot>,
     loading: Mutex<()>,
+    look: Notify,
 }
 
 /// The configuration that is served. Cheap to clone.
@@ -254,6 +256,7 @@ impl Snapshots {
             live,
             current: ArcSwap::default(),
             loading: Mutex::new(()),
+            look: Notify::new(),
         }))
     }
 
@@ -303,15 +306,23 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Says that there may be a new revision: it is looked for at once.
+    pub fn look(&self) {
+        self.0.look.notify_one();
+    }
+
     /// Keeps what is served up to date until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
+        let mut outage = Outage::default();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
+                () = self.0.look.notified() => {}
                 () = shutdown.cancelled() => return,
             }
-            if let Err(error) = self.refresh().await {
-                tracing::warn!(%error, "The configuration could not be looked at.");
+            match self.refresh().await {
+                Ok(()) => outage.over(),
+                Err(error) => outage.failed("The configuration could not be looked at.", &error),
             }
         }
     }

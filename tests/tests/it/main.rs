@@ -10,6 +10,7 @@
 
 mod access;
 mod arrows;
+mod clocks;
 mod config;
 mod contract;
 mod failures;
@@ -20,14 +21,19 @@ mod ingest;
 mod lanes;
 mod live;
 mod maintenance;
+mod nodes;
 mod oracle;
+mod outage;
+mod pressure;
 mod process;
 mod replays;
 mod retention;
 mod retries;
 mod revisions;
 mod routing;
+mod schedule;
 mod script;
 mod support;
 mod tickets;
+mod upgrade;
 mod webhooks;

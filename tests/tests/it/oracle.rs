@@ -3,6 +3,9 @@
 //! Senders keep what they were answered, upstreams keep what they took, and the server is killed at
 //! random points of the load in between, with upstreams that refuse, delay, cut and lose replies. At
 //! the end both sides are compared. The seed is printed; `SIGNALBOX_TEST_SEED` plays it again.
+//!
+//! The same trial is run with several nodes, with a PostgreSQL that crashes, and with connections
+//! that are cut in the middle of commits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,16 +24,17 @@ use tests::client::http;
 use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::{File, copy_to};
-use tests::{Client, Database, Options, Server, both, wait_until_within};
+use tests::database::Store;
+use tests::{Client, Cluster, Database, Options, Proxy, Server, both, wait_until_within};
 use uuid::Uuid;
 
 use crate::support::{OPEN, SECRETS};
 
-/// How often the server is killed.
-fn rounds() -> u32 {
+/// How often something goes wrong: `short`, or `long` times if there is time for it.
+fn rounds(short: u32, long: u32) -> u32 {
     match std::env::var("SIGNALBOX_TEST_LONG").as_deref() {
-        Ok("1") => 200,
-        _ => 22,
+        Ok("1") => long,
+        _ => short,
     }
 }
 
@@ -43,29 +47,121 @@ const DRAIN: Duration = Duration::from_secs(120);
 
 both! {
     async fn crash_loses_nothing(db) {
-        let seed = std::env::var("SIGNALBOX_TEST_SEED")
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(rand::random::<u64>);
-        println!("SIGNALBOX_TEST_SEED={seed}");
-        let begun = Instant::now();
-        let trial = Trial::start(db).await;
-        let mut random = StdRng::seed_from_u64(seed);
-        let senders: Vec<_> = (0..SENDERS)
-            .map(|n| tokio::spawn(send(trial.book.clone(), trial.server.anonymous(), n)))
-            .collect();
-        for _ in 0..rounds() {
-            trial.round(&mut random).await;
-        }
-        trial.book.stop.store(true, Ordering::SeqCst);
-        for sender in senders {
-            sender.await.unwrap();
-        }
-        trial.clear_up().await;
-        trial.drain().await;
-        let report = trial.compare().await;
-        println!("{} kills in {:.0?}: {report}", rounds(), begun.elapsed());
+        let nodes = vec![Server::prepare(db, options()).await];
+        run(nodes, rounds(22, 200), async |trial, random| trial.kill_one(random).await).await;
     }
+}
+
+/// Nodes that do everything, and a mixed company.
+fn roles(of: &[&str]) -> Vec<Options> {
+    of.iter().map(|role| options().set("role", role)).collect()
+}
+
+async fn nodes(store: Store, options: Vec<Options>) -> Vec<Server> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut options = options.into_iter();
+    let first = Server::prepare_on(store, folder, options.next().unwrap()).await;
+    let others: Vec<Server> = options.map(|options| first.another(options)).collect();
+    std::iter::once(first).chain(others).collect()
+}
+
+async fn store() -> Option<Store> {
+    let db = Database::postgres()?;
+    let folder = tempfile::TempDir::new().unwrap();
+    Some(Store::make(db, folder.path()).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_of_any_of_two_nodes_loses_nothing() {
+    let Some(store) = store().await else { return };
+    let nodes = nodes(store, roles(&["all", "all"])).await;
+    run(nodes, rounds(6, 60), async |trial, random| {
+        trial.kill_one(random).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_of_any_of_three_nodes_loses_nothing() {
+    let Some(store) = store().await else { return };
+    let nodes = nodes(store, roles(&["all", "api", "worker"])).await;
+    run(nodes, rounds(6, 60), async |trial, random| {
+        trial.kill_one(random).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_of_postgresql_loses_nothing() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let store = Store::make_in(&cluster.url()).await;
+    let nodes = nodes(store, roles(&["all", "all"])).await;
+    run(nodes, rounds(3, 30), async |_, random| {
+        let signal = if random.random_bool(0.5) { "QUIT" } else { "INT" };
+        cluster.stop(signal).await;
+        // Long enough for the nodes to notice, and for senders to be refused.
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..2_000))).await;
+        cluster.resume().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_of_connections_in_commits_loses_nothing() {
+    let Some(store) = store().await else { return };
+    let url = store.url().unwrap().to_owned();
+    let (first, second) = (Proxy::before(&url).await, Proxy::before(&url).await);
+    let through = |proxy: &Proxy| options().database(&proxy.url(&url));
+    let nodes = nodes(store, vec![through(&first), through(&second)]).await;
+    run(nodes, rounds(12, 120), async |_, random| {
+        let proxy = if random.random_bool(0.5) { &first } else { &second };
+        match random.random_range(0..4) {
+            0 => proxy.cut(),
+            1 => proxy.cut_before_commits(random.random_range(1..4)),
+            _ => proxy.cut_after_commits(random.random_range(1..4)),
+        }
+    })
+    .await;
+    let cut = first.cut_commits() + second.cut_commits();
+    assert!(cut > 0, "no commit was cut");
+    println!("{cut} commits were cut");
+}
+
+fn options() -> Options {
+    // A dead node's leases hold no longer than they must.
+    Options::default()
+        .set("lease_seconds", 3)
+        .set("log", "warn,api::dispatch=error")
+}
+
+/// The trial: load and foul weather, something that goes wrong in each round, and the comparison.
+async fn run(nodes: Vec<Server>, rounds: u32, wrong: impl AsyncFn(&Trial, &mut StdRng)) {
+    let seed = std::env::var("SIGNALBOX_TEST_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(rand::random::<u64>);
+    println!("SIGNALBOX_TEST_SEED={seed}");
+    let begun = Instant::now();
+    let trial = Trial::start(nodes).await;
+    let mut random = StdRng::seed_from_u64(seed);
+    let clients: Vec<Client> = trial.doors().map(Server::anonymous).collect();
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|n| tokio::spawn(send(trial.book.clone(), clients.clone(), n)))
+        .collect();
+    for _ in 0..rounds {
+        trial.round(&mut random).await;
+        wrong(&trial, &mut random).await;
+    }
+    trial.book.stop.store(true, Ordering::SeqCst);
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    trial.clear_up().await;
+    trial.drain().await;
+    let report = trial.compare().await;
+    println!("{rounds} rounds in {:.0?}: {report}", begun.elapsed());
 }
 
 /// What the senders know.
@@ -85,14 +181,15 @@ struct Book {
 }
 
 struct Trial {
-    server: Server,
+    nodes: Vec<Server>,
+    roles: Vec<bool>,
     sink: FakeSink,
     desk: FakeConnectWise,
     book: Arc<Book>,
 }
 
 /// A sender of a monitoring system: sends an event again until it is answered with 202.
-async fn send(book: Arc<Book>, client: Client, sender: u64) {
+async fn send(book: Arc<Book>, clients: Vec<Client>, sender: u64) {
     while !book.stop.load(Ordering::SeqCst) {
         let n = book.next.fetch_add(1, Ordering::SeqCst);
         let key = (n * 7 + sender) % KEYS;
@@ -102,7 +199,7 @@ async fn send(book: Arc<Book>, client: Client, sender: u64) {
         if ticket {
             book.tried.lock().insert(n, key);
         }
-        let Some(accepted) = insist(&book, &client, slug, &payload).await else {
+        let Some(accepted) = insist(&book, &clients, slug, &payload).await else {
             return;
         };
         let [id] = accepted.event_ids.try_into().unwrap();
@@ -119,14 +216,23 @@ async fn send(book: Arc<Book>, client: Client, sender: u64) {
 }
 
 /// Sends until there is an answer; ends without one only when the load is over.
-async fn insist(book: &Book, client: &Client, slug: &str, payload: &Value) -> Option<Accepted> {
-    loop {
+async fn insist(
+    book: &Book,
+    clients: &[Client],
+    slug: &str,
+    payload: &Value,
+) -> Option<Accepted> {
+    // As a load balancer would: another door each time.
+    for client in clients.iter().cycle().skip(rand::random_range(0..clients.len())) {
         let call = client
             .call(Method::POST, &format!("/hooks/{slug}"))
             .json(payload);
         match call.try_send().await {
             Ok(answer) if answer.status.as_u16() == 202 => return Some(answer.ok()),
-            Ok(answer) => assert_eq!(answer.status.as_u16(), 503, "{}", answer.text()),
+            Ok(answer) => {
+                assert_eq!(answer.status.as_u16(), 503, "{}", answer.text());
+                assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+            }
             // Nobody listens while the server is down.
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
@@ -134,17 +240,22 @@ async fn insist(book: &Book, client: &Client, slug: &str, payload: &Value) -> Op
             return None;
         }
     }
+    None
 }
 
 impl Trial {
-    async fn start(db: Database) -> Self {
+    async fn start(nodes: Vec<Server>) -> Self {
         let sink = FakeSink::start().await.unwrap();
         let desk = FakeConnectWise::start().await.unwrap();
-        // A dead node's leases hold no longer than they must.
-        let options = Options::default()
-            .set("lease_seconds", 3)
-            .set("log", "warn,api::dispatch=error");
-        let server = Server::start_with(db, options).await;
+        for node in &nodes {
+            node.resume().await;
+        }
+        let mut roles = Vec::new();
+        for node in &nodes {
+            // A worker takes no events.
+            let answer = node.anonymous().get("/api/openapi.json").await;
+            roles.push(answer.status.is_success());
+        }
         let source = json!({ "event_id_path": "$.id" });
         let file = File::new()
             .http("sink", &format!("{}/in", sink.url))
@@ -167,27 +278,54 @@ impl Trial {
                 }}]),
             )
             .rule_of("plain", "plain", json!([]), json!([copy_to("sink")]));
-        server.apply_with(&file.text(), SECRETS).await;
+        nodes[0].apply_with(&file.text(), SECRETS).await;
         Self {
-            server,
+            nodes,
+            roles,
             sink,
             desk,
             book: Arc::default(),
         }
     }
 
-    /// Lets some events through, in foul weather, and kills the server in the middle.
-    async fn round(&self, random: &mut StdRng) {
-        self.weather(random);
-        let target = self.book.answered.load(Ordering::SeqCst) + random.random_range(10..60);
+    /// The nodes that take events.
+    fn doors(&self) -> impl Iterator<Item = &Server> {
+        let doors = self.nodes.iter().zip(&self.roles);
+        doors.filter(|(_, door)| **door).map(|(node, _)| node)
+    }
+
+    fn store(&self) -> &Store {
+        &self.nodes[0].store
+    }
+
+    /// Kills any of the nodes. Sometimes it stays away for a while.
+    async fn kill_one(&self, random: &mut StdRng) {
+        let node = &self.nodes[random.random_range(0..self.nodes.len())];
+        node.kill();
+        if self.nodes.len() > 1 && random.random_bool(0.5) {
+            let target = self.book.answered.load(Ordering::SeqCst) + random.random_range(5..40);
+            let others = self.doors().any(Server::runs);
+            if others {
+                self.answered(target).await;
+            }
+        }
+        node.resume().await;
+    }
+
+    async fn answered(&self, target: u64) {
         wait_until_within(DRAIN, "events are accepted", async || {
             (self.book.answered.load(Ordering::SeqCst) >= target).then_some(())
         })
         .await;
-        // The moment of the kill, somewhere between two commits.
+    }
+
+    /// Lets some events through, in foul weather, until a moment in the middle of it.
+    async fn round(&self, random: &mut StdRng) {
+        self.weather(random);
+        let target = self.book.answered.load(Ordering::SeqCst) + random.random_range(10..60);
+        self.answered(target).await;
+        // The moment of what goes wrong, somewhere between two commits.
         tokio::time::sleep(Duration::from_micros(random.random_range(0..20_000))).await;
-        self.server.kill();
-        self.server.resume().await;
     }
 
     /// Faults for the next requests upstream.
@@ -220,7 +358,7 @@ impl Trial {
 
     async fn drain(&self) {
         wait_until_within(DRAIN, "every delivery ends", async || {
-            (self.server.store.number(OPEN).await == 0).then_some(())
+            (self.store().number(OPEN).await == 0).then_some(())
         })
         .await;
     }
@@ -243,7 +381,7 @@ impl Trial {
             assert_eq!(row.state, "delivered", "event {id}");
         }
         // What was stored without an answer was sent at least; nothing comes from nowhere.
-        let events = self.server.store.number("SELECT COUNT(*) FROM event").await;
+        let events = self.store().number("SELECT COUNT(*) FROM event").await;
         let tried = self.book.next.load(Ordering::SeqCst);
         assert!(events <= i64::try_from(tried).unwrap());
         let deliveries: usize = stored.values().map(Vec::len).sum();
@@ -321,13 +459,14 @@ impl Trial {
     async fn compare_counters(&self, events: i64) {
         let count = async |of: &str| {
             let query = format!("SELECT COUNT(*) FROM delivery {of}");
-            self.server.store.number(&query).await
+            self.store().number(&query).await
         };
         let created = count("").await;
         let ended = count("WHERE finished_at IS NOT NULL").await;
-        assert_eq!(created, ended + self.server.store.number(OPEN).await);
+        assert_eq!(created, ended + self.store().number(OPEN).await);
         assert_eq!(created, count("WHERE state = 'delivered'").await);
-        let stats: Stats = self.server.client().read("/api/v1/stats").await;
+        let door = self.doors().next().unwrap();
+        let stats: Stats = door.client().read("/api/v1/stats").await;
         let accepted: i64 = stats.hours.iter().map(|hour| hour.accepted).sum();
         let delivered: i64 = stats.hours.iter().map(|hour| hour.delivered).sum();
         assert_eq!((accepted, delivered), (events, created));
@@ -336,7 +475,7 @@ impl Trial {
 
     /// The deliveries of every event.
     async fn stored(&self) -> HashMap<Uuid, Vec<Row>> {
-        let db = self.server.store.connect().await;
+        let db = self.store().connect().await;
         let query = "SELECT e.id AS event_id, d.state AS state, d.message_id AS message_id \
                      FROM event e LEFT JOIN delivery d ON d.event_id = e.id";
         let statement = Statement::from_string(db.get_database_backend(), query);

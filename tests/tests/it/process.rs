@@ -91,7 +91,7 @@ async fn schema(store: &Store) -> Vec<String> {
             "SELECT m.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || COALESCE(c.dflt_value, '') \
              FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY 1",
         ],
-        Store::Postgres { .. } => &[
+        Store::Postgres { .. } | Store::Elsewhere { .. } => &[
             "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || COALESCE(column_default, '') \
              FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1",
             "SELECT indexname || ': ' || indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",

@@ -68,7 +68,7 @@ pub async fn resume(
 async fn go_on(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
     dispatch::resume(core, scope, id).await?;
     core.snapshots.refresh().await?;
-    core.dispatch.kick(id);
+    core.dispatch.announce(id);
     Ok(())
 }
 

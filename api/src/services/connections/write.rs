@@ -164,7 +164,7 @@ pub async fn change(
         dispatch::resume(core, scope, id).await?;
         core.snapshots.refresh().await?;
     }
-    core.dispatch.kick(id);
+    core.dispatch.announce(id);
     get(core, scope, id).await
 }
 

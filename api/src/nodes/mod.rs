@@ -1,0 +1,180 @@
+//! Several nodes on one PostgreSQL: what this node tells the others and hears from them.
+//!
+//! Invariant: everything that must not be lost is a row; a notification only says where to look, at
+//! once instead of at the next poll. So each may be lost, come late or come twice. Whoever misses
+//! some (a connection that was cut, a start) looks everywhere, and tells its watchers that they may
+//! have missed something.
+//!
+//! A node is alive while its row changes: see [`lease`]. A crash leaves the row behind; the others
+//! delete it after one lease time and free what it held. On SQLite there is one server and nothing
+//! of this runs, except that limits may lie in Redis.
+
+mod bell;
+pub mod lease;
+mod listen;
+mod relay;
+mod ring;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sea_orm::{ConnectionTrait, DbErr};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::core::Core;
+use crate::db::Db;
+use crate::journal::sql;
+use crate::live::Outgoing;
+
+pub use bell::Bell;
+use lease::Lease;
+
+/// Deliveries lie in the database and are due.
+const DUE: &str = "signalbox_due";
+/// The configuration has a new revision.
+pub const CONFIGURATION: &str = "signalbox_configuration";
+/// A node is there.
+const NODE: &str = "signalbox_node";
+/// Messages of the live stream.
+const LIVE: &str = "signalbox_live";
+
+/// Longest text of a notification; PostgreSQL takes less than 8,000 bytes.
+const LONGEST: usize = 7_900;
+
+/// What this node knows of the others. Cheap to clone.
+#[derive(Clone)]
+pub struct Nodes(Arc<Shared>);
+
+struct Shared {
+    me: Uuid,
+    lease: Lease,
+    /// When each of the others was heard last.
+    heard: Mutex<HashMap<Uuid, Instant>>,
+    /// Somebody new is there, who should hear of this node.
+    greet: Notify,
+}
+
+impl Nodes {
+    /// Nobody was heard yet.
+    pub fn new(me: Uuid, lease: Lease) -> Self {
+        Self(Arc::new(Shared {
+            me,
+            lease,
+            heard: Mutex::default(),
+            greet: Notify::new(),
+        }))
+    }
+
+    /// The lease of this node.
+    pub fn lease(&self) -> &Lease {
+        &self.0.lease
+    }
+
+    /// Whether other nodes are there.
+    pub fn others(&self) -> bool {
+        let patience = self.patience();
+        let heard = self.0.heard.lock();
+        heard.values().any(|at| at.elapsed() < patience)
+    }
+
+    /// Somebody was heard.
+    fn heard(&self, node: Uuid) {
+        if node == self.0.me {
+            return;
+        }
+        let patience = self.patience();
+        let mut heard = self.0.heard.lock();
+        heard.retain(|_, at| at.elapsed() < patience);
+        if heard.insert(node, Instant::now()).is_none() {
+            self.0.greet.notify_one();
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.0.lease.length() * 2
+    }
+}
+
+impl std::fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Nodes({})", self.0.me)
+    }
+}
+
+/// Tells all nodes. Nothing of it has to be durable, so nobody waits for the disk.
+///
+/// # Errors
+/// The statement failed; they find out at their next look.
+async fn notify(db: &Db, channel: &str, texts: Vec<String>) -> Result<(), DbErr> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let mut rows = sql::Values::of(db.write());
+    for text in texts {
+        rows.row([text.into()]);
+    }
+    let query = format!(
+        "SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify('{channel}', v.text) \
+         FROM (VALUES {}) AS v(text)",
+        rows.text
+    );
+    sql::rows(db.write(), query, rows.values).await.map(|_| ())
+}
+
+/// Tells all nodes when this transaction is committed. For what happens seldom: transactions that
+/// tell something wait for each other at their commits.
+///
+/// # Errors
+/// The statement failed.
+pub async fn notify_within(txn: &impl ConnectionTrait, channel: &str) -> Result<(), DbErr> {
+    if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
+        txn.execute_unprepared(&format!("NOTIFY {channel}")).await?;
+    }
+    Ok(())
+}
+
+/// Tells the others that this node is there.
+///
+/// # Errors
+/// The statement failed.
+pub async fn greet(core: &Core) -> Result<(), DbErr> {
+    notify(&core.db, NODE, vec![core.nodes.0.me.to_string()]).await
+}
+
+/// What runs beside the dispatcher.
+pub struct Service {
+    core: Core,
+    outgoing: mpsc::Receiver<Outgoing>,
+}
+
+impl Service {
+    /// Listens and tells for this core; `outgoing` is what its live hub hands over for the others.
+    pub const fn new(core: Core, outgoing: mpsc::Receiver<Outgoing>) -> Self {
+        Self { core, outgoing }
+    }
+
+    /// Works until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        if !self.core.db.is_postgres() {
+            return;
+        }
+        let core = &self.core;
+        let work = async {
+            tokio::join!(
+                listen::postgres(core),
+                listen::redis(core),
+                ring::due(core),
+                ring::greet(core),
+                relay::run(core, self.outgoing),
+            )
+        };
+        tokio::select! {
+            _ = work => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The one way to Redis.
+//!
+//! Invariant: nothing durable depends on it, and nobody waits long for it: a call has 50 ms, and
+//! after one that failed nobody calls again for a second, so that a Redis that is down or slow costs
+//! next to nothing. Who cannot have it goes on with what this process has in memory, and says so:
+//! in the log once, in `/readyz`, in the numbers.
+//!
+//! One connection, made at the first call, carries all commands of the process. A crash of either
+//! side loses counters of limits and messages of the live stream, and nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::redis::aio::{MultiplexedConnection, PubSub};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError};
+use parking_lot::Mutex;
+
+use crate::metrics::Metrics;
+use crate::secrets::Secret;
+
+/// How long a call may take.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a new connection may take.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long nobody calls after a call that failed.
+const REST: Duration = Duration::from_secs(1);
+
+/// Redis cannot be had now.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("Redis does not answer")]
+pub struct Away;
+
+/// A way to Redis, if one is set. Cheap to clone.
+#[derive(Clone)]
+pub struct Redis(Option<Arc<Shared>>);
+
+struct Shared {
+    client: Client,
+    metrics: Metrics,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<MultiplexedConnection>,
+    /// A call failed, and none was made since.
+    rests: Option<Instant>,
+    /// A connection is being made.
+    connects: bool,
+    /// What the log said last.
+    down: bool,
+}
+
+impl Redis {
+    /// The server at this address; connects at the first call.
+    ///
+    /// # Errors
+    /// The address cannot be read.
+    pub fn at(url: Option<&Secret>, metrics: Metrics) -> Result<Self, RedisError> {
+        let Some(url) = url else {
+            return Ok(Self(None));
+        };
+        Ok(Self(Some(Arc::new(Shared {
+            client: Client::open(url.reveal())?,
+            metrics,
+            state: Mutex::default(),
+        }))))
+    }
+
+    /// Whether one is set.
+    pub const fn is_used(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether it answers; none when it is not used.
+    pub async fn answers(&self) -> Option<bool> {
+        let shared = self.0.as_ref()?;
+        let begun = Instant::now();
+        // It may rest after a failure, or be connecting: then this is the wait for the next try.
+        loop {
+            let pong = self
+                .call::<String>(&deadpool_redis::redis::cmd("PING"))
+                .await;
+            if pong.is_ok() {
+                return Some(true);
+            }
+            if begun.elapsed() > REST || !shared.state.lock().connects {
+                return Some(false);
+            }
+            tokio::time::sleep(PATIENCE / 5).await;
+        }
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// It is not used, did not answer in time, or rests after a failure.
+    pub async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
+        let shared = self.0.as_ref().ok_or(Away)?;
+        let Some(mut connection) = shared.connection() else {
+            return Err(Away);
+        };
+        match tokio::time::timeout(PATIENCE, command.query_async(&mut connection)).await {
+            Ok(Ok(answer)) => {
+                shared.works();
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(shared.failed(&error)),
+            Err(elapsed) => Err(shared.failed(&elapsed)),
+        }
+    }
+
+    /// A connection of its own that listens to a channel; none when Redis is not used.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub async fn subscribe(&self, channel: &str) -> Option<Result<PubSub, Away>> {
+        let shared = self.0.as_ref()?;
+        let made = async {
+            let mut listener = shared.client.get_async_pubsub().await?;
+            listener.subscribe(channel).await?;
+            Ok::<_, RedisError>(listener)
+        };
+        Some(match tokio::time::timeout(CONNECT, made).await {
+            Ok(Ok(listener)) => Ok(listener),
+            Ok(Err(_)) | Err(_) => Err(Away),
+        })
+    }
+}
+
+impl Shared {
+    /// The connection, unless it is to be left alone now. Without one, begins to make it: whoever
+    /// asks meanwhile goes without.
+    fn connection(self: &Arc<Self>) -> Option<MultiplexedConnection> {
+        let mut state = self.state.lock();
+        if state.rests.is_some_and(|since| since.elapsed() < REST) {
+            return None;
+        }
+        if let Some(connection) = &state.connection {
+            return Some(connection.clone());
+        }
+        if !state.connects {
+            state.connects = true;
+            let shared = Arc::clone(self);
+            tokio::spawn(async move { shared.connect().await });
+        }
+        None
+    }
+
+    async fn connect(&self) {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(PATIENCE));
+        let made = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        let made = tokio::time::timeout(CONNECT, made).await;
+        match made {
+            Ok(Ok(connection)) => {
+                let mut state = self.state.lock();
+                state.connects = false;
+                state.rests = None;
+                state.connection = Some(connection);
+            }
+            Ok(Err(error)) => {
+                self.failed(&error);
+            }
+            Err(elapsed) => {
+                self.failed(&elapsed);
+            }
+        }
+    }
+
+    fn works(&self) {
+        let mut state = self.state.lock();
+        if std::mem::take(&mut state.down) {
+            tracing::info!("Redis answers again.");
+        }
+        state.rests = None;
+        self.metrics.redis(true);
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> Away {
+        let mut state = self.state.lock();
+        state.connection = None;
+        state.connects = false;
+        state.rests = Some(Instant::now());
+        if !std::mem::replace(&mut state.down, true) {
+            tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it.");
+        }
+        self.metrics.redis(false);
+        Away
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_used() { "Redis" } else { "no Redis" })
+    }
+}

@@ -1,0 +1,378 @@
+//! Several nodes on one PostgreSQL: roles, wake-ups, one configuration, one live stream, one set of
+//! limits.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use openapi::deliveries::State;
+use openapi::problem::Code;
+use openapi::stream::Message;
+use serde_json::{Value, json};
+use tests::fakes::FakeSink;
+use tests::stream::Stream;
+use tests::yaml::{File, copy_to};
+use tests::{Client, Database, Options, Proxy, Server, wait_until};
+use uuid::Uuid;
+
+use crate::support::{delivered, drained};
+
+/// The Redis of the test run.
+const REDIS: &str = "SIGNALBOX_TEST_REDIS_URL";
+
+/// How often a node looks by itself, without being told.
+const LOOK: Duration = Duration::from_millis(250);
+
+fn redis() -> Option<String> {
+    let url = std::env::var(REDIS).ok();
+    if url.is_none() {
+        println!("not run: {REDIS} names no Redis");
+    }
+    url
+}
+
+fn options(role: &str) -> Options {
+    Options::default().set("role", role).set("lease_seconds", 3)
+}
+
+/// A node of each of these options, on one database.
+async fn company(options: &[Options]) -> Option<Vec<Server>> {
+    let db = Database::postgres()?;
+    let first = Server::start_with(db, options[0].clone()).await;
+    let mut nodes = vec![first];
+    for options in &options[1..] {
+        let next = nodes[0].another(options.clone());
+        next.resume().await;
+        nodes.push(next);
+    }
+    Some(nodes)
+}
+
+fn file(sink: &FakeSink) -> File {
+    File::new()
+        .http("sink", &sink.url)
+        .source("a")
+        .rule("r", json!([]), json!([copy_to("sink")]))
+}
+
+/// The middle one of some times.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_node_delivers_nothing_and_a_worker_takes_nothing() {
+    let Some(nodes) = company(&[options("api")]).await else {
+        return;
+    };
+    let [api] = nodes.as_slice() else { unreachable!() };
+    let sink = FakeSink::start().await.unwrap();
+    api.apply(&file(&sink).text()).await;
+    let mut sent = Vec::new();
+    for n in 0..5 {
+        let accepted = api.anonymous().hook("a", &json!({ "n": n })).await;
+        sent.push(accepted.event_ids[0]);
+    }
+    let waiting = "SELECT COUNT(*) FROM delivery WHERE state = 'ready' AND lease_owner IS NULL \
+                   AND attempts = 0";
+    assert_eq!(api.store.number(waiting).await, 5);
+    assert_eq!(sink.counts().requests, 0);
+
+    let worker = api.another(options("worker"));
+    worker.resume().await;
+    for id in sent {
+        delivered(&api.client(), id).await;
+    }
+    assert_eq!(sink.counts().taken, 5);
+    let outside = worker.anonymous();
+    outside.get("/livez").await.done();
+    outside.get("/readyz").await.done();
+    worker.client().get("/metrics").await.done();
+    for path in ["/api/v1/session", "/api/v1/events", "/", "/api/openapi.json"] {
+        let status = outside.get(path).await.status.as_u16();
+        assert!(matches!(status, 404 | 405), "{path}: {status}");
+    }
+    let refused = outside.post("/hooks/a", &json!({})).await;
+    assert!(matches!(refused.status.as_u16(), 404 | 405), "{}", refused.text());
+
+    let all = api.another(options("all"));
+    all.resume().await;
+    worker.kill();
+    let accepted = all.anonymous().hook("a", &json!({ "n": 6 })).await;
+    delivered(&all.client(), accepted.event_ids[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_is_told_and_does_not_wait_for_its_next_look() {
+    let Some(nodes) = company(&[options("api"), options("worker")]).await else {
+        return;
+    };
+    let sink = FakeSink::start().await.unwrap();
+    nodes[0].apply(&file(&sink).text()).await;
+    let client = nodes[0].anonymous();
+    // Once, so that every connection is there.
+    client.hook("a", &json!({ "n": -1 })).await;
+    wait_until("the first arrives", async || (sink.counts().taken == 1).then_some(())).await;
+    let mut times = Vec::new();
+    for n in 0..21 {
+        client.hook("a", &json!({ "n": n })).await;
+        let begun = Instant::now();
+        while sink.counts().taken < n + 2 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it does not arrive");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        times.push(begun.elapsed());
+    }
+    let middle = median(times.clone());
+    // A look of its own comes after half of that on average.
+    assert!(middle < LOOK / 4, "{middle:?}: {times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_served_by_the_other_nodes_at_once() {
+    let Some(nodes) = company(&[options("all"), options("all")]).await else {
+        return;
+    };
+    let (here, there) = (nodes[0].client(), nodes[1].anonymous());
+    let mut times = Vec::new();
+    for n in 0..15 {
+        let slug = format!("source-{n}");
+        let new = json!({ "name": slug, "slug": slug, "auth": { "type": "none" } });
+        here.post("/api/v1/sources", &new).await.done();
+        let begun = Instant::now();
+        loop {
+            let answer = there.post(&format!("/hooks/{slug}"), &json!({})).await;
+            if answer.status.as_u16() == 202 {
+                break;
+            }
+            answer.problem(Code::NotFound);
+            assert!(begun.elapsed() < Duration::from_secs(10), "it is not served");
+        }
+        times.push(begun.elapsed());
+    }
+    let middle = median(times.clone());
+    assert!(middle < LOOK / 4, "{middle:?}: {times:?}");
+}
+
+/// What happens on any of the nodes is seen on each.
+async fn one_stream(nodes: &[Server]) {
+    let sink = FakeSink::start().await.unwrap();
+    nodes[0].apply(&file(&sink).text()).await;
+    for node in nodes {
+        wait_until("the source is served", async || {
+            let answer = node.anonymous().post("/hooks/a", &json!({})).await;
+            (answer.status.as_u16() == 202).then_some(())
+        })
+        .await;
+    }
+    drained(&nodes[0]).await;
+    let mut streams = Vec::new();
+    for node in nodes {
+        streams.push(Stream::open(&node.client(), None).await);
+    }
+    for (n, node) in nodes.iter().enumerate() {
+        let accepted = node.anonymous().hook("a", &json!({ "n": n })).await;
+        let id = accepted.event_ids[0];
+        let mut places = BTreeSet::new();
+        for stream in &mut streams {
+            stream.find(|m| matches!(m, Message::Event(e) if e.id == id)).await;
+            let done = |m: &Message| matches!(m, Message::Delivery(d) if d.event_id == id && d.state == State::Delivered);
+            places.insert(stream.find(done).await.id);
+        }
+        assert_eq!(places.len(), nodes.len(), "each node counts by itself");
+        // A place of another node is none of this one's: the watcher is told to read anew.
+        let foreign = places.iter().find(|place| !streams_know(place, &streams[n]));
+        if let Some(foreign) = foreign {
+            let mut moved = Stream::open(&node.client(), Some(foreign)).await;
+            assert_eq!(moved.next().await.message, Message::Reset);
+        }
+    }
+}
+
+fn streams_know(place: &str, stream: &Stream) -> bool {
+    stream.last_id().split('-').next() == place.split('-').next()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stream_of_every_node_shows_all_of_them() {
+    let Some(nodes) = company(&[options("all"), options("all"), options("api")]).await else {
+        return;
+    };
+    one_stream(&nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stream_goes_over_redis_and_without_it() {
+    let Some(url) = redis() else { return };
+    let proxy = Proxy::before(&url).await;
+    let with = options("all").set("redis_url", proxy.url(&url));
+    let Some(nodes) = company(&[with.clone(), with]).await else {
+        return;
+    };
+    one_stream(&nodes).await;
+    // Redis goes in the middle of it: PostgreSQL carries the messages.
+    let mut stream = Stream::open(&nodes[1].client(), None).await;
+    proxy.close();
+    wait_until("a message comes without Redis", async || {
+        let accepted = nodes[0].anonymous().hook("a", &json!({})).await;
+        let id = accepted.event_ids[0];
+        let seen = stream.find(|m| matches!(m, Message::Event(e) if e.id == id));
+        tokio::time::timeout(Duration::from_secs(2), seen).await.ok()
+    })
+    .await;
+}
+
+/// How many of `count` requests are taken, spread over the nodes.
+async fn taken(nodes: &[Server], count: usize) -> usize {
+    let mut taken = 0;
+    for n in 0..count {
+        let node = &nodes[n % nodes.len()];
+        let answer = node.anonymous().post("/hooks/slow", &json!({})).await;
+        if answer.status.as_u16() == 202 {
+            taken += 1;
+        } else {
+            answer.problem(Code::RateLimited);
+            assert!(answer.header("retry-after").is_some());
+        }
+    }
+    taken
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
+    let Some(url) = redis() else { return };
+    let proxy = Proxy::before(&url).await;
+    let with = options("all").set("redis_url", proxy.url(&url));
+    let Some(nodes) = company(&[with.clone(), with]).await else {
+        return;
+    };
+    // Five at once, then 50 a minute.
+    let slow = json!({ "rate_per_minute": 50 });
+    nodes[0].apply(&File::new().source_with("slow", slow).text()).await;
+    wait_until("both serve it", async || {
+        let mut ready = true;
+        for node in &nodes {
+            let answer = node.anonymous().post("/hooks/slow", &json!({})).await;
+            ready &= answer.status.as_u16() != 404;
+        }
+        ready.then_some(())
+    })
+    .await;
+    let status = async |node: &Server| -> Value { node.anonymous().get("/readyz").await.ok() };
+    let metric = async |node: &Server, name: &str| -> f64 {
+        let text = node.client().get("/metrics").await.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|n| n.trim().parse().ok()).expect("the metric")
+    };
+    let begun = Instant::now();
+    let together = taken(&nodes, 40).await;
+    let refilled = begun.elapsed().as_secs_f64() * 50.0 / 60.0;
+    assert!(
+        f64::from(u32::try_from(together).unwrap()) <= 5.0 + refilled + 1.0,
+        "{together} of 40 in {:?}",
+        begun.elapsed()
+    );
+    for node in &nodes {
+        assert_eq!(status(node).await["status"], "ready");
+        assert_eq!(metric(node, "signalbox_redis_up").await, 1.0);
+    }
+
+    proxy.close();
+    let begun = Instant::now();
+    let alone = taken(&nodes, 40).await;
+    // Each has a bucket of its own now, and a full one.
+    assert!(alone >= 8, "{alone}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for Redis");
+    for node in &nodes {
+        assert_eq!(status(node).await["status"], "degraded");
+        assert_eq!(status(node).await["redis"]["state"], "degraded");
+        assert!(metric(node, "signalbox_limits_without_redis_total").await >= 1.0);
+        assert_eq!(node.log().matches("Redis does not answer").count(), 1, "said once");
+    }
+
+    // Slow is as good as away: no request waits long.
+    proxy.open();
+    for node in &nodes {
+        wait_until("Redis is back", async || {
+            (status(node).await["status"] == "ready").then_some(())
+        })
+        .await;
+    }
+    proxy.delay(Duration::from_secs(2));
+    let begun = Instant::now();
+    taken(&nodes, 40).await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_sign_ins_are_counted_over_all_nodes() {
+    let Some(url) = redis() else { return };
+    let with = options("all").set("redis_url", &url);
+    let Some(nodes) = company(&[with.clone(), with]).await else {
+        return;
+    };
+    let attempt = async |client: Client| {
+        let wrong = json!({ "email": "nobody@example.com", "password": "wrong" });
+        client.post("/api/v1/auth/login", &wrong).await
+    };
+    for _ in 0..10 {
+        attempt(nodes[0].anonymous()).await.problem(Code::LoginFailed);
+    }
+    let refused = attempt(nodes[1].anonymous()).await;
+    refused.problem(Code::RateLimited);
+    assert!(refused.header("retry-after").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rate_of_a_connection_is_one_for_all_nodes() {
+    let Some(url) = redis() else { return };
+    let with = options("all").set("redis_url", &url);
+    let Some(nodes) = company(&[with.clone(), with]).await else {
+        return;
+    };
+    let sink = FakeSink::start().await.unwrap();
+    // 60 at once, then ten a second.
+    let rate = json!({ "rate_per_minute": 600 });
+    let file = File::new()
+        .http_with("sink", &sink.url, rate)
+        .source("a")
+        .rule("r", json!([]), json!([copy_to("sink")]));
+    nodes[0].apply(&file.text()).await;
+    wait_until("both serve it", async || {
+        let answer = nodes[1].anonymous().post("/hooks/a", &json!({})).await;
+        (answer.status.as_u16() == 202).then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    for n in 0..110 {
+        nodes[n % 2].anonymous().hook("a", &json!({ "n": n })).await;
+    }
+    drained(&nodes[0]).await;
+    // Fifty more than the burst: five seconds, and half of that if each node had its own.
+    assert!(begun.elapsed() > Duration::from_millis(3_800), "{:?}", begun.elapsed());
+    assert_eq!(sink.counts().taken, sink.counts().ids);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_node_held_goes_on_elsewhere() {
+    let Some(nodes) = company(&[options("all"), options("all")]).await else {
+        return;
+    };
+    let sink = FakeSink::start().await.unwrap();
+    nodes[0].apply(&file(&sink).text()).await;
+    sink.latency(Duration::from_secs(20));
+    let mut ids = BTreeSet::<Uuid>::new();
+    for n in 0..30 {
+        let accepted = nodes[0].anonymous().hook("a", &json!({ "n": n })).await;
+        ids.extend(accepted.event_ids);
+    }
+    wait_until("calls are under way", async || (sink.counts().requests > 0).then_some(())).await;
+    nodes[0].kill();
+    sink.latency(Duration::ZERO);
+    for id in ids {
+        delivered(&nodes[1].client(), id).await;
+    }
+    let seen = sink.seen();
+    assert_eq!(seen.len(), 30);
+    assert!(seen.values().all(|seen| seen.bodies == 1));
+}
