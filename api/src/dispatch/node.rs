@@ -128,7 +128,10 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
             match catch_up(&core.db, now, by).await {
                 Ok(moved) => {
                     set_back = times;
-                    tracing::warn!(moved, "The clock was set back; what waits for it waits no longer than before.");
+                    tracing::warn!(
+                        moved,
+                        "The clock was set back; what waits for it waits no longer than before."
+                    );
                 }
                 Err(error) => outage.failed("What waits for the clock could not be moved.", &error),
             }

@@ -20,6 +20,8 @@ use crate::journal::{
 };
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::secrets::Keyring;
+use crate::snapshot::Snapshots;
 
 const CONNECTION: Uuid = Uuid::from_u128(7);
 const WORKSPACE: Uuid = Uuid::from_u128(1);
@@ -55,6 +57,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 struct World {
     db: Db,
+    keyring: Keyring,
     clock: Arc<AtomicI64>,
     policy: LanePolicy,
     dispatch: Handle,
@@ -88,10 +91,12 @@ impl World {
         let location = Location::Sqlite(folder.path().join("test.db"));
         let db = Db::open(&location, 2).await.unwrap();
         db.migrate().await.unwrap();
+        let keyring = Keyring::load_or_create(&folder.path().join("test.key")).unwrap();
         let clock = Arc::new(AtomicI64::new(START));
-        let (dispatch, journal, stop) = Self::start(&db, &clock, policy).await;
+        let (dispatch, journal, stop) = Self::start(&db, &keyring, &clock, policy).await;
         Self {
             db,
+            keyring,
             clock,
             policy,
             dispatch,
@@ -106,6 +111,7 @@ impl World {
 
     async fn start(
         db: &Db,
+        keyring: &Keyring,
         clock: &Arc<AtomicI64>,
         policy: LanePolicy,
     ) -> (Handle, journal::Handle, CancellationToken) {
@@ -118,12 +124,15 @@ impl World {
         node::register(db, node, "all", now, Duration::from_secs(10))
             .await
             .unwrap();
+        let live = Hub::new(1);
+        let snapshots = Snapshots::new(db.clone(), keyring.clone(), dispatch.clone(), live.clone());
         let (service, journal) = journal::Service::new(
             db.clone(),
             clock,
             dispatch.clone(),
-            Hub::new(1),
+            live,
             Metrics::new(),
+            snapshots,
             journal::Options {
                 queue: 100,
                 batch: 50,
@@ -225,7 +234,7 @@ impl World {
 
     async fn claim(&mut self) {
         let (node, now) = (self.dispatch.node(), self.now());
-        let claimed = claim::claim(&self.db, node, CONNECTION, now, 2, false)
+        let claimed = claim::claim(&self.db, node, CONNECTION, now, 2, false, &mut Vec::new())
             .await
             .unwrap();
         for row in claimed {
@@ -241,7 +250,8 @@ impl World {
     async fn crash(&mut self) {
         self.stop.cancel();
         self.held.clear();
-        let (dispatch, journal, stop) = Self::start(&self.db, &self.clock, self.policy).await;
+        let (dispatch, journal, stop) =
+            Self::start(&self.db, &self.keyring, &self.clock, self.policy).await;
         (self.dispatch, self.journal, self.stop) = (dispatch, journal, stop);
     }
 
@@ -388,6 +398,7 @@ fn accept(deliveries: Vec<NewDelivery>) -> Accept {
         remote_addr: String::new(),
         headers: String::new(),
         body: Vec::new(),
+        envelope: None,
         test: false,
         title: String::new(),
         matched: String::new(),
@@ -417,6 +428,7 @@ fn new_row(number: u32, lane: Option<u8>, action: u8, now: i64, behind: u16) -> 
         id,
         workspace_id: WORKSPACE,
         event_id: Uuid::from_u128(3),
+        source_id: None,
         correlation_id: String::new(),
         received_at: now,
         rule_id: None,

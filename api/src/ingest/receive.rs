@@ -13,9 +13,9 @@ use openapi::problem::Code;
 use openapi::sources::Accepted;
 use serde_json::Value;
 
+use super::budget::Share;
 use super::fan_out::{bounded, fan_out};
 use super::refuse::{self, Refused};
-use super::budget::Share;
 use super::{Budget, gate, parse, replay, route};
 use crate::auth::client_address;
 use crate::core::Core;

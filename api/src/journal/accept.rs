@@ -10,9 +10,9 @@ use super::AcceptWaiting;
 use super::clean;
 use super::entry::{AcceptEvent, Accepted};
 use super::lanes::{self, Lane};
-use super::{place, replays};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
+use super::{place, replays};
 use crate::dispatch;
 
 /// The sender's delivery id within a source.

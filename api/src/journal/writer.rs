@@ -10,9 +10,7 @@ use uuid::Uuid;
 
 use super::entry::{AcceptEvent, NewDelivery, NewState, Settlement};
 use super::stats::{Counters, metric};
-use super::{
-    AcceptWaiting, JournalError, Refused, Service, accept, lanes, lifecycle, settle, sql,
-};
+use super::{AcceptWaiting, JournalError, Refused, Service, accept, lanes, lifecycle, settle, sql};
 use crate::clock::from_ms;
 use crate::db::is_away;
 

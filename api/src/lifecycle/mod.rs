@@ -165,6 +165,10 @@ fn row(subscription: &Subscription, message: &Message) -> delivery::Model {
         created_at: message.at,
         updated_at: message.at,
         finished_at: None,
+        repeats: 1,
+        coalesced_into: None,
+        lane_parked: false,
+        source_id: None,
     }
 }
 

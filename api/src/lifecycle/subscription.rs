@@ -34,7 +34,7 @@ impl Subscription {
             connection: connection.id,
             full: settings.detail == webhook::Detail::Full,
             kinds,
-            sources: settings.sources.into_iter().collect(),
+            sources: settings.sources.iter().cloned().collect(),
         })
     }
 

@@ -18,6 +18,7 @@ fn subscription(settings: Value) -> Option<Subscription> {
         secrets: BTreeMap::new(),
         allow_private: false,
         revision: 1,
+        parsed: crate::connectors::Parsed::default(),
     })
 }
 
@@ -69,6 +70,6 @@ fn hops_are_read_from_kept_headers() {
         ["signalbox-hops", format!("{one}, junk,{two}")]
     ]);
     assert_eq!(hops_of(&headers.to_string()), [one, two]);
-    assert_eq!(hops_of("[]"), []);
-    assert_eq!(hops_of("signalbox-hops"), []);
+    assert!(hops_of("[]").is_empty());
+    assert!(hops_of("signalbox-hops").is_empty());
 }

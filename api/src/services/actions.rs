@@ -139,7 +139,7 @@ pub async fn replay(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResul
     let id = new.id;
     let made = json!({ "delivery_id": id });
     note(core, &txn, by, "delivery.replay", &row, made).await?;
-    finish_replay(core, txn, row, new, place).await?;
+    finish_replay(core, txn, vec![(row, new, place)]).await?;
     Ok(id)
 }
 
@@ -260,17 +260,17 @@ async fn occupied(txn: &impl ConnectionTrait, row: &delivery::Model) -> Result<b
 pub(super) async fn finish_replay(
     core: &Core,
     txn: DatabaseTransaction,
-    old: delivery::Model,
-    new: delivery::Model,
-    place: Placement,
+    made: Vec<(delivery::Model, delivery::Model, Placement)>,
 ) -> ApiResult<()> {
     txn.commit().await?;
-    if place == Placement::Later && !new.behind {
-        core.dispatch.announce(new.connection_id);
+    for (old, new, place) in made {
+        if place == Placement::Later && !new.behind {
+            core.dispatch.announce(new.connection_id);
+        }
+        tell(core, &old, State::Superseded);
+        let state = State::parse(&new.state).unwrap_or(State::Ready);
+        tell(core, &new, state);
     }
-    tell(core, &old, State::Superseded);
-    let state = State::parse(&new.state).unwrap_or(State::Ready);
-    tell(core, &new, state);
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use super::maintenance;
 use crate::clock::from_ms;
 use crate::core::Core;
-use crate::http::health::redis_answers;
 use crate::http::problem::ApiResult;
 use crate::scope::Scope;
 
@@ -18,7 +17,7 @@ use crate::scope::Scope;
 pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
     let mut notices = connections(core, scope).await?;
     notices.extend(sources(core, scope).await?);
-    if redis_answers(core).await == Some(false) {
+    if core.redis.answers().await == Some(false) {
         notices.push(Notice {
             kind: "redis".to_owned(),
             colour: "red".to_owned(),

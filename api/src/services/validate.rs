@@ -496,6 +496,8 @@ mod tests {
             retention_days: Some(90),
             on_no_match: no_match,
             event_id_path: Some("$..["),
+            split: None,
+            heartbeat: None,
         }
     }
 

@@ -99,7 +99,7 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
             &row.slug,
             rules.remove(&row.id).unwrap_or_default(),
             names.remove(&row.id).unwrap_or_default(),
-            plans.remove(&row.id).unwrap_or_default(),
+            Arc::new(plans.remove(&row.id).unwrap_or_default()),
         );
         snapshot.workspaces.insert(row.id, Arc::new(config));
     }
@@ -265,7 +265,7 @@ pub fn compile(
     slug: &str,
     rules: Vec<rule::Model>,
     connections: HashMap<String, Uuid>,
-    maintenance: Plan,
+    maintenance: Arc<Plan>,
 ) -> WorkspaceConfig {
     let mut revisions = HashMap::new();
     let inputs = rules

@@ -160,7 +160,7 @@ pub struct WorkspaceConfig {
     /// Connections by the name that rules use.
     pub connections: HashMap<String, Uuid>,
     /// Windows and the switch.
-    pub maintenance: maintenance::Plan,
+    pub maintenance: Arc<maintenance::Plan>,
 }
 
 /// One revision of the whole configuration.

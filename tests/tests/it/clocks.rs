@@ -55,7 +55,10 @@ fn file(sink: &FakeSink) -> String {
 /// Waits until a server has noticed how its clock was set.
 async fn noticed(server: &Server, times: usize) {
     wait_until("the jump is noticed", async || {
-        let count = server.log().matches("The clock of this machine was set").count();
+        let count = server
+            .log()
+            .matches("The clock of this machine was set")
+            .count();
         (count >= times).then_some(())
     })
     .await;
@@ -63,7 +66,9 @@ async fn noticed(server: &Server, times: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_whose_clocks_jump_never_work_on_the_same_delivery() {
-    let Some(db) = Database::postgres() else { return };
+    let Some(db) = Database::postgres() else {
+        return;
+    };
     let (first, second) = (Hand::new(), Hand::new());
     let nodes = {
         let one = Server::start_with(db, first.options()).await;
@@ -108,7 +113,10 @@ async fn two_nodes_whose_clocks_jump_never_work_on_the_same_delivery() {
         assert!(!node.log().contains("A node is gone"), "{}", node.log());
     }
     let delivered = "SELECT COUNT(*) FROM delivery WHERE state = 'delivered' AND attempts = 1";
-    assert_eq!(nodes[0].store.number(delivered).await, i64::try_from(sent).unwrap());
+    assert_eq!(
+        nodes[0].store.number(delivered).await,
+        i64::try_from(sent).unwrap()
+    );
 }
 
 both! {

@@ -66,7 +66,11 @@ fn documented(server: &Server, seen: &Seen, secret: &str) -> bool {
     let guide = std::fs::read_to_string(guide).unwrap();
     let (_, rest) = guide.split_once("```python\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
-    let headers: BTreeMap<&str, &str> = seen.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let headers: BTreeMap<&str, &str> = seen
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
     let message = json!({ "secret": secret, "headers": headers, "body": seen.body });
     let message = server.write("message.json", &message.to_string());
     let text = format!(
@@ -74,7 +78,11 @@ fn documented(server: &Server, seen: &Seen, secret: &str) -> bool {
          sys.exit(0 if verify(m['secret'], m['headers'], m['body'].encode()) else 9)\n"
     );
     let script = server.write("verify.py", &text);
-    let done = std::process::Command::new("python3").arg(script).arg(message).output().unwrap();
+    let done = std::process::Command::new("python3")
+        .arg(script)
+        .arg(message)
+        .output()
+        .unwrap();
     assert!(matches!(done.status.code(), Some(0 | 9)), "{done:?}");
     done.status.success()
 }

@@ -9,6 +9,7 @@ mod settings;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -55,7 +56,7 @@ pub struct Webhook {
 ///
 /// # Errors
 /// They are those of an older server.
-pub fn settings(connection: &Connection) -> Result<Settings, Fault> {
+pub fn settings(connection: &Connection) -> Result<Arc<Settings>, Fault> {
     read(connection)
 }
 
@@ -208,7 +209,9 @@ impl Connector for Webhook {
     }
 
     fn plan(&self, connection: &Connection, job: &Job) -> Vec<PlannedRequest> {
-        let url = settings(connection).map(|s| s.url).unwrap_or_default();
+        let url = settings(connection)
+            .map(|s| s.url.clone())
+            .unwrap_or_default();
         let message = Signed::of(connection, job);
         vec![PlannedRequest {
             connection: connection.name.clone(),

@@ -32,6 +32,7 @@ fn connection(secret: &str) -> Connection {
         secrets: BTreeMap::from([(SECRET.to_owned(), Secret::new(secret))]),
         allow_private: false,
         revision: 1,
+        parsed: crate::connectors::Parsed::default(),
     }
 }
 
@@ -47,6 +48,7 @@ fn job(body: Value) -> Job {
         link: None,
         unsure: false,
         attempt: 1,
+        repeats: 1,
         received_at: now(),
     }
 }

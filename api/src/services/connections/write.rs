@@ -143,6 +143,7 @@ pub async fn change(
         failing_since: row.failing_since.filter(|_| !switched_on),
         state_reason: row
             .state_reason
+            .clone()
             .filter(|_| !switched_on || row.state != "ok"),
         state_at: if switched_on && row.state == "ok" {
             change.now

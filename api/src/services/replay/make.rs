@@ -224,6 +224,7 @@ fn receipt(row: &delivery::Model) -> event::Model {
         remote_addr: String::new(),
         headers: "[]".to_owned(),
         body: Vec::new(),
+        envelope: None,
         test: false,
         title: String::new(),
         matched: "[]".to_owned(),

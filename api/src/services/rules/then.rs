@@ -166,7 +166,10 @@ fn compiled(core: &Core, scope: Scope, versions: Vec<rule_revision::Model>) -> W
     }
     let rules = versions.into_iter().map(row).collect();
     let slug = today.map_or("", |today| today.slug.as_str());
-    compile(scope.workspace(), slug, rules, connections)
+    // Maintenance is a matter of now: what is replayed goes out today.
+    let maintenance = today.map(|today| Arc::clone(&today.maintenance));
+    let maintenance = maintenance.unwrap_or_default();
+    compile(scope.workspace(), slug, rules, connections, maintenance)
 }
 
 fn row(version: rule_revision::Model) -> rule::Model {
