@@ -2,8 +2,9 @@
 //!
 //! Invariant: while it is not closed, at most one call per probe interval is let through, and at
 //! least one is let through in every interval in which somebody asks. A lost probe (one that
-//! never reports) delays nothing beyond that interval. The state is memory only: after a crash
-//! the breaker starts closed, which costs the upstream a few calls and loses nothing.
+//! never reports) delays nothing beyond that interval. The state machine is memory only; who runs
+//! it may write down that it is open and [`Breaker::trip`] it after a crash. Started closed, it
+//! costs the upstream a few calls and loses nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +137,15 @@ impl Breaker {
                 self.state = State::Open { next_probe_ms };
                 false
             }
+        }
+    }
+
+    /// Somebody else saw the upstream fail: it opens, and the first probe is due at once.
+    pub fn trip(&mut self, now_ms: u64) {
+        if matches!(self.state, State::Closed { .. }) {
+            self.state = State::Open {
+                next_probe_ms: now_ms,
+            };
         }
     }
 

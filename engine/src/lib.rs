@@ -57,13 +57,17 @@ pub mod breaker;
 pub mod compare;
 pub mod fault;
 pub mod fuel;
+pub mod guard;
+pub mod lane;
 pub mod limits;
 pub mod model;
+pub mod pace;
 pub mod path;
 pub mod retry;
 pub mod rules;
 pub mod secret;
 pub mod signature;
+pub mod status;
 pub mod template;
 pub mod text;
 

@@ -45,6 +45,14 @@ pub struct Model {
     pub created_at: i64,
     /// Last change; milliseconds since 1970.
     pub updated_at: i64,
+    /// What becomes of a lane whose head fails for good: `skip`, `park` or `block`.
+    #[sea_orm(column_type = "Text")]
+    pub on_failure: String,
+    /// True: notes that wait in a lane become one.
+    pub coalesce: bool,
+    /// Stable code of why it needs attention: `credentials_refused` or `mass_gone`.
+    #[sea_orm(column_type = "Text")]
+    pub state_code: Option<String>,
 }
 
 /// No relations: queries name their joins.

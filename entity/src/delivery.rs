@@ -86,6 +86,12 @@ pub struct Model {
     pub updated_at: i64,
     /// When the state became final; milliseconds since 1970.
     pub finished_at: Option<i64>,
+    /// How many notes it stands for, itself included.
+    pub repeats: i32,
+    /// The delivery that it became part of.
+    pub coalesced_into: Option<Uuid>,
+    /// True: set aside with its lane, as the connection's policy for failures says.
+    pub lane_parked: bool,
 }
 
 /// No relations: queries name their joins.

@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod audit;
+pub mod breaker;
 pub mod connection;
 pub mod credential;
 pub mod delivery;

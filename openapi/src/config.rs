@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::lane::OnFailure;
 use engine::model::{ConditionSpec, MatchMode, NoMatch, Then};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,12 @@ pub struct ConnectionEntry {
     /// Retry policy.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry: RetrySettings,
+    /// What becomes of a lane whose head fails for good.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_failure: OnFailure,
+    /// Whether notes that wait in a lane become one.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub coalesce: bool,
     /// Settings; their shape is the connector's.
     #[serde(default = "empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]

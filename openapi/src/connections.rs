@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use engine::lane::OnFailure;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::DateTime;
@@ -33,9 +34,16 @@ pub struct Connection {
     pub rate_per_minute: Option<u32>,
     /// Retry policy; what is absent is the server's default.
     pub retry: RetrySettings,
+    /// What becomes of a lane whose head fails for good.
+    pub on_failure: OnFailure,
+    /// True: notes that wait in a lane become one.
+    pub coalesce: bool,
     /// `ok` or `attention`.
     pub state: String,
-    /// Why it needs attention.
+    /// Why it needs attention: `credentials_refused`, which a passed test ends, or `mass_gone`,
+    /// which only a person ends.
+    pub state_code: Option<String>,
+    /// The same for people.
     pub state_reason: Option<String>,
     /// When the state began.
     pub state_at: DateTime,
@@ -45,6 +53,59 @@ pub struct Connection {
     pub created_at: DateTime,
     /// Last change.
     pub updated_at: DateTime,
+    /// Whether calls get through.
+    pub breaker: Breaker,
+}
+
+/// What stops calls to an upstream that keeps failing. Shared over all nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Breaker {
+    /// `closed`: calls go through; `open`: one call a second looks whether the upstream is back.
+    #[cfg_attr(feature = "schema", schema(example = "closed"))]
+    pub state: String,
+    /// Calls in a row that had failed when this was last noted.
+    pub failures: i64,
+    /// When it opened, while it is open.
+    pub opened_at: Option<DateTime>,
+    /// When the next call looks, while it is open.
+    pub next_probe_at: Option<DateTime>,
+}
+
+/// What waits for a connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Waiting {
+    /// Deliveries that are due or being sent.
+    pub ready: i64,
+    /// Deliveries behind an earlier one of their lane.
+    pub behind: i64,
+    /// Deliveries that wait for their next attempt.
+    pub retrying: i64,
+    /// Deliveries that wait until the connection works again.
+    pub paused: i64,
+    /// Deliveries whose lane waits for a person.
+    pub parked: i64,
+    /// When the oldest of them was written.
+    pub oldest_at: Option<DateTime>,
+    /// The next attempts, soonest first.
+    pub next: Vec<NextAttempt>,
+}
+
+/// An attempt to come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct NextAttempt {
+    /// The delivery.
+    pub delivery_id: Uuid,
+    /// Record key.
+    pub key: Option<String>,
+    /// Attempts so far.
+    pub attempts: i32,
+    /// When.
+    pub at: DateTime,
+    /// Stable code of the last fault.
+    pub error_code: Option<String>,
 }
 
 /// How often and how long a delivery is tried again.
@@ -64,6 +125,31 @@ pub struct RetrySettings {
     /// Seconds after the first attempt at which it is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_seconds: Option<f64>,
+    /// Waits in seconds, one after the other, instead of growing ones; after the last one it is
+    /// given up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_seconds: Vec<f64>,
+    /// Part of a wait that is left to chance, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<f64>,
+    /// Longest wait in seconds that an upstream may ask for by `Retry-After`; 0: it is not heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_max_seconds: Option<f64>,
+    /// HTTP statuses after which there is no other attempt: numbers, classes as `4xx`, ranges as
+    /// `500-504`.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "words"
+    )]
+    pub permanent: Vec<String>,
+    /// HTTP statuses after which there is another attempt; they win over `permanent`.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "words"
+    )]
+    pub retried: Vec<String>,
 }
 
 /// A connection to be made.
@@ -99,6 +185,12 @@ pub struct NewConnection {
     /// Retry policy.
     #[serde(default)]
     pub retry: RetrySettings,
+    /// What becomes of a lane whose head fails for good.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// True: notes that wait in a lane become one.
+    #[serde(default = "yes")]
+    pub coalesce: bool,
 }
 
 /// A change of a connection; what is absent stays. The connector cannot be changed.
@@ -141,6 +233,12 @@ pub struct ChangeConnection {
     /// Retry policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetrySettings>,
+    /// What becomes of a lane whose head fails for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
+    /// Whether notes that wait in a lane become one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coalesce: Option<bool>,
 }
 
 /// What a connection test found.
@@ -279,6 +377,23 @@ pub struct SandboxNote {
     pub text: String,
     /// When.
     pub at: DateTime,
+}
+
+/// Words; numbers are taken for them.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Word {
+        Number(u16),
+        Text(String),
+    }
+    Ok(Vec::<Word>::deserialize(deserializer)?
+        .into_iter()
+        .map(|word| match word {
+            Word::Number(number) => number.to_string(),
+            Word::Text(text) => text,
+        })
+        .collect())
 }
 
 fn yes() -> bool {

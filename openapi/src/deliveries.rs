@@ -126,8 +126,15 @@ pub struct Delivery {
     pub state: State,
     /// True: waits for an earlier one of its lane.
     pub behind: bool,
-    /// Next attempt, while it waits for one.
+    /// Next attempt, while it waits for one and for nothing else.
     pub due_at: Option<DateTime>,
+    /// The attempts after that, if each failed at once and chance shortened no wait; only in the
+    /// detail of a delivery.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<DateTime>,
+    /// When it is given up, once it was tried; only in the detail of a delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gives_up_at: Option<DateTime>,
     /// Attempts so far.
     pub attempts: i32,
     /// Stable code of the last fault.
@@ -144,6 +151,12 @@ pub struct Delivery {
     pub replay_of: Option<Uuid>,
     /// The delivery that repeats this one.
     pub replayed_as: Option<Uuid>,
+    /// How many notes it stands for, itself included.
+    pub repeats: i32,
+    /// The delivery that it became part of.
+    pub coalesced_into: Option<Uuid>,
+    /// True: set aside with its lane after a failure, as the connection's `on_failure` says.
+    pub lane_parked: bool,
     /// When it was written.
     pub created_at: DateTime,
     /// When the state became final.

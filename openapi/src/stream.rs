@@ -17,6 +17,8 @@ pub enum Message {
     Delivery(DeliveryMessage),
     /// A request was refused.
     Refusal(RefusalMessage),
+    /// A connection needs attention or works again, or its breaker opened or closed.
+    Connection(ConnectionMessage),
     /// Sources, connections or rules changed; read them again.
     Configuration {
         /// Revision that is served now.
@@ -68,6 +70,26 @@ pub struct DeliveryMessage {
     pub record_id: Option<String>,
     /// Stable code of the last fault.
     pub error_code: Option<String>,
+    /// When.
+    pub at: DateTime,
+}
+
+/// A connection needs attention or works again, or its breaker opened or closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ConnectionMessage {
+    /// Id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// `attention`, `ok`, `breaker_opened` or `breaker_closed`.
+    pub change: String,
+    /// Stable code of why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When.
     pub at: DateTime,
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod conditions;
+mod fairness;
 mod fields;
 mod hostile;
 mod index;

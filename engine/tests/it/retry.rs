@@ -12,6 +12,7 @@ fn policy() -> RetryPolicy {
         max: 60 * SECOND,
         horizon: 1000 * SECOND,
         jitter: 0.5,
+        ..RetryPolicy::default()
     }
 }
 
@@ -34,7 +35,47 @@ fn waits_double_up_to_the_longest_and_end_at_the_horizon() {
     assert_eq!(after(1, 900, 0.0, Some(101)), Next::GiveUp);
 }
 
+#[test]
+fn listed_waits_come_one_after_the_other_and_then_it_ends() {
+    let policy = RetryPolicy {
+        waits: vec![5 * SECOND, 30 * SECOND, 5 * SECOND],
+        jitter: 0.0,
+        asked_max: 20 * SECOND,
+        ..policy()
+    };
+    let after = |made, elapsed: u32, asked: Option<u32>| {
+        policy.next(made, elapsed * SECOND, 0.5, asked.map(|s| s * SECOND))
+    };
+    assert_eq!(after(1, 0, None), Next::After(5 * SECOND));
+    assert_eq!(after(2, 5, None), Next::After(30 * SECOND));
+    assert_eq!(after(3, 35, Some(900)), Next::After(20 * SECOND));
+    assert_eq!(after(4, 55, None), Next::GiveUp);
+    assert_eq!(after(2, 999, None), Next::After(SECOND));
+    assert_eq!(
+        policy.ahead(1, Duration::ZERO, 9),
+        [5 * SECOND, 35 * SECOND, 40 * SECOND]
+    );
+    assert_eq!(policy.ahead(2, 5 * SECOND, 1), [35 * SECOND]);
+    let deaf = RetryPolicy {
+        asked_max: Duration::ZERO,
+        ..policy
+    };
+    assert_eq!(
+        deaf.next(1, Duration::ZERO, 0.0, Some(90 * SECOND)),
+        Next::After(5 * SECOND)
+    );
+}
+
 proptest! {
+    #[test]
+    fn what_is_ahead_grows_up_to_the_horizon(made in 1_u32..50, elapsed in 0_u32..1200, count in 0_usize..20) {
+        let policy = policy();
+        let times = policy.ahead(made, elapsed * SECOND, count);
+        prop_assert!(times.len() <= count);
+        prop_assert!(times.is_sorted() && times.iter().all(|at| *at > elapsed * SECOND));
+        prop_assert!(times.iter().all(|at| *at <= policy.horizon));
+    }
+
     #[test]
     fn a_wait_stays_within_its_bounds(
         first in 0_u64..100_000,
@@ -50,6 +91,7 @@ proptest! {
         let millis = Duration::from_millis;
         let policy = RetryPolicy {
             first: millis(first), factor, max: millis(max), horizon: millis(horizon), jitter,
+            ..RetryPolicy::default()
         };
         let asked = asked.map(millis);
         match policy.next(made, millis(elapsed), random, asked) {
@@ -111,6 +153,21 @@ fn a_breaker_opens_probes_and_closes() {
     breaker.success();
     assert_eq!(breaker.state(), BreakerState::Closed);
     assert_eq!(breaker.admit(3011), Admission::Call);
+}
+
+#[test]
+fn a_tripped_breaker_probes_at_once() {
+    let mut breaker = breaker(3);
+    breaker.trip(50);
+    assert_eq!(breaker.state(), BreakerState::Open);
+    assert_eq!(breaker.admit(50), Admission::Probe);
+    assert_eq!(breaker.admit(51), Admission::Wait { until_ms: 1050 });
+    breaker.trip(60);
+    assert_eq!(
+        breaker.state(),
+        BreakerState::HalfOpen,
+        "it was open already"
+    );
 }
 
 #[derive(Debug, Clone, Copy)]
