@@ -202,7 +202,7 @@ fn dispatch_options(settings: &Settings, lease: Duration) -> dispatch::Options {
             factor: settings.retry_factor,
             max: seconds(settings.retry_max_seconds, default.max),
             horizon: seconds(settings.retry_horizon_seconds, default.horizon),
-            jitter: default.jitter,
+            ..default
         },
         breaker_failures: settings.breaker_failures.max(1),
         lease,

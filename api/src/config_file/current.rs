@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::lane::OnFailure;
 use engine::model::RuleSpec;
 use engine::signature::Scheme;
 use entity::{connection, rule, sealed_secret, source};
@@ -162,6 +163,8 @@ fn connection_entry(row: &connection::Model) -> Option<ConnectionEntry> {
         concurrency: limit(row.concurrency),
         rate_per_minute: limit(row.rate_per_minute),
         retry: read(&row.retry)?,
+        on_failure: OnFailure::parse(&row.on_failure)?,
+        coalesce: row.coalesce,
         settings: read(&row.settings)?,
         secrets: BTreeMap::new(),
     })

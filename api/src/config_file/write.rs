@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use entity::{connection, delivery, rule, sealed_secret, source};
+use entity::{breaker, connection, delivery, rule, sealed_secret, source};
 use openapi::config::{ConnectionEntry, RuleEntry};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
@@ -157,6 +157,9 @@ impl<'a> Writer<'a> {
             revision: stored.map_or(1, |c| c.row.revision.saturating_add(1)),
             created_at: stored.map_or(now, |c| c.row.created_at),
             updated_at: now,
+            on_failure: entry.on_failure.as_str().to_owned(),
+            coalesce: entry.coalesce,
+            state_code: None,
         };
         let active: connection::ActiveModel = row.into();
         if stored.is_none() {
@@ -166,14 +169,6 @@ impl<'a> Writer<'a> {
             return Ok(id);
         }
         connection::Entity::update(active.reset_all())
-            .exec(self.txn)
-            .await?;
-        delivery::Entity::update_many()
-            .col_expr(delivery::Column::State, Expr::value("ready"))
-            .col_expr(delivery::Column::DueAt, Expr::value(now))
-            .col_expr(delivery::Column::UpdatedAt, Expr::value(now))
-            .filter(delivery::Column::ConnectionId.eq(id))
-            .filter(delivery::Column::State.eq("paused"))
             .exec(self.txn)
             .await?;
         Ok(id)
@@ -274,6 +269,9 @@ impl<'a> Writer<'a> {
             )]));
         }
         self.forget("connection", connection.row.id, None).await?;
+        breaker::Entity::delete_by_id(connection.row.id)
+            .exec(self.txn)
+            .await?;
         connection::Entity::delete_by_id(connection.row.id)
             .exec(self.txn)
             .await?;

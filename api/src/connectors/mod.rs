@@ -126,6 +126,8 @@ pub struct Job {
     pub unsure: bool,
     /// Which attempt this is, from 1. From the second on, part of the work may be done already.
     pub attempt: u32,
+    /// How many notes this one stands for, itself included.
+    pub repeats: u32,
     /// When the event was received.
     pub received_at: chrono::DateTime<chrono::Utc>,
 }

@@ -5,13 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use engine::breaker::{Admission, Breaker, BreakerPolicy, BreakerState};
+use engine::pace::Pace;
 use engine::retry::RetryPolicy;
 use entity::delivery;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::decide::health;
-use super::{Desk, claim, execute};
+use super::breakers::{self, Note};
+use super::decide::{asked, health, is_too_many};
+use super::{Desk, News, claim, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
@@ -24,6 +27,12 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Failures in a row that count as an outage. One delivery that always fails among others that do
 /// not is none: it must not call itself due again by its own failures.
 const OUTAGE: u32 = 3;
+
+/// While a breaker is open, its row is written this often.
+const NOTED: i64 = 15_000;
+
+/// Wait between two small steps of a longer piece of work, so that others get at the database.
+const BREATH: Duration = Duration::from_millis(20);
 
 struct Carrier {
     core: Core,
@@ -39,6 +48,21 @@ struct Carrier {
     failures: u32,
     /// The upstream came back: retries need not wait for their time.
     recovered: bool,
+    /// How many calls at once, and how far apart.
+    pace: Pace,
+    /// When the last call began.
+    last_call: Option<Instant>,
+    /// The limit and the policy of the calls under way.
+    most: usize,
+    policy: Arc<RetryPolicy>,
+    /// When the breaker opened, while it is open; milliseconds since 1970.
+    opened_at: Option<i64>,
+    /// When a probe was last let through; milliseconds since 1970.
+    probed_at: i64,
+    /// What is to be written of the breaker.
+    note: Option<Note>,
+    /// When its row was last written; milliseconds since 1970.
+    noted_at: i64,
 }
 
 /// Works until `shutdown`, then waits for the calls in flight.
@@ -47,7 +71,10 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         failures: core.dispatch.0.options.breaker_failures,
         ..BreakerPolicy::default()
     });
+    let options = &core.dispatch.0.options;
     let mut carrier = Carrier {
+        most: options.concurrency.max(1),
+        policy: Arc::new(options.retry.clone()),
         core,
         desk,
         calls: JoinSet::new(),
@@ -57,6 +84,12 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         not_before: None,
         failures: 0,
         recovered: false,
+        pace: Pace::default(),
+        last_call: None,
+        opened_at: None,
+        probed_at: 0,
+        note: None,
+        noted_at: 0,
     };
     while !shutdown.is_cancelled() {
         let wait = carrier.step().await;
@@ -83,9 +116,11 @@ impl Carrier {
             self.bury_orphans().await;
             return IDLE;
         };
+        self.hear();
+        self.write_note(connection.view.workspace_id).await;
         if self.desk.attention.load(Ordering::Acquire) {
             self.put_back(&connection, NewState::Paused).await;
-            return IDLE;
+            return self.set_aside().await;
         }
         if !connection.enabled {
             self.put_back(&connection, NewState::Ready).await;
@@ -93,6 +128,73 @@ impl Carrier {
         }
         self.fill().await;
         self.start_calls(&connection)
+    }
+
+    /// Takes what other nodes say of the upstream.
+    fn hear(&mut self) {
+        let news = self.desk.news.lock().take();
+        match news {
+            Some(News::Down) if self.breaker.state() == BreakerState::Closed => {
+                self.breaker.trip(self.elapsed_ms());
+                self.failures = self.failures.max(OUTAGE);
+                self.opened_at = Some(self.core.clock.now_ms());
+                // The row is there: it says since when.
+                self.noted_at = self.core.clock.now_ms();
+            }
+            Some(News::Back) => {
+                self.breaker.success();
+                self.pace.back_again();
+                self.failures = 0;
+                self.opened_at = None;
+                self.recovered = true;
+            }
+            Some(News::Down) | None => {}
+        }
+    }
+
+    /// Writes down what became of the breaker, and now and then that it is still open.
+    async fn write_note(&mut self, workspace: Uuid) {
+        let now = self.core.clock.now_ms();
+        if let Some(since) = self.opened_at
+            && self.note.is_none()
+            && now - self.noted_at >= NOTED
+        {
+            self.note = Some(self.open_since(since));
+        }
+        let Some(note) = self.note else { return };
+        match breakers::write(&self.core.db, workspace, self.desk.id, note, now).await {
+            Ok(()) => {
+                if note == Note::Back {
+                    self.desk.own_returns.fetch_add(1, Ordering::AcqRel);
+                }
+                self.note = None;
+                self.noted_at = now;
+            }
+            Err(error) => {
+                tracing::warn!(%error, connection.id = %self.desk.id, "The state of a breaker could not be written.");
+            }
+        }
+    }
+
+    const fn open_since(&self, since: i64) -> Note {
+        Note::Open {
+            since,
+            failures: self.failures,
+            probed_at: self.probed_at,
+        }
+    }
+
+    /// Shows what waits as set aside, a few at a time.
+    async fn set_aside(&self) -> Duration {
+        let now = self.core.clock.now_ms();
+        match resume::set_aside(&self.core.db, self.desk.id, now).await {
+            Ok(changed) if changed >= resume::BATCH => BREATH,
+            Ok(_) => IDLE,
+            Err(error) => {
+                tracing::warn!(%error, connection.id = %self.desk.id, "Deliveries could not be set aside.");
+                IDLE
+            }
+        }
     }
 
     /// Claims from the database while there is room for many.
@@ -132,12 +234,10 @@ impl Carrier {
     }
 
     fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
-        let concurrency = connection
-            .concurrency
-            .unwrap_or(self.core.dispatch.0.options.concurrency)
-            .max(1);
-        let policy = connection.retry(&self.core.dispatch.0.options.retry);
-        while self.calls.len() < concurrency {
+        let options = &self.core.dispatch.0.options;
+        self.most = connection.concurrency.unwrap_or(options.concurrency).max(1);
+        self.policy = Arc::clone(connection.retry(&options.retry));
+        while self.calls.len() < self.pace.concurrency(self.most) {
             if self.desk.queue.lock().is_empty() {
                 return IDLE;
             }
@@ -147,7 +247,7 @@ impl Carrier {
             let Some(delivery) = self.desk.queue.lock().pop_front() else {
                 return IDLE;
             };
-            self.call(connection, policy, delivery);
+            self.call(connection, delivery);
         }
         IDLE
     }
@@ -161,6 +261,13 @@ impl Carrier {
             }
             self.not_before = None;
         }
+        let distance = self.pace.distance();
+        if let Some(last) = self.last_call
+            && let Some(left) = distance.checked_sub(now.saturating_duration_since(last))
+            && !left.is_zero()
+        {
+            return Err(left);
+        }
         if let Some(rate) = connection.rate_per_minute {
             let bucket = match self.bucket {
                 Some(bucket) if bucket.is_of(rate) => self.bucket.insert(bucket),
@@ -169,25 +276,25 @@ impl Carrier {
             bucket.take(now)?;
         }
         match self.breaker.admit(self.elapsed_ms()) {
-            Admission::Call | Admission::Probe => Ok(()),
-            Admission::Wait { until_ms } => Err(Duration::from_millis(
-                until_ms.saturating_sub(self.elapsed_ms()).max(1),
-            )),
+            Admission::Call => {}
+            Admission::Probe => self.probed_at = self.core.clock.now_ms(),
+            Admission::Wait { until_ms } => {
+                return Err(Duration::from_millis(
+                    until_ms.saturating_sub(self.elapsed_ms()).max(1),
+                ));
+            }
         }
+        self.last_call = Some(now);
+        Ok(())
     }
 
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn call(
-        &mut self,
-        connection: &Arc<ConnectionConfig>,
-        policy: RetryPolicy,
-        delivery: delivery::Model,
-    ) {
+    fn call(&mut self, connection: &Arc<ConnectionConfig>, delivery: delivery::Model) {
         let core = self.core.clone();
-        let connection = Arc::clone(connection);
+        let (connection, policy) = (Arc::clone(connection), Arc::clone(&self.policy));
         self.calls
             .spawn(execute::attempt(core, connection, policy, delivery));
     }
@@ -200,28 +307,61 @@ impl Carrier {
             tracing::error!(connection.id = %self.desk.id, "An attempt ended without an outcome.");
             return;
         };
-        if let Outcome::RateLimited { after, .. } = &outcome {
-            let wait = after.unwrap_or(Duration::from_secs(1));
-            self.not_before = Instant::now().checked_add(wait.min(Duration::from_secs(3600)));
+        if let Some(wait) = asked(&outcome, &self.policy) {
+            let until = Instant::now().checked_add(wait.min(Duration::from_secs(3600)));
+            self.not_before = self.not_before.max(until);
+        }
+        if is_too_many(&outcome) {
+            let under_way = self.calls.len().saturating_add(1);
+            if self.pace.too_many(self.elapsed_ms(), under_way) {
+                tracing::debug!(connection.id = %self.desk.id, "The upstream is called less often.");
+            }
         }
         match health(&outcome) {
-            Some(true) => {
-                if self.breaker.state() != BreakerState::Closed {
-                    tracing::info!(connection.id = %self.desk.id, "The breaker closed.");
-                }
-                self.recovered |= self.failures >= OUTAGE;
-                self.failures = 0;
-                self.breaker.success();
-            }
-            Some(false) => {
-                self.failures = self.failures.saturating_add(1);
-                // Down again: what fails now keeps its time.
-                self.recovered &= self.failures < OUTAGE;
-                if self.breaker.transient_failure(self.elapsed_ms()) {
-                    tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
-                }
-            }
+            Some(true) => self.answered(),
+            Some(false) => self.failed(),
             None => {}
+        }
+    }
+
+    fn answered(&mut self) {
+        self.pace.success(self.most);
+        let was_open = self.breaker.state() != BreakerState::Closed;
+        if was_open {
+            tracing::info!(connection.id = %self.desk.id, "The breaker closed.");
+            self.announce("breaker_closed");
+            self.pace.back_again();
+        }
+        if self.failures >= OUTAGE {
+            self.recovered = true;
+            // Other nodes learn that it is back, too; not of every stumble.
+            let lately = self.core.clock.now_ms() - self.noted_at < breakers::PROBE_MS;
+            if was_open || (self.core.db.is_postgres() && !lately) {
+                self.note = Some(Note::Back);
+            }
+        }
+        self.opened_at = None;
+        self.failures = 0;
+        self.breaker.success();
+    }
+
+    fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        // Down again: what fails now keeps its time.
+        self.recovered &= self.failures < OUTAGE;
+        if self.breaker.transient_failure(self.elapsed_ms()) {
+            tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
+            let now = self.core.clock.now_ms();
+            self.opened_at = Some(now);
+            self.probed_at = now;
+            self.note = Some(self.open_since(now));
+            self.announce("breaker_opened");
+        }
+    }
+
+    fn announce(&self, change: &str) {
+        if let Some(connection) = self.core.snapshots.current().connection(self.desk.id) {
+            breakers::announce(&self.core, &connection.view, change);
         }
     }
 
@@ -230,7 +370,8 @@ impl Carrier {
         let queued: Vec<_> = self.desk.queue.lock().drain(..).collect();
         for claimed in queued {
             self.desk.held.fetch_sub(1, Ordering::AcqRel);
-            let settlement = untried(claimed, connection.view.name.clone(), next, None);
+            let name = connection.view.name.clone();
+            let settlement = untried(claimed, name, next, None);
             self.core.journal.settle(settlement).await;
         }
     }
@@ -268,6 +409,7 @@ fn untried(
         }),
         claimed,
         connection,
+        revision: 0,
         started_at: None,
         duration_ms: 0,
         outcome: "none",

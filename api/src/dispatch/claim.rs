@@ -5,10 +5,11 @@ use sea_orm::{ConnectionTrait as _, DbErr, FromQueryResult as _, Statement};
 use uuid::Uuid;
 
 use crate::db::Db;
+use crate::journal::OPEN;
 
 /// Leases up to `room` due deliveries of a connection to this node: three parts fresh work, one
-/// part retries, so that neither starves the other. With `recovered`, retries are due whatever
-/// their time.
+/// part retries and what was set aside while the connection needed attention, so that neither
+/// starves the other. With `recovered`, retries are due whatever their time.
 pub async fn claim(
     db: &Db,
     node: Uuid,
@@ -18,12 +19,15 @@ pub async fn claim(
     recovered: bool,
 ) -> Result<Vec<delivery::Model>, DbErr> {
     let fresh = room - room / 4;
+    let any_time = i64::MAX - 1;
     let mut claimed = claim_state(db, node, connection, now, now, fresh, "ready").await?;
     let left = room.saturating_sub(claimed.len());
-    let due = if recovered { i64::MAX - 1 } else { now };
+    let due = if recovered { any_time } else { now };
     claimed.extend(claim_state(db, node, connection, now, due, left, "retrying").await?);
-    if claimed.len() == fresh {
-        let left = room - claimed.len();
+    let left = room.saturating_sub(claimed.len());
+    claimed.extend(claim_state(db, node, connection, now, any_time, left, "paused").await?);
+    let left = room.saturating_sub(claimed.len());
+    if left > 0 && claimed.len() >= fresh {
         claimed.extend(claim_state(db, node, connection, now, now, left, "ready").await?);
     }
     Ok(claimed)
@@ -46,13 +50,7 @@ async fn claim_state(
     } else {
         ""
     };
-    // The state stands in the text, so that the partial index is used.
-    let query = format!(
-        "UPDATE delivery SET state = 'leased', lease_owner = $1, fence = fence + 1, \
-         updated_at = $2 WHERE id IN (SELECT id FROM delivery WHERE connection_id = $3 \
-         AND state = '{state}' AND due_at <= $4 AND behind = FALSE ORDER BY due_at LIMIT $5 {lock}) \
-         RETURNING *"
-    );
+    let query = claim_query(state, lock);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let values = vec![
         node.into(),
@@ -73,17 +71,40 @@ async fn claim_state(
     Ok(rows)
 }
 
+/// The condition of the partial index stands in the text word for word, so that it is used.
+pub fn claim_query(state: &str, lock: &str) -> String {
+    format!(
+        "UPDATE delivery SET state = 'leased', lease_owner = $1, fence = fence + 1, \
+         updated_at = $2 WHERE id IN (SELECT id FROM delivery WHERE connection_id = $3 \
+         AND state = '{state}' AND state IN {OPEN} AND due_at <= $4 AND behind = FALSE \
+         ORDER BY due_at LIMIT $5 {lock}) RETURNING *"
+    )
+}
+
 /// Connections that have something due. Reads one index entry for each connection and state.
 pub async fn due_connections(db: &Db, now: i64) -> Result<Vec<Uuid>, DbErr> {
-    let query = "SELECT c.id AS id FROM connection c WHERE c.enabled = TRUE AND c.state = 'ok' AND \
-         (EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = c.id AND d.state = 'ready' \
-         AND d.due_at <= $1) OR EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = c.id \
-         AND d.state = 'retrying' AND d.due_at <= $1))";
-    let statement = Statement::from_sql_and_values(db.backend(), query, vec![now.into()]);
+    let statement = Statement::from_sql_and_values(db.backend(), due_query(), vec![now.into()]);
     db.read()
         .query_all_raw(statement)
         .await?
         .iter()
         .map(|row| row.try_get("", "id"))
         .collect()
+}
+
+/// The same condition, for each connection and state.
+pub fn due_query() -> String {
+    let due = |state: &str, condition: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = c.id AND d.state = '{state}' \
+             AND d.state IN {OPEN}{condition})"
+        )
+    };
+    format!(
+        "SELECT c.id AS id FROM connection c WHERE c.enabled = TRUE AND c.state = 'ok' AND \
+         ({} OR {} OR {})",
+        due("ready", " AND d.due_at <= $1"),
+        due("retrying", " AND d.due_at <= $1"),
+        due("paused", ""),
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::lane::OnFailure;
 use engine::retry::{Next, RetryPolicy};
 
 use crate::connectors::Outcome;
@@ -44,6 +45,58 @@ pub fn decide(outcome: &Outcome, policy: &RetryPolicy, at: Situation) -> NewStat
         Outcome::Unknown(_) => again(None, true),
         Outcome::AuthFailed(_) => NewState::Paused,
         Outcome::Permanent(_) | Outcome::Gone(_) | Outcome::SchemaDrift(_) => NewState::Dead,
+    }
+}
+
+/// What the connection's lists of statuses make of an outcome.
+pub fn by_status(outcome: Outcome, policy: &RetryPolicy) -> Outcome {
+    let Some(status) = outcome.fault().and_then(|fault| fault.status) else {
+        return outcome;
+    };
+    if policy.retried.contains(status) {
+        return match outcome {
+            Outcome::Permanent(fault)
+            | Outcome::Gone(fault)
+            | Outcome::SchemaDrift(fault)
+            | Outcome::AuthFailed(fault) => Outcome::Retry { after: None, fault },
+            other => other,
+        };
+    }
+    if policy.permanent.contains(status)
+        && let Some(fault) = outcome.fault().cloned()
+    {
+        return Outcome::Permanent(fault);
+    }
+    outcome
+}
+
+/// What the policy of the lane makes of a delivery that failed for good.
+pub const fn in_lane(next: NewState, policy: OnFailure) -> NewState {
+    match (next, policy) {
+        (NewState::Dead, OnFailure::Park) => NewState::DeadWithLane,
+        (NewState::Dead, OnFailure::Block) => NewState::Parked,
+        (next, _) => next,
+    }
+}
+
+/// The upstream said "too many", in this way or that.
+pub fn is_too_many(outcome: &Outcome) -> bool {
+    let status = outcome.fault().and_then(|fault| fault.status);
+    matches!(outcome, Outcome::RateLimited { .. }) || matches!(status, Some(429 | 503))
+}
+
+/// How long the whole connection has to wait, as the upstream said.
+pub fn asked(outcome: &Outcome, policy: &RetryPolicy) -> Option<Duration> {
+    let after = match outcome {
+        Outcome::RateLimited { after, .. } | Outcome::Retry { after, .. } => *after,
+        _ => None,
+    };
+    let heard = after
+        .map(|after| after.min(policy.asked_max))
+        .filter(|wait| !wait.is_zero());
+    match (heard, outcome) {
+        (None, Outcome::RateLimited { .. }) => Some(Duration::from_secs(1)),
+        (heard, _) => heard,
     }
 }
 
@@ -108,6 +161,78 @@ mod tests {
             decide(&Outcome::AuthFailed(fault()), &policy, at(0)),
             NewState::Paused
         );
+    }
+
+    #[test]
+    fn listed_statuses_win_over_the_connector() {
+        let with = |status| Fault {
+            status: Some(status),
+            ..fault()
+        };
+        let list = |word: &str| engine::status::Statuses::parse(&[word]).unwrap();
+        let policy = RetryPolicy {
+            permanent: list("5xx"),
+            retried: list("404"),
+            ..RetryPolicy::default()
+        };
+        let retry = Outcome::Retry {
+            after: None,
+            fault: with(500),
+        };
+        assert_eq!(by_status(retry, &policy), Outcome::Permanent(with(500)));
+        let again = Outcome::Retry {
+            after: None,
+            fault: with(404),
+        };
+        assert_eq!(by_status(Outcome::Gone(with(404)), &policy), again);
+        let other = Outcome::Permanent(with(400));
+        assert_eq!(by_status(other.clone(), &policy), other);
+        let silent = Outcome::Unknown(fault());
+        assert_eq!(by_status(silent.clone(), &policy), silent);
+    }
+
+    #[test]
+    fn only_a_failure_for_good_asks_the_lane_s_policy() {
+        for policy in OnFailure::ALL {
+            assert_eq!(in_lane(NewState::Delivered, *policy), NewState::Delivered);
+            assert_eq!(in_lane(NewState::Paused, *policy), NewState::Paused);
+        }
+        assert_eq!(in_lane(NewState::Dead, OnFailure::Skip), NewState::Dead);
+        assert_eq!(
+            in_lane(NewState::Dead, OnFailure::Park),
+            NewState::DeadWithLane
+        );
+        assert_eq!(in_lane(NewState::Dead, OnFailure::Block), NewState::Parked);
+    }
+
+    #[test]
+    fn the_connection_waits_as_long_as_the_upstream_asked() {
+        let policy = RetryPolicy {
+            asked_max: Duration::from_secs(60),
+            ..RetryPolicy::default()
+        };
+        let limited = |after| Outcome::RateLimited {
+            after,
+            fault: fault(),
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(asked(&limited(Some(seconds(5))), &policy), Some(seconds(5)));
+        assert_eq!(
+            asked(&limited(Some(seconds(500))), &policy),
+            Some(seconds(60))
+        );
+        assert_eq!(asked(&limited(None), &policy), Some(seconds(1)));
+        let retry = |after| Outcome::Retry {
+            after,
+            fault: fault(),
+        };
+        assert_eq!(asked(&retry(Some(seconds(9))), &policy), Some(seconds(9)));
+        assert_eq!(asked(&retry(None), &policy), None);
+        let deaf = RetryPolicy {
+            asked_max: Duration::ZERO,
+            ..policy
+        };
+        assert_eq!(asked(&retry(Some(seconds(9))), &deaf), None);
     }
 
     #[test]

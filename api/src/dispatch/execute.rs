@@ -10,11 +10,12 @@ use entity::{delivery, link};
 use futures_util::FutureExt as _;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::decide::{Situation, decide};
+use super::MASS_GONE;
+use super::decide::{Situation, by_status, decide, in_lane};
 use crate::clock::from_ms;
 use crate::connectors::{Fault, Job, Link, LinkChange, Outcome, Report};
 use crate::core::Core;
-use crate::journal::Settlement;
+use crate::journal::{NewState, Settlement};
 use crate::snapshot::ConnectionConfig;
 
 /// No attempt takes longer; connectors have their own, shorter limits.
@@ -24,19 +25,22 @@ const LONGEST: Duration = Duration::from_secs(300);
 pub async fn attempt(
     core: Core,
     connection: Arc<ConnectionConfig>,
-    policy: RetryPolicy,
+    policy: Arc<RetryPolicy>,
     claimed: delivery::Model,
 ) -> Outcome {
     let started_at = core.clock.now_ms();
     let begun = Instant::now();
-    let report = call(&core, &connection, &claimed).await;
+    let mut report = call(&core, &connection, &claimed).await;
     let duration = begun.elapsed();
     core.metrics.attempt(
         &connection.view.connector,
         report.outcome.word(),
         duration.as_secs_f64(),
     );
-    let next = decide(
+    let word = report.outcome.word();
+    report.outcome = by_status(report.outcome, &policy);
+    let mass = core.dispatch.is_mass_gone(&claimed, &report.outcome, begun);
+    let mut next = decide(
         &report.outcome,
         &policy,
         Situation {
@@ -47,27 +51,43 @@ pub async fn attempt(
             random: (core.dispatch.0.options.random)(),
         },
     );
+    let mut fault = report.outcome.fault().cloned();
+    if mass {
+        next = NewState::Paused;
+        // What is said of so many records at once is believed of none.
+        report.link = LinkChange::Keep;
+        fault = fault.map(|fault| Fault {
+            code: MASS_GONE.to_owned(),
+            message: format!(
+                "Many records are said to be gone at once; the last: {}",
+                fault.message
+            ),
+            status: fault.status,
+        });
+    } else if claimed.lane.is_some() {
+        next = in_lane(next, connection.on_failure);
+    }
     let (effect, record) = match &report.outcome {
         Outcome::Delivered { effect, record } => (Some(*effect), record.clone()),
         _ => (None, None),
     };
-    let outcome = report.outcome.clone();
     core.journal
         .settle(Settlement {
             connection: connection.view.name.clone(),
+            revision: connection.view.revision,
             started_at: Some(started_at),
             duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
-            outcome: outcome.word(),
+            outcome: word,
             next,
             effect,
             record,
-            fault: outcome.fault().cloned(),
+            fault,
             link: report.link,
             exchanges: report.exchanges,
             claimed,
         })
         .await;
-    outcome
+    report.outcome
 }
 
 async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Model) -> Report {
@@ -103,6 +123,7 @@ async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Mo
         link,
         unsure: claimed.unsure,
         attempt: u32::try_from(claimed.attempts).unwrap_or(0) + 1,
+        repeats: u32::try_from(claimed.repeats).unwrap_or(1).max(1),
         received_at: from_ms(claimed.received_at),
     };
     let call = AssertUnwindSafe(connector.execute(&connection.view, &job)).catch_unwind();

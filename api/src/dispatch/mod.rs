@@ -13,18 +13,24 @@
 //! start; on PostgreSQL any node does once the lease of the dead one has run out. Both mark them
 //! `unsure`, since a call may have been under way.
 
+mod breakers;
 mod carrier;
 mod claim;
 mod decide;
 mod execute;
 mod node;
 mod resume;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use engine::guard::{GoneGuard, GuardPolicy, Judgement};
+use engine::lane::OnFailure;
 use engine::retry::RetryPolicy;
 use entity::delivery;
 use parking_lot::Mutex;
@@ -33,13 +39,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::connectors::Outcome;
 use crate::core::Core;
 
+pub use breakers::{breakers, closed as closed_breaker};
 pub use node::{register, unregister};
-pub use resume::resume;
+pub use resume::{resume, set_aside};
+
+/// Why a connection needs attention: its credentials are refused. A passed test ends it.
+pub const CREDENTIALS_REFUSED: &str = "credentials_refused";
+/// Why a connection needs attention: many records are said to be gone at once. A person ends it.
+pub const MASS_GONE: &str = "mass_gone";
 
 /// Bounds and defaults of the dispatcher.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Deliveries of one connection in memory; more wait in the database.
     pub capacity: usize,
@@ -68,9 +81,43 @@ pub enum Placement {
     Paused,
 }
 
+/// What the journal has to know of a connection whose deliveries it puts into lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LanePolicy {
+    /// What becomes of a lane whose head fails for good.
+    pub on_failure: OnFailure,
+    /// True: notes that wait in a lane become one.
+    pub coalesce: bool,
+}
+
+impl Default for LanePolicy {
+    fn default() -> Self {
+        Self {
+            on_failure: OnFailure::default(),
+            coalesce: true,
+        }
+    }
+}
+
+/// What other nodes say of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// It fails.
+    Down,
+    /// It came back.
+    Back,
+}
+
 /// What is known here of one connection.
 struct Desk {
     id: Uuid,
+    policy: Mutex<LanePolicy>,
+    /// Who looks for many records that are gone at once.
+    guard: Mutex<GoneGuard>,
+    /// For the carrier, which takes it.
+    news: Mutex<Option<News>>,
+    /// How often this node has written down that the upstream came back, since it was last asked.
+    own_returns: AtomicI64,
     queue: Mutex<VecDeque<delivery::Model>>,
     /// Reserved, queued and in flight.
     held: AtomicUsize,
@@ -83,6 +130,8 @@ struct Desk {
 
 struct Shared {
     node: Uuid,
+    /// The clock of the guards.
+    start: Instant,
     options: Options,
     desks: Mutex<HashMap<Uuid, Arc<Desk>>>,
     new_desk: Notify,
@@ -97,6 +146,7 @@ impl Handle {
     pub fn new(node: Uuid, options: Options) -> Self {
         Self(Arc::new(Shared {
             node,
+            start: Instant::now(),
             options,
             desks: Mutex::default(),
             new_desk: Notify::new(),
@@ -114,6 +164,10 @@ impl Handle {
             self.0.new_desk.notify_one();
             Arc::new(Desk {
                 id: connection,
+                policy: Mutex::default(),
+                guard: Mutex::new(GoneGuard::new(GuardPolicy::default())),
+                news: Mutex::default(),
+                own_returns: AtomicI64::new(0),
                 queue: Mutex::default(),
                 held: AtomicUsize::new(0),
                 backlog: AtomicBool::new(false),
@@ -123,6 +177,54 @@ impl Handle {
             })
         });
         Arc::clone(desk)
+    }
+
+    /// The retry policy of connections that have none of their own.
+    pub fn retry_default(&self) -> &RetryPolicy {
+        &self.0.options.retry
+    }
+
+    /// What the configuration says of a connection now.
+    pub fn configure(&self, connection: Uuid, policy: LanePolicy) {
+        *self.desk(connection).policy.lock() = policy;
+    }
+
+    /// What becomes of the lanes of a connection.
+    pub fn lane_policy(&self, connection: Uuid) -> LanePolicy {
+        *self.desk(connection).policy.lock()
+    }
+
+    /// Notes what came of a record, and says whether too many of the connection are gone at once.
+    fn is_mass_gone(&self, claimed: &delivery::Model, outcome: &Outcome, at: Instant) -> bool {
+        let gone = match outcome {
+            Outcome::Gone(_) => true,
+            Outcome::Delivered { .. } => false,
+            _ => return false,
+        };
+        let mut hasher = DefaultHasher::new();
+        claimed
+            .lane
+            .as_ref()
+            .unwrap_or(&claimed.message_id)
+            .hash(&mut hasher);
+        let now = at.saturating_duration_since(self.0.start).as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let desk = self.desk(claimed.connection_id);
+        let judgement = desk.guard.lock().observe(now, hasher.finish(), gone);
+        judgement == Judgement::Mass
+    }
+
+    /// How often this node itself saw the upstream come back, since it was last asked.
+    fn own_returns(&self, connection: Uuid) -> i64 {
+        let desk = self.desk(connection);
+        desk.own_returns.swap(0, Ordering::AcqRel)
+    }
+
+    /// Tells the carrier of a connection what another node saw.
+    fn tell(&self, connection: Uuid, news: News) {
+        let desk = self.desk(connection);
+        *desk.news.lock() = Some(news);
+        desk.wake.notify_one();
     }
 
     /// Decides where a new delivery goes, and reserves its place if that is here. While older ones
@@ -201,6 +303,7 @@ impl Handle {
     pub fn attention_over(&self, connection: Uuid) {
         let desk = self.desk(connection);
         if desk.attention.swap(false, Ordering::AcqRel) {
+            desk.guard.lock().clear();
             desk.backlog.store(true, Ordering::Release);
             desk.wake.notify_one();
         }

@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DbErr, EntityTrait as _, S
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::claim;
+use super::{breakers, claim};
 use crate::core::Core;
 use crate::db::Db;
 
@@ -96,7 +96,16 @@ async fn free(
 pub async fn keep(core: Core, shutdown: CancellationToken) {
     let lease = core.dispatch.0.options.lease;
     let mut renewed = tokio::time::Instant::now();
+    let mut known = breakers::Known::default();
+    // Once at the start; again and again where there may be other nodes.
+    let mut look_at_breakers = core.dispatch.0.options.works;
     loop {
+        if look_at_breakers {
+            match breakers::look(&core, &mut known).await {
+                Ok(()) => look_at_breakers = core.db.is_postgres(),
+                Err(error) => tracing::warn!(%error, "The breakers could not be looked up."),
+            }
+        }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = shutdown.cancelled() => return,

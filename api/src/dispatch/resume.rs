@@ -1,38 +1,34 @@
 //! Setting the deliveries of a connection aside, and taking them up again.
+//!
+//! Invariant: what waits for a connection that needs attention is not claimed, whatever its state;
+//! once the connection works again, what was set aside is claimed like what is due. So neither
+//! touches more than a few rows at a time, and a crash in the middle loses nothing.
 
 use sea_orm::{ConnectionTrait as _, DbErr, Statement};
 use uuid::Uuid;
 
 use crate::core::Core;
-use crate::db::bump_configuration;
+use crate::db::{Db, bump_configuration};
+use crate::journal::OPEN;
 use crate::scope::Scope;
 
-/// Takes up the deliveries that were set aside while the connection needed attention. Called after
-/// a passed test or an edit. Returns how many there were.
+/// Deliveries that one statement sets aside.
+pub const BATCH: u64 = 500;
+
+/// Lets a connection that needed attention go on. Called after a passed test or by a person.
+/// Returns whether it needed attention.
 ///
 /// # Errors
 /// A statement failed; nothing was changed.
-pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<u64, DbErr> {
+pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<bool, DbErr> {
     let now = core.clock.now_ms();
     let txn = core.db.begin().await?;
-    let statement = |query: &str| {
-        Statement::from_sql_and_values(
-            core.db.backend(),
-            query,
-            vec![connection.into(), scope.workspace().into(), now.into()],
-        )
-    };
     let changed = txn
-        .execute_raw(statement(
-            "UPDATE connection SET state = 'ok', state_reason = NULL, state_at = $3 \
-             WHERE id = $1 AND workspace_id = $2 AND state <> 'ok'",
-        ))
-        .await?
-        .rows_affected();
-    let resumed = txn
-        .execute_raw(statement(
-            "UPDATE delivery SET state = 'ready', due_at = $3, updated_at = $3 \
-             WHERE connection_id = $1 AND workspace_id = $2 AND state = 'paused'",
+        .execute_raw(Statement::from_sql_and_values(
+            core.db.backend(),
+            "UPDATE connection SET state = 'ok', state_code = NULL, state_reason = NULL, \
+             state_at = $3 WHERE id = $1 AND workspace_id = $2 AND state <> 'ok'",
+            vec![connection.into(), scope.workspace().into(), now.into()],
         ))
         .await?
         .rows_affected();
@@ -41,5 +37,46 @@ pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<u64, 
     }
     txn.commit().await?;
     core.dispatch.attention_over(connection);
-    Ok(resumed)
+    if changed > 0 {
+        super::breakers::announce_over(core, connection);
+    }
+    Ok(changed > 0)
+}
+
+/// Shows some of the deliveries that wait for a connection that needs attention as `paused`.
+/// Returns how many there were; fewer than [`BATCH`] were the last.
+///
+/// # Errors
+/// The statement failed.
+pub async fn set_aside(db: &Db, connection: Uuid, now: i64) -> Result<u64, DbErr> {
+    let mut changed = 0;
+    for state in ["ready", "retrying"] {
+        let lock = if db.is_postgres() {
+            "FOR UPDATE SKIP LOCKED"
+        } else {
+            ""
+        };
+        let query = set_aside_query(state, lock);
+        let left = i64::try_from(BATCH.saturating_sub(changed)).unwrap_or(0);
+        let values = vec![
+            connection.into(),
+            now.into(),
+            // Those behind have the latest time of all.
+            i64::MAX.into(),
+            left.into(),
+        ];
+        let statement = Statement::from_sql_and_values(db.backend(), query, values);
+        changed += db.write().execute_raw(statement).await?.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// The condition of the partial index stands in the text word for word, so that it is used.
+pub fn set_aside_query(state: &str, lock: &str) -> String {
+    format!(
+        "UPDATE delivery SET state = 'paused', updated_at = $2 WHERE id IN (SELECT id FROM \
+         delivery WHERE connection_id = $1 AND state = '{state}' AND state IN {OPEN} AND \
+         behind = FALSE AND due_at < $3 ORDER BY due_at LIMIT $4 {lock}) AND EXISTS (SELECT 1 \
+         FROM connection c WHERE c.id = $1 AND c.state = 'attention')"
+    )
 }

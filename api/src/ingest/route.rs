@@ -213,6 +213,9 @@ fn plan(
         created_at: now,
         updated_at: now,
         finished_at: finished.then_some(now),
+        repeats: 1,
+        coalesced_into: None,
+        lane_parked: false,
     };
     NewDelivery {
         row,

@@ -10,9 +10,10 @@ use super::AcceptWaiting;
 use super::clean;
 use super::entry::{AcceptEvent, Accepted};
 use super::lanes::{self, Lane};
+use super::place;
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
-use crate::dispatch::{self, Placement};
+use crate::dispatch;
 
 /// The sender's delivery id within a source.
 type SenderId = (Uuid, String);
@@ -30,8 +31,17 @@ pub struct Outcome {
     pub reserved: Vec<Uuid>,
 }
 
-/// Writes a batch. Fills in state, lane order and lease of the deliveries; [`unplace`] takes that
-/// back if the commit fails.
+/// The lanes that the deliveries of a batch may join.
+pub fn lanes_of(batch: &[AcceptWaiting]) -> impl Iterator<Item = Lane> {
+    batch
+        .iter()
+        .flat_map(|w| &w.accept.events)
+        .flat_map(|e| &e.deliveries)
+        .filter_map(|d| lanes::of(&d.row))
+}
+
+/// Writes a batch, whose lanes are locked. Fills in state, lane order and lease of the deliveries;
+/// [`unplace`] takes that back if the commit fails.
 pub async fn write(
     txn: &impl ConnectionTrait,
     dispatch: &dispatch::Handle,
@@ -67,10 +77,11 @@ pub async fn write(
         }
         deliveries.extend(own.iter_mut().map(|d| &mut d.row));
     }
-    place(
+    place::place(
         txn,
         dispatch,
         &mut deliveries,
+        counters,
         &mut outcome.reserved,
         &mut outcome.waiting,
     )
@@ -88,7 +99,21 @@ pub async fn write(
     }
     sql::insert(txn, &rows).await?;
     let rows: Vec<&delivery::Model> = deliveries.iter().map(|row| &**row).collect();
-    sql::insert(txn, &rows).await
+    sql::insert(txn, &rows).await?;
+    name_deliveries(batch, outcome);
+    Ok(())
+}
+
+/// Their ids are sure once they have their places.
+fn name_deliveries(batch: &[AcceptWaiting], outcome: &mut Outcome) {
+    for (a, (waiting, answer)) in batch.iter().zip(&mut outcome.answers).enumerate() {
+        for (e, item) in waiting.accept.events.iter().enumerate() {
+            if !outcome.repeats.contains(&(a, e)) {
+                let ids = item.deliveries.iter().map(|d| d.row.id);
+                answer.delivery_ids.extend(ids);
+            }
+        }
+    }
 }
 
 /// Finds the repeats, and what each accept is answered with.
@@ -122,9 +147,6 @@ fn answer(
             answer.duplicate = false;
             answer.event_ids.push(event.id);
             answer.correlation_id.clone_from(&event.correlation_id);
-            answer
-                .delivery_ids
-                .extend(item.deliveries.iter().map(|d| d.row.id));
             if !item.replay {
                 count(counters, event);
             }
@@ -135,20 +157,13 @@ fn answer(
 
 /// Takes the places of deliveries back, after a commit that failed.
 pub fn unplace(batch: &mut [AcceptWaiting]) {
-    let rows = batch
-        .iter_mut()
-        .flat_map(|w| &mut w.accept.events)
-        .flat_map(|e| &mut e.deliveries)
-        .map(|d| &mut d.row);
-    for row in rows {
-        if matches!(row.state.as_str(), "leased" | "paused") {
-            "ready".clone_into(&mut row.state);
-        }
-        row.behind = false;
-        row.due_at = row.created_at;
-        row.lease_owner = None;
-        row.fence = 0;
-    }
+    place::unplace(
+        batch
+            .iter_mut()
+            .flat_map(|w| &mut w.accept.events)
+            .flat_map(|e| &mut e.deliveries)
+            .map(|d| &mut d.row),
+    );
 }
 
 fn count(counters: &mut Counters, event: &event::Model) {
@@ -204,46 +219,4 @@ async fn known(
         }
     }
     Ok(found)
-}
-
-/// Gives each delivery its place: in its lane, and with this node if there is room.
-async fn place(
-    txn: &impl ConnectionTrait,
-    dispatch: &dispatch::Handle,
-    deliveries: &mut [&mut delivery::Model],
-    reserved: &mut Vec<Uuid>,
-    waiting: &mut BTreeSet<Uuid>,
-) -> Result<(), DbErr> {
-    let open = |row: &delivery::Model| matches!(row.state.as_str(), "ready" | "held" | "parked");
-    let wanted: BTreeSet<Lane> = deliveries
-        .iter()
-        .filter(|d| open(d))
-        .filter_map(|d| lanes::of(d))
-        .collect();
-    lanes::lock(txn, &wanted).await?;
-    let mut occupied: HashSet<Lane> = lanes::occupied(txn, &wanted).await?;
-    for row in deliveries.iter_mut().filter(|d| open(d)) {
-        row.behind = lanes::of(row).is_some_and(|lane| !occupied.insert(lane));
-        if row.behind {
-            // Out of the way of claims; the release sets the real time.
-            row.due_at = i64::MAX;
-            continue;
-        }
-        if row.state != "ready" {
-            continue;
-        }
-        match dispatch.place(row.connection_id) {
-            Placement::Here => {
-                reserved.push(row.connection_id);
-                "leased".clone_into(&mut row.state);
-                row.lease_owner = Some(dispatch.node());
-                row.fence = 1;
-            }
-            Placement::Later => {
-                waiting.insert(row.connection_id);
-            }
-            Placement::Paused => "paused".clone_into(&mut row.state),
-        }
-    }
-    Ok(())
 }

@@ -57,6 +57,9 @@ pub struct Settlement {
     pub claimed: delivery::Model,
     /// Name of the connection, for the live feed.
     pub connection: String,
+    /// Revision of the connection that was called: what a change has mended must not be held
+    /// against it.
+    pub revision: i64,
     /// When the attempt began, in milliseconds since 1970; none: no attempt was made.
     pub started_at: Option<i64>,
     /// How long it took.
@@ -91,6 +94,10 @@ pub enum NewState {
     },
     /// Given up.
     Dead,
+    /// Given up, together with all that wait behind it in its lane.
+    DeadWithLane,
+    /// Failed for good, but it keeps its place: the lane waits for a person.
+    Parked,
     /// The connection needs attention.
     Paused,
     /// Back as it was, without an attempt: this server stops, or may not work on it now.
@@ -98,12 +105,18 @@ pub enum NewState {
 }
 
 impl NewState {
+    /// Whether the delivery is set aside with its lane.
+    pub const fn is_lane_parked(self) -> bool {
+        matches!(self, NewState::DeadWithLane | NewState::Parked)
+    }
+
     /// The state of the row.
     pub const fn state(self) -> State {
         match self {
             NewState::Delivered => State::Delivered,
             NewState::Retrying { .. } => State::Retrying,
-            NewState::Dead => State::Dead,
+            NewState::Dead | NewState::DeadWithLane => State::Dead,
+            NewState::Parked => State::Parked,
             NewState::Paused => State::Paused,
             NewState::Ready => State::Ready,
         }

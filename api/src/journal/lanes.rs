@@ -1,14 +1,21 @@
 //! Lanes: deliveries of one connection and key go one after the other.
 //!
 //! Invariant: of the open deliveries of a lane, exactly one is not `behind`; when it ends, the oldest
-//! of the others follows. On PostgreSQL
-//! every transaction that adds to or ends something in a lane first takes the lane's advisory lock,
-//! in a fixed order; on SQLite there is one writer anyway.
+//! of the others follows. The order is that of the ids, and a delivery that joins a lane has a
+//! larger id than all that are in it, whatever the clocks of the nodes say. On PostgreSQL every
+//! transaction that adds to or ends something in a lane first takes the lane's advisory lock, in a
+//! fixed order; on SQLite there is one writer anyway.
+//!
+//! A head that fails for good goes the way of the connection's policy: it makes room (`skip`), it
+//! stays and the lane waits for a person (`block`), or it takes all that wait behind it with it to
+//! the dead letters (`park`), where what comes later joins them until they are replayed or
+//! discarded.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::delivery;
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult as _};
+use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult as _, QueryResult};
 use uuid::Uuid;
 
 use super::sql::{self, Values};
@@ -21,6 +28,17 @@ pub const OPEN: &str = "('ready','leased','retrying','windowed','held','paused',
 pub const OPEN_STATES: [&str; 7] = [
     "ready", "leased", "retrying", "windowed", "held", "paused", "parked",
 ];
+
+/// Code and text of what was set aside because an earlier delivery of its lane failed.
+pub const FAILED: (&str, &str) = (
+    "lane_failed",
+    "An earlier delivery of its lane failed; they are replayed together, in order.",
+);
+
+/// The open ones, in the words of the partial indexes: with bound values they would not be used.
+pub fn open_states() -> SimpleExpr {
+    Expr::cust(format!("state IN {OPEN}"))
+}
 
 /// A connection and a key.
 pub type Lane = (Uuid, String);
@@ -75,36 +93,163 @@ fn number((connection, key): &Lane) -> i64 {
     hash.cast_signed()
 }
 
-/// Which of these lanes have open deliveries.
+/// The lanes of these that have open deliveries, with the id of the newest.
 pub async fn occupied(
     txn: &impl ConnectionTrait,
     lanes: &BTreeSet<Lane>,
+) -> Result<HashMap<Lane, Uuid>, DbErr> {
+    let query = |values: &str| {
+        format!(
+            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
+             v.lane AS l, (SELECT d.id FROM delivery d WHERE d.connection_id = v.connection_id \
+             AND d.lane = v.lane AND d.lane IS NOT NULL AND d.state IN {OPEN} \
+             ORDER BY d.id DESC LIMIT 1) AS newest FROM v"
+        )
+    };
+    let mut found = HashMap::new();
+    for row in of_lanes(txn, lanes, query).await? {
+        let newest: Option<Uuid> = row.try_get("", "newest")?;
+        if let Some(newest) = newest {
+            found.insert((row.try_get("", "c")?, row.try_get("", "l")?), newest);
+        }
+    }
+    Ok(found)
+}
+
+/// The lanes of these that were set aside whole and wait among the dead letters.
+pub async fn parked(
+    txn: &impl ConnectionTrait,
+    lanes: &BTreeSet<Lane>,
 ) -> Result<HashSet<Lane>, DbErr> {
-    let mut found = HashSet::new();
+    let query = |values: &str| {
+        format!(
+            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
+             v.lane AS l FROM v WHERE EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = \
+             v.connection_id AND d.lane = v.lane AND d.state = 'dead' AND d.lane_parked = TRUE)"
+        )
+    };
+    of_lanes(txn, lanes, query)
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get("", "c")?, row.try_get("", "l")?)))
+        .collect()
+}
+
+/// Runs a query over lanes; it is given the rows of their values.
+pub async fn of_lanes(
+    txn: &impl ConnectionTrait,
+    lanes: &BTreeSet<Lane>,
+    query: impl Fn(&str) -> String,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let all: Vec<&Lane> = lanes.iter().collect();
+    let mut found = Vec::new();
+    for chunk in sql::padded(&all) {
+        let mut rows = Values::of(txn);
+        for (connection, key) in chunk {
+            rows.row([(*connection).into(), key.clone().into()]);
+        }
+        found.extend(sql::rows(txn, query(&rows.text), rows.values).await?);
+    }
+    Ok(found)
+}
+
+/// Sets aside what waits behind the heads of these lanes, which failed: dead letters, to be replayed
+/// in order. What waits for a person, or for a rule to be mended, stays. Returns workspace and
+/// connection of each.
+pub async fn park(
+    txn: &impl ConnectionTrait,
+    lanes: &BTreeSet<Lane>,
+    now: i64,
+) -> Result<Vec<(Uuid, Uuid)>, DbErr> {
+    let mut parked = Vec::new();
     let all: Vec<&Lane> = lanes.iter().collect();
     for chunk in sql::padded(&all) {
         let mut rows = Values::of(txn);
         for (connection, key) in chunk {
             rows.row([(*connection).into(), key.clone().into()]);
         }
+        let values = rows.text.clone();
+        let marks = [now.into(), FAILED.0.into(), FAILED.1.into()].map(|v| rows.single(v));
+        let [now_mark, code, text] = marks;
         let query = format!(
-            "WITH v(connection_id, lane) AS (VALUES {}) SELECT v.connection_id AS c, v.lane AS l \
-             FROM v WHERE EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = v.connection_id \
-             AND d.lane = v.lane AND d.lane IS NOT NULL AND d.state IN {OPEN})",
-            rows.text
+            "WITH v(connection_id, lane) AS (VALUES {values}), t(at, code, text) AS \
+             (SELECT {now_mark}, {code}, {text}) UPDATE delivery SET state = 'dead', \
+             lane_parked = TRUE, behind = FALSE, due_at = t.at, error_code = t.code, \
+             error = t.text, finished_at = t.at, updated_at = t.at FROM t WHERE delivery.id IN \
+             (SELECT d.id FROM v JOIN delivery d ON d.connection_id = v.connection_id \
+             AND d.lane = v.lane WHERE d.lane IS NOT NULL AND d.state IN {OPEN} \
+             AND d.behind = TRUE AND d.state IN ('ready', 'retrying', 'windowed', 'paused')) \
+             RETURNING delivery.workspace_id AS w, delivery.connection_id AS c"
         );
         for row in sql::rows(txn, query, rows.values).await? {
-            found.insert((row.try_get("", "c")?, row.try_get("", "l")?));
+            parked.push((row.try_get("", "w")?, row.try_get("", "c")?));
         }
     }
-    Ok(found)
+    Ok(parked)
 }
 
-/// Lets the oldest open delivery of a lane go, after the one before it has ended. Returns it if it
-/// is leased to this node now; otherwise it is due and will be claimed.
+/// Lets the oldest open delivery of each of these lanes go, after the one before it has ended: two
+/// statements, however many lanes. Returns those that are leased to this node now; the others are
+/// due and will be claimed.
 ///
 /// # Errors
-/// The statement failed.
+/// A statement failed; no place is reserved.
+pub async fn release(
+    txn: &impl ConnectionTrait,
+    dispatch: &dispatch::Handle,
+    lanes: &BTreeSet<Lane>,
+    now: i64,
+) -> Result<Vec<delivery::Model>, DbErr> {
+    let mut free = Vec::new();
+    let all: Vec<&Lane> = lanes.iter().collect();
+    for chunk in sql::padded(&all) {
+        let mut rows = Values::of(txn);
+        for (connection, key) in chunk {
+            rows.row([(*connection).into(), key.clone().into()]);
+        }
+        let values = rows.text.clone();
+        let mark = rows.single(now.into());
+        let query = format!(
+            "WITH v(connection_id, lane) AS (VALUES {values}), t(at) AS (SELECT {mark}) \
+             UPDATE delivery SET behind = FALSE, due_at = t.at, updated_at = t.at FROM t \
+             WHERE delivery.id IN (SELECT (SELECT d.id FROM delivery d \
+             WHERE d.connection_id = v.connection_id AND d.lane = v.lane AND d.lane IS NOT NULL \
+             AND d.state IN {OPEN} ORDER BY d.id LIMIT 1) FROM v WHERE NOT EXISTS \
+             (SELECT 1 FROM delivery h WHERE h.connection_id = v.connection_id \
+             AND h.lane = v.lane AND h.lane IS NOT NULL AND h.state IN {OPEN} \
+             AND h.behind = FALSE)) AND delivery.behind = TRUE \
+             RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s"
+        );
+        for row in sql::rows(txn, query, rows.values).await? {
+            let state: String = row.try_get("", "s")?;
+            if state == "ready" {
+                free.push((row.try_get("", "id")?, row.try_get("", "c")?));
+            }
+        }
+    }
+    let reserved: Vec<(Uuid, Uuid)> = free
+        .into_iter()
+        .filter(|(_, connection)| dispatch.reserve(*connection))
+        .collect();
+    let leased = lease(txn, dispatch.node(), &reserved, now).await;
+    // Places of those that were not leased are free again.
+    let held: HashSet<Uuid> = leased
+        .iter()
+        .flatten()
+        .map(|row: &delivery::Model| row.id)
+        .collect();
+    for (id, connection) in reserved {
+        if !held.contains(&id) {
+            dispatch.unreserve(connection);
+        }
+    }
+    leased
+}
+
+/// The same for one lane.
+///
+/// # Errors
+/// A statement failed; no place is reserved.
 pub async fn release_next(
     txn: &impl ConnectionTrait,
     dispatch: &dispatch::Handle,
@@ -112,42 +257,35 @@ pub async fn release_next(
     key: &str,
     now: i64,
 ) -> Result<Option<delivery::Model>, DbErr> {
-    let query = format!(
-        "UPDATE delivery SET behind = FALSE, due_at = $3, updated_at = $3 WHERE id = (SELECT id \
-         FROM delivery WHERE connection_id = $1 AND lane = $2 AND lane IS NOT NULL AND state IN \
-         {OPEN} ORDER BY id LIMIT 1) AND behind = TRUE AND NOT EXISTS (SELECT 1 FROM delivery h \
-         WHERE h.connection_id = $1 AND h.lane = $2 AND h.lane IS NOT NULL AND h.state IN {OPEN} \
-         AND h.behind = FALSE) RETURNING id, state"
-    );
-    let values = vec![connection.into(), key.into(), now.into()];
-    let Some(row) = sql::rows(txn, query, values).await?.into_iter().next() else {
-        return Ok(None);
-    };
-    let id: Uuid = row.try_get("", "id")?;
-    let state: String = row.try_get("", "state")?;
-    if state != "ready" || !dispatch.reserve(connection) {
-        return Ok(None);
-    }
-    let leased = lease(txn, dispatch.node(), id, now).await;
-    if !matches!(leased, Ok(Some(_))) {
-        dispatch.unreserve(connection);
-    }
-    leased
+    let lane = BTreeSet::from([(connection, key.to_owned())]);
+    Ok(release(txn, dispatch, &lane, now).await?.pop())
 }
 
 async fn lease(
     txn: &impl ConnectionTrait,
     node: Uuid,
-    id: Uuid,
+    reserved: &[(Uuid, Uuid)],
     now: i64,
-) -> Result<Option<delivery::Model>, DbErr> {
-    let query = "UPDATE delivery SET state = 'leased', lease_owner = $2, fence = fence + 1, \
-                 updated_at = $3 WHERE id = $1 AND state = 'ready' RETURNING *";
-    sql::rows(txn, query, vec![id.into(), node.into(), now.into()])
-        .await?
-        .first()
-        .map(|row| delivery::Model::from_query_result(row, ""))
-        .transpose()
+) -> Result<Vec<delivery::Model>, DbErr> {
+    let mut leased = Vec::with_capacity(reserved.len());
+    for chunk in sql::padded(reserved) {
+        let mut rows = Values::of(txn);
+        for (id, _) in chunk {
+            rows.row([(*id).into()]);
+        }
+        let values = rows.text.clone();
+        let (owner, at) = (rows.single(node.into()), rows.single(now.into()));
+        let query = format!(
+            "WITH v(id) AS (VALUES {values}), t(owner, at) AS (SELECT {owner}, {at}) \
+             UPDATE delivery SET state = 'leased', lease_owner = t.owner, fence = fence + 1, \
+             updated_at = t.at FROM t WHERE delivery.id IN (SELECT v.id FROM v) \
+             AND delivery.state = 'ready' RETURNING *"
+        );
+        for row in sql::rows(txn, query, rows.values).await? {
+            leased.push(delivery::Model::from_query_result(&row, "")?);
+        }
+    }
+    Ok(leased)
 }
 
 /// The connection and key of a delivery that has one.

@@ -11,8 +11,10 @@
 
 mod accept;
 mod clean;
+mod coalesce;
 mod entry;
 mod lanes;
+mod place;
 mod settle;
 pub(crate) mod sql;
 mod stats;
@@ -31,7 +33,7 @@ use crate::live::Hub;
 use crate::metrics::Metrics;
 
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
-pub use lanes::{OPEN_STATES, lock_lane, release_next};
+pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
 pub use stats::metric;
 
 /// Bounds of the journal.

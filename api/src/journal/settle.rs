@@ -23,11 +23,33 @@ pub struct Outcome {
     pub refused: HashSet<usize>,
     /// Deliveries that this node holds now, next in their lanes.
     pub leased: Vec<delivery::Model>,
-    /// Connections that need attention since now, with the reason.
-    pub paused: HashMap<Uuid, String>,
+    /// Connections that need attention.
+    pub paused: HashMap<Uuid, Pause>,
 }
 
-/// Writes a batch.
+/// Why a connection needs attention.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    /// The workspace.
+    pub workspace: Uuid,
+    /// Name of the connection.
+    pub connection: String,
+    /// Stable code.
+    pub code: &'static str,
+    /// For people.
+    pub reason: String,
+    /// Revision that was called.
+    revision: i64,
+    /// Since this commit; people are told once, whichever node it is and however many calls failed.
+    pub first: bool,
+}
+
+/// The lanes in which a batch ends or moves something.
+pub fn lanes_of(batch: &[Settlement]) -> impl Iterator<Item = Lane> {
+    batch.iter().filter_map(|s| lanes::of(&s.claimed))
+}
+
+/// Writes a batch. Its lanes are locked.
 pub async fn write(
     txn: &impl ConnectionTrait,
     dispatch: &dispatch::Handle,
@@ -36,12 +58,11 @@ pub async fn write(
     counters: &mut Counters,
     outcome: &mut Outcome,
 ) -> Result<(), DbErr> {
-    let lanes: BTreeSet<Lane> = batch.iter().filter_map(|s| lanes::of(&s.claimed)).collect();
-    lanes::lock(txn, &lanes).await?;
     let written = update(txn, dispatch.node(), batch, now).await?;
 
     let mut attempts = Vec::new();
     let mut ended: BTreeSet<Lane> = BTreeSet::new();
+    let mut failed: BTreeSet<Lane> = BTreeSet::new();
     for (index, s) in batch.iter().enumerate() {
         if !written.contains(&s.claimed.id) {
             outcome.refused.insert(index);
@@ -55,24 +76,48 @@ pub async fn write(
         if !s.next.state().is_open() {
             ended.extend(lanes::of(&s.claimed));
         }
-        if s.next == NewState::Paused {
-            let reason = s.fault.as_ref().map(|f| clean::fault(&f.message));
+        if s.next == NewState::DeadWithLane {
+            failed.extend(lanes::of(&s.claimed));
+        }
+        // Without an attempt nobody has refused anything: its connection was known to be paused.
+        if s.next == NewState::Paused && s.started_at.is_some() {
+            let pause = pause_of(s);
             outcome
                 .paused
-                .insert(s.claimed.connection_id, reason.unwrap_or_default());
+                .entry(s.claimed.connection_id)
+                .and_modify(|before| before.revision = before.revision.max(pause.revision))
+                .or_insert(pause);
         }
     }
     let attempts: Vec<&attempt::Model> = attempts.iter().collect();
     sql::insert(txn, &attempts).await?;
-    for (connection, key) in ended {
-        outcome
-            .leased
-            .extend(lanes::release_next(txn, dispatch, connection, &key, now).await?);
+    for (workspace, connection) in lanes::park(txn, &failed, now).await? {
+        counters.add(workspace, now, metric::DEAD, connection, 1);
     }
-    for (connection, reason) in &outcome.paused {
-        pause(txn, *connection, reason, now).await?;
+    outcome.leased = lanes::release(txn, dispatch, &ended, now).await?;
+    for (connection, mut wanted) in std::mem::take(&mut outcome.paused) {
+        if pause(txn, connection, &mut wanted, now).await? {
+            outcome.paused.insert(connection, wanted);
+        }
     }
     Ok(())
+}
+
+fn pause_of(s: &Settlement) -> Pause {
+    let fault = s.fault.as_ref();
+    let mass = fault.is_some_and(|fault| fault.code == dispatch::MASS_GONE);
+    Pause {
+        workspace: s.claimed.workspace_id,
+        connection: s.connection.clone(),
+        code: if mass {
+            dispatch::MASS_GONE
+        } else {
+            dispatch::CREDENTIALS_REFUSED
+        },
+        reason: fault.map(|f| clean::fault(&f.message)).unwrap_or_default(),
+        revision: s.revision,
+        first: false,
+    }
 }
 
 /// Moves the deliveries on, where the lease still holds. Returns the ids that were.
@@ -110,19 +155,20 @@ async fn update(
                     .map(clean::text)
                     .into(),
                 Some(now).filter(|_| !s.next.state().is_open()).into(),
+                s.next.is_lane_parked().into(),
             ]);
         }
         // In the order of the text.
         let (updated, owner) = (rows.single(now.into()), rows.single(node.into()));
         let query = format!(
             "WITH v(id, fence, state, due_at, unsure, attempts, tried_at, error_code, error, \
-             effect, record_id, record_url, finished_at) AS (VALUES {}) \
+             effect, record_id, record_url, finished_at, lane_parked) AS (VALUES {}) \
              UPDATE delivery SET state = v.state, due_at = v.due_at, unsure = v.unsure, \
              attempts = v.attempts, tried_at = v.tried_at, error_code = v.error_code, \
              error = v.error, effect = v.effect, \
              record_id = COALESCE(v.record_id, delivery.record_id), \
              record_url = COALESCE(v.record_url, delivery.record_url), \
-             finished_at = v.finished_at, lease_owner = NULL, updated_at = {updated} \
+             finished_at = v.finished_at, lane_parked = v.lane_parked, lease_owner = NULL, updated_at = {updated} \
              FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
              AND delivery.state = 'leased' AND delivery.lease_owner = {owner} RETURNING delivery.id AS id",
             rows.text
@@ -142,7 +188,7 @@ fn count(counters: &mut Counters, s: &Settlement, now: i64) {
             add(metric::DELIVERED, 1);
             add(metric::LATENCY_MS, (now - row.created_at).max(0));
         }
-        NewState::Dead => add(metric::DEAD, 1),
+        NewState::Dead | NewState::DeadWithLane => add(metric::DEAD, 1),
         _ => {}
     }
     match s.effect {
@@ -219,30 +265,35 @@ async fn remember(txn: &impl ConnectionTrait, s: &Settlement, now: i64) -> Resul
     Ok(())
 }
 
-/// Marks a connection, and sets aside what waits for it.
+/// Marks a connection, unless it was changed since it was called. What waits for it is set aside by
+/// its carrier, a little at a time. Returns whether it needs attention.
 async fn pause(
     txn: &impl ConnectionTrait,
     connection: Uuid,
-    reason: &str,
+    wanted: &mut Pause,
     now: i64,
-) -> Result<(), DbErr> {
+) -> Result<bool, DbErr> {
     let changed = sql::execute(
         txn,
-        "UPDATE connection SET state = 'attention', state_reason = $2, state_at = $3 \
-         WHERE id = $1 AND state <> 'attention'",
-        vec![connection.into(), reason.into(), now.into()],
+        "UPDATE connection SET state = 'attention', state_code = $2, state_reason = $3, \
+         state_at = $4 WHERE id = $1 AND state <> 'attention' AND revision <= $5",
+        vec![
+            connection.into(),
+            wanted.code.into(),
+            wanted.reason.clone().into(),
+            now.into(),
+            wanted.revision.into(),
+        ],
     )
     .await?;
     if changed > 0 {
+        wanted.first = true;
         // The other nodes learn of it with the configuration.
         bump_configuration(txn).await?;
+        return Ok(true);
     }
-    sql::execute(
-        txn,
-        "UPDATE delivery SET state = 'paused', updated_at = $2 WHERE connection_id = $1 \
-         AND state IN ('ready', 'retrying') AND behind = FALSE",
-        vec![connection.into(), now.into()],
-    )
-    .await?;
-    Ok(())
+    let query = "SELECT 1 AS one FROM connection WHERE id = $1 AND state = 'attention'";
+    Ok(!sql::rows(txn, query, vec![connection.into()])
+        .await?
+        .is_empty())
 }

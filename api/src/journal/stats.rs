@@ -19,6 +19,8 @@ pub mod metric {
     pub const REFUSED: &str = "refused";
     /// Deliveries that reached their upstream; subject: connection.
     pub const DELIVERED: &str = "delivered";
+    /// Notes that became part of another; subject: connection.
+    pub const COALESCED: &str = "coalesced";
     /// Deliveries given up; subject: connection.
     pub const DEAD: &str = "dead";
     /// Records created; subject: connection.

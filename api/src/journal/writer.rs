@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use openapi::deliveries::State;
-use openapi::stream::{DeliveryMessage, EventMessage, Message, RefusalMessage};
+use openapi::stream::{ConnectionMessage, DeliveryMessage, EventMessage, Message, RefusalMessage};
 use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::entry::{AcceptEvent, NewDelivery, NewState, Settlement};
 use super::stats::{Counters, metric};
-use super::{AcceptWaiting, JournalError, Refused, Service, accept, settle, sql};
+use super::{AcceptWaiting, JournalError, Refused, Service, accept, lanes, settle, sql};
 use crate::clock::from_ms;
 use crate::db::is_away;
 
@@ -180,6 +180,12 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
 
     let result = async {
         let txn = service.db.begin().await?;
+        // All at once and in order: two nodes that took some here and some later could wait for
+        // each other.
+        let wanted = settle::lanes_of(&batch.settlements)
+            .chain(accept::lanes_of(&batch.accepts))
+            .collect();
+        lanes::lock(&txn, &wanted).await?;
         // Settlements first: a lane that ends here takes its next delivery at once.
         if !batch.settlements.is_empty() {
             settle::write(
@@ -279,8 +285,8 @@ async fn refusals(
 /// After the commit: answers, hand-over, live feed.
 fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled: settle::Outcome) {
     let now = service.clock.now_ms();
-    for (connection, reason) in settled.paused {
-        service.dispatch.needs_attention(connection, &reason);
+    for (connection, pause) in settled.paused {
+        tell_pause(service, connection, pause, now);
     }
     service.dispatch.offer(settled.leased);
     let repeats = accepted.repeats;
@@ -348,6 +354,26 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
             }),
         );
     }
+}
+
+/// Stops the calls of a connection that needs attention. People are told once.
+fn tell_pause(service: &Service, connection: Uuid, pause: settle::Pause, now: i64) {
+    if !pause.first {
+        service.dispatch.needs_attention_known(connection);
+        return;
+    }
+    service.dispatch.needs_attention(connection, &pause.reason);
+    service.live.publish(
+        pause.workspace,
+        Message::Connection(ConnectionMessage {
+            id: connection,
+            name: pause.connection,
+            change: "attention".to_owned(),
+            code: Some(pause.code.to_owned()),
+            reason: Some(pause.reason),
+            at: from_ms(now),
+        }),
+    );
 }
 
 /// Tells of an event, and of new deliveries that will not move by themselves; the others tell of

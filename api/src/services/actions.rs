@@ -117,13 +117,18 @@ pub async fn discard(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
 }
 
 /// Does a dead letter or a discarded delivery again. The new delivery carries the same message id,
-/// points back, and goes to the end of its lane.
+/// points back, and goes to the end of its lane. One that was set aside with its lane is replayed
+/// with it.
 ///
 /// # Errors
 /// It is not there, was replayed before, or is not dead or discarded.
 pub async fn replay(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Uuid> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
+    if row.lane_parked && row.state == State::Dead.as_str() {
+        txn.rollback().await?;
+        return super::lanes::replay_lane(core, scope, &row).await;
+    }
     let (new, place) = repeat(core, &txn, &row).await?;
     let id = new.id;
     finish_replay(core, txn, vec![(row, new, place)]).await?;
@@ -182,7 +187,11 @@ pub async fn discard_dead(core: &Core, scope: Scope, filter: &DeadFilter) -> Api
     }
 }
 
-async fn find(txn: &DatabaseTransaction, scope: Scope, id: Uuid) -> ApiResult<delivery::Model> {
+pub(super) async fn find(
+    txn: &DatabaseTransaction,
+    scope: Scope,
+    id: Uuid,
+) -> ApiResult<delivery::Model> {
     delivery::Entity::find_by_id(id)
         .one(txn)
         .await?
@@ -190,7 +199,7 @@ async fn find(txn: &DatabaseTransaction, scope: Scope, id: Uuid) -> ApiResult<de
         .ok_or_else(ApiError::not_found)
 }
 
-fn changed(rows: u64) -> ApiResult<()> {
+pub(super) fn changed(rows: u64) -> ApiResult<()> {
     if rows == 0 {
         return Err(ApiError::new(Code::Conflict)
             .detail("The delivery is not in a state that allows this, or it changed meanwhile."));
@@ -226,7 +235,7 @@ async fn dead(
 }
 
 /// Writes the repeat of a delivery; the old one is superseded.
-async fn repeat(
+pub(super) async fn repeat(
     core: &Core,
     txn: &DatabaseTransaction,
     row: &delivery::Model,
@@ -284,6 +293,7 @@ async fn repeat(
         record_url: None,
         replay_of: Some(row.id),
         replayed_as: None,
+        lane_parked: false,
         created_at: now,
         updated_at: now,
         finished_at: None,
@@ -309,7 +319,7 @@ async fn occupied(txn: &impl ConnectionTrait, row: &delivery::Model) -> Result<b
         .is_some())
 }
 
-async fn finish_replay(
+pub(super) async fn finish_replay(
     core: &Core,
     txn: DatabaseTransaction,
     made: Vec<(delivery::Model, delivery::Model, Placement)>,
@@ -362,7 +372,7 @@ async fn commit(
     }
 }
 
-fn tell(core: &Core, row: &delivery::Model, state: State) {
+pub(super) fn tell(core: &Core, row: &delivery::Model, state: State) {
     let connection = core
         .snapshots
         .current()

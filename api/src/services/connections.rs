@@ -3,8 +3,10 @@
 mod sandbox;
 mod upstream;
 mod usage;
+mod waiting;
 mod write;
 
+use engine::lane::OnFailure;
 use entity::connection;
 use openapi::connections::Connection;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
@@ -14,11 +16,13 @@ use super::sealed;
 use super::sources::stored;
 use crate::clock::from_ms;
 use crate::core::Core;
+use crate::dispatch;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
 
 pub use sandbox::records;
-pub use upstream::{metadata, test, view};
+pub use upstream::{metadata, resume, test, view};
+pub use waiting::waiting;
 pub use write::{change, create, delete};
 
 /// All connections of the workspace, by name.
@@ -60,6 +64,8 @@ async fn to_wire(
     rows: Vec<connection::Model>,
 ) -> ApiResult<Vec<Connection>> {
     let secrets = sealed::names(core, scope, "connection").await?;
+    let breakers = dispatch::breakers(core, scope).await?;
+    let closed = dispatch::closed_breaker();
     rows.into_iter()
         .map(|row| {
             let unsigned = |n: Option<i32>| n.and_then(|n| u32::try_from(n).ok());
@@ -78,7 +84,11 @@ async fn to_wire(
                 concurrency: unsigned(row.concurrency),
                 rate_per_minute: unsigned(row.rate_per_minute),
                 retry: stored("connection.retry", &row.retry)?,
+                on_failure: OnFailure::parse(&row.on_failure).unwrap_or_default(),
+                coalesce: row.coalesce,
+                breaker: breakers.get(&row.id).unwrap_or(&closed).clone(),
                 state: row.state,
+                state_code: row.state_code,
                 state_reason: row.state_reason,
                 state_at: from_ms(row.state_at),
                 revision: row.revision,

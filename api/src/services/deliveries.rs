@@ -3,8 +3,10 @@
 mod dead;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use entity::{attempt, delivery};
+use openapi::DateTime;
 use openapi::deliveries::{Attempt, Delivery, State};
 use openapi::page::Page;
 use openapi::problem::Code;
@@ -24,6 +26,9 @@ use crate::mask;
 use crate::scope::Scope;
 
 pub use dead::groups;
+
+/// How many attempts to come are named.
+const AHEAD: usize = 5;
 
 type Names = HashMap<Uuid, (String, String)>;
 
@@ -131,10 +136,37 @@ pub async fn get(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Delivery> {
         .one(core.db.read())
         .await?
         .ok_or_else(ApiError::not_found)?;
-    with_attempts(core, scope, vec![row])
+    let ahead = ahead(core, &row);
+    let mut delivery = with_attempts(core, scope, vec![row])
         .await?
         .pop()
-        .ok_or_else(ApiError::not_found)
+        .ok_or_else(ApiError::not_found)?;
+    if let Some((schedule, gives_up_at)) = ahead {
+        delivery.schedule = schedule;
+        delivery.gives_up_at = Some(gives_up_at);
+    }
+    Ok(delivery)
+}
+
+/// The attempts that would follow the next one, and when it is given up: of a delivery that waits
+/// for its next attempt, by the policy of today.
+fn ahead(core: &Core, row: &delivery::Model) -> Option<(Vec<DateTime>, DateTime)> {
+    let tried_at = row
+        .tried_at
+        .filter(|_| row.state == State::Retrying.as_str())?;
+    let connection = core.snapshots.current().connection(row.connection_id)?;
+    let policy = connection.retry(core.dispatch.retry_default());
+    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let at = |duration: Duration| from_ms(tried_at.saturating_add(ms(duration)));
+    let elapsed = u64::try_from(row.due_at.saturating_sub(tried_at)).unwrap_or(0);
+    let made = u32::try_from(row.attempts).unwrap_or(0).saturating_add(1);
+    let times = policy.ahead(made, Duration::from_millis(elapsed), AHEAD);
+    // After a list of waits the last attempt is the end.
+    let end = match times.last() {
+        Some(last) if !policy.waits.is_empty() && times.len() < AHEAD => *last,
+        _ => policy.horizon,
+    };
+    Some((times.into_iter().map(at).collect(), at(end)))
 }
 
 /// Deliveries with their attempts.
@@ -190,7 +222,7 @@ fn to_wire(row: delivery::Model, names: &Names, attempt_log: Vec<Attempt>) -> Ap
         .get(&row.connection_id)
         .cloned()
         .unwrap_or_else(|| (DELETED.to_owned(), String::new()));
-    let waits = matches!(state, State::Ready | State::Retrying);
+    let waits = matches!(state, State::Ready | State::Retrying) && !row.behind;
     Ok(Delivery {
         id: row.id,
         event_id: row.event_id,
@@ -208,6 +240,8 @@ fn to_wire(row: delivery::Model, names: &Names, attempt_log: Vec<Attempt>) -> Ap
         state,
         behind: row.behind,
         due_at: waits.then(|| from_ms(row.due_at)),
+        schedule: Vec::new(),
+        gives_up_at: None,
         attempts: row.attempts,
         error_code: row.error_code,
         error: row.error,
@@ -216,6 +250,9 @@ fn to_wire(row: delivery::Model, names: &Names, attempt_log: Vec<Attempt>) -> Ap
         record_url: row.record_url,
         replay_of: row.replay_of,
         replayed_as: row.replayed_as,
+        repeats: row.repeats,
+        coalesced_into: row.coalesced_into,
+        lane_parked: row.lane_parked,
         created_at: from_ms(row.created_at),
         finished_at: row.finished_at.map(from_ms),
         attempt_log,

@@ -263,6 +263,7 @@ async fn job(
         fields: rendered.fields.clone(),
         link,
         attempt: 1,
+        repeats: 1,
         unsure: false,
         received_at: meta.received_at,
     })

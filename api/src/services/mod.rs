@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod deliveries;
 pub mod events;
 pub mod explain;
+pub mod lanes;
 pub mod names;
 pub mod rules;
 pub mod sealed;

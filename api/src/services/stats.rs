@@ -12,8 +12,9 @@ use sea_orm::{
 
 use crate::clock::from_ms;
 use crate::core::Core;
+use crate::dispatch;
 use crate::http::problem::ApiResult;
-use crate::journal::metric;
+use crate::journal::{metric, open_states};
 use crate::scope::Scope;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -168,13 +169,22 @@ async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
         .order_by_asc(connection::Column::Name)
         .all(core.db.read())
         .await?;
+    let breakers = dispatch::breakers(core, scope).await?;
     for row in rows {
         let waiting = retrying(core, scope, row.id).await?;
-        let (colour, detail) = match (row.enabled, row.state.as_str(), waiting) {
-            (false, _, _) => ("grey", Some("switched off".to_owned())),
-            (true, "ok", 0) => ("green", None),
-            (true, "ok", n) => ("yellow", Some(format!("{n} deliveries are tried again"))),
-            (true, _, _) => ("red", row.state_reason),
+        let failures = breakers
+            .get(&row.id)
+            .filter(|breaker| breaker.state == "open")
+            .map(|breaker| breaker.failures);
+        let (colour, detail) = match (row.enabled, row.state.as_str(), failures, waiting) {
+            (false, ..) => ("grey", Some("switched off".to_owned())),
+            (true, "ok", Some(n), _) => {
+                let text = format!("{n} calls in a row failed; one a second looks for it");
+                ("red", Some(text))
+            }
+            (true, "ok", None, 0) => ("green", None),
+            (true, "ok", None, n) => ("yellow", Some(format!("{n} deliveries are tried again"))),
+            (true, ..) => ("red", row.state_reason),
         };
         lights.push(Light {
             kind: "connection".to_owned(),
@@ -207,6 +217,7 @@ async fn retrying(core: &Core, scope: Scope, id: uuid::Uuid) -> ApiResult<u64> {
         .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
         .filter(delivery::Column::ConnectionId.eq(id))
         .filter(delivery::Column::State.eq(State::Retrying.as_str()))
+        .filter(open_states())
         .count(core.db.read())
         .await?)
 }

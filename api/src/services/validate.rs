@@ -9,6 +9,7 @@ use engine::model::{NoMatch, OperationSpec, RuleSpec, StepSpec, Then};
 use engine::path::JsonPath;
 use engine::rules::CompiledNoMatch;
 use engine::signature::{Scheme, SecretEncoding, parse_standard_secret};
+use engine::status::Statuses;
 use ipnet::IpNet;
 use openapi::connections::RetrySettings;
 use openapi::problem::FieldError;
@@ -22,6 +23,10 @@ const MOST: u32 = i32::MAX as u32;
 const SECRET: usize = 1024;
 /// Networks of one source.
 const NETWORKS: usize = 200;
+/// Longest wait in seconds.
+const YEAR: f64 = 31_536_000.0;
+/// Listed waits of one connection.
+const WAITS: usize = 100;
 
 /// The connector of each connection of a workspace, by the connection's name.
 pub type Kinds = BTreeMap<String, String>;
@@ -161,16 +166,65 @@ pub fn validate_connection(
         ("retry.factor", retry.factor, 1.0),
         ("retry.max_seconds", retry.max_seconds, 0.01),
         ("retry.horizon_seconds", retry.horizon_seconds, 0.0),
+        (
+            "retry.retry_after_max_seconds",
+            retry.retry_after_max_seconds,
+            0.0,
+        ),
     ] {
-        if value.is_some_and(|v| !(v.is_finite() && v >= least && v <= 31_536_000.0)) {
+        check_range(&mut errors, field, value, least, YEAR);
+    }
+    check_range(&mut errors, "retry.jitter", retry.jitter, 0.0, 1.0);
+    check_retries(&mut errors, retry);
+    errors
+}
+
+/// Checks the lists of a retry policy.
+fn check_retries(errors: &mut Vec<FieldError>, retry: &RetrySettings) {
+    if retry.waits_seconds.len() > WAITS {
+        errors.push(error(
+            "retry.waits_seconds",
+            "too_many",
+            format!("at most {WAITS} waits"),
+        ));
+    }
+    for (at, wait) in retry.waits_seconds.iter().enumerate() {
+        let field = format!("retry.waits_seconds[{at}]");
+        check_range(errors, &field, Some(*wait), 0.01, YEAR);
+    }
+    let grows = [retry.first_seconds, retry.factor, retry.max_seconds];
+    if !retry.waits_seconds.is_empty() && grows.iter().any(Option::is_some) {
+        errors.push(error(
+            "retry.waits_seconds",
+            "contradiction",
+            "listed waits take the place of first_seconds, factor and max_seconds",
+        ));
+    }
+    for (name, words) in [("permanent", &retry.permanent), ("retried", &retry.retried)] {
+        if let Err(at) = Statuses::parse(words) {
             errors.push(error(
-                field,
-                "out_of_range",
-                format!("must be between {least} and 31536000"),
+                &format!("retry.{name}[{at}]"),
+                "bad_status",
+                "a status is a number from 100 to 599, a class as 4xx, or a range as 500-504",
             ));
         }
     }
-    errors
+}
+
+fn check_range(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    value: Option<f64>,
+    least: f64,
+    most: f64,
+) {
+    if value.is_some_and(|v| !(v.is_finite() && v >= least && v <= most)) {
+        errors.push(error(
+            field,
+            "out_of_range",
+            format!("must be between {least} and {most}"),
+        ));
+    }
 }
 
 /// Checks the name of a rule.
@@ -376,6 +430,9 @@ mod tests {
         let retry = RetrySettings {
             factor: Some(0.5),
             horizon_seconds: Some(f64::NAN),
+            waits_seconds: vec![5.0, -1.0],
+            jitter: Some(2.0),
+            permanent: vec!["404".to_owned(), "many".to_owned()],
             ..RetrySettings::default()
         };
         let errors = validate_connection(
@@ -398,7 +455,11 @@ mod tests {
                 "concurrency",
                 "rate_per_minute",
                 "retry.factor",
-                "retry.horizon_seconds"
+                "retry.horizon_seconds",
+                "retry.jitter",
+                "retry.waits_seconds[1]",
+                "retry.waits_seconds",
+                "retry.permanent[1]"
             ]
         );
     }

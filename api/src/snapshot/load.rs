@@ -1,8 +1,9 @@
 //! Reading one revision from the database.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use engine::lane::OnFailure;
 use engine::path::JsonPath;
 use engine::rules::{CompiledNoMatch, RuleInput, RuleSet};
 use entity::{connection, meta, rule, sealed_secret, source, workspace};
@@ -125,7 +126,10 @@ fn connection_config(row: connection::Model, secrets: &Secrets) -> Option<Connec
         attention: row.state != "ok",
         concurrency: row.concurrency.and_then(|n| usize::try_from(n).ok()),
         rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
+        on_failure: OnFailure::parse(&row.on_failure).unwrap_or_default(),
+        coalesce: row.coalesce,
         retry: parsed("connection.retry", row.id, &row.retry)?,
+        policy: OnceLock::new(),
         view: connectors::Connection {
             settings: parsed("connection.settings", row.id, &row.settings)?,
             secrets: own

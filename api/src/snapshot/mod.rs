@@ -8,15 +8,17 @@
 mod load;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use engine::lane::OnFailure;
 use engine::model::MatchMode;
 use engine::path::JsonPath;
 use engine::retry::RetryPolicy;
 use engine::rules::{CompiledNoMatch, RuleSet};
 use engine::signature::Scheme;
+use engine::status::Statuses;
 use ipnet::IpNet;
 use openapi::connections::RetrySettings;
 use openapi::stream::Message;
@@ -80,24 +82,50 @@ pub struct ConnectionConfig {
     pub concurrency: Option<usize>,
     /// Calls a minute.
     pub rate_per_minute: Option<u32>,
+    /// What becomes of a lane whose head fails for good.
+    pub on_failure: OnFailure,
+    /// True: notes that wait in a lane become one.
+    pub coalesce: bool,
     retry: RetrySettings,
+    policy: OnceLock<Arc<RetryPolicy>>,
 }
 
 impl ConnectionConfig {
-    /// Its retry policy, on top of the server's.
-    pub fn retry(&self, default: &RetryPolicy) -> RetryPolicy {
-        let seconds = |given: Option<f64>, or: Duration| {
-            given
-                .and_then(|s| Duration::try_from_secs_f64(s).ok())
-                .unwrap_or(or)
-        };
-        RetryPolicy {
-            first: seconds(self.retry.first_seconds, default.first),
-            factor: self.retry.factor.unwrap_or(default.factor),
-            max: seconds(self.retry.max_seconds, default.max),
-            horizon: seconds(self.retry.horizon_seconds, default.horizon),
-            jitter: default.jitter,
+    /// Its retry policy, on top of the server's, which is the same at every call.
+    pub fn retry(&self, default: &RetryPolicy) -> &Arc<RetryPolicy> {
+        self.policy
+            .get_or_init(|| Arc::new(retry_policy(&self.retry, default)))
+    }
+
+    /// What the journal has to know of it.
+    pub const fn lanes(&self) -> dispatch::LanePolicy {
+        dispatch::LanePolicy {
+            on_failure: self.on_failure,
+            coalesce: self.coalesce,
         }
+    }
+}
+
+/// A retry policy: what a connection says, and the server's for the rest. What was stored has been
+/// checked; a part that cannot be read is the server's.
+pub fn retry_policy(own: &RetrySettings, default: &RetryPolicy) -> RetryPolicy {
+    let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
+    let seconds = |given: Option<f64>, or: Duration| given.and_then(duration).unwrap_or(or);
+    RetryPolicy {
+        first: seconds(own.first_seconds, default.first),
+        factor: own.factor.unwrap_or(default.factor),
+        max: seconds(own.max_seconds, default.max),
+        horizon: seconds(own.horizon_seconds, default.horizon),
+        jitter: own.jitter.unwrap_or(default.jitter),
+        waits: own
+            .waits_seconds
+            .iter()
+            .copied()
+            .filter_map(duration)
+            .collect(),
+        asked_max: seconds(own.retry_after_max_seconds, default.asked_max),
+        permanent: Statuses::parse(&own.permanent).unwrap_or_default(),
+        retried: Statuses::parse(&own.retried).unwrap_or_default(),
     }
 }
 
@@ -216,6 +244,9 @@ impl Snapshots {
         }
         let snapshot = load::load(&self.0.db, &self.0.keyring, revision).await?;
         for connection in snapshot.connections.values() {
+            self.0
+                .dispatch
+                .configure(connection.view.id, connection.lanes());
             if connection.attention {
                 self.0.dispatch.needs_attention_known(connection.view.id);
             } else {

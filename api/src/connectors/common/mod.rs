@@ -63,6 +63,15 @@ pub(super) fn tested(begun: Instant, result: Result<String, Fault>) -> TestResul
     }
 }
 
+/// A text that stands for several notes says so.
+pub(super) fn counted(text: String, repeats: u32) -> String {
+    if repeats > 1 {
+        format!("{} (\u{d7}{repeats})", text.trim_end())
+    } else {
+        text
+    }
+}
+
 /// Whole milliseconds, as the database and the API have them.
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)

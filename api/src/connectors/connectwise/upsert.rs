@@ -16,6 +16,7 @@ use super::reference::{Step, mark, quoted, signed, xref};
 use super::settings::{NoteKind, PatchStyle, Settings};
 use super::ticket::{Company, Ticket};
 use super::trouble::Trouble;
+use crate::connectors::common::counted;
 use crate::connectors::{Connection, Effect, Job, LinkChange, RecordRef};
 
 /// How many closed tickets are looked at for the mark of a lost reply.
@@ -212,6 +213,7 @@ impl<'a, 'c> Upsert<'a, 'c> {
                 .iter()
                 .find_map(|name| fields::text(&self.job.fields, name))
                 .unwrap_or_else(|| "It happened again.".to_owned());
+            let text = counted(text, self.job.repeats);
             self.write(ticket, Step::Noted, &text).await?;
         }
         Ok(self.done(Effect::Noted, ticket, true))

@@ -5,7 +5,6 @@
 
 mod request;
 mod settings;
-mod statuses;
 #[cfg(test)]
 mod tests;
 
@@ -181,6 +180,7 @@ impl Http {
             link: None,
             unsure: false,
             attempt: 1,
+            repeats: 1,
             received_at: self.clock.now(),
         };
         let request = prepare(connection, &settings, &job, self.clock.now())
@@ -227,7 +227,7 @@ fn judge(settings: &Settings, result: Result<Answer, Failure>, now: DateTime<Utc
     }
     match status {
         401 | 403 | 407 => Outcome::AuthFailed(fault),
-        410 => Outcome::Gone(fault),
+        404 | 410 => Outcome::Gone(fault),
         _ => Outcome::Permanent(fault),
     }
 }

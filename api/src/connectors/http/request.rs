@@ -383,6 +383,7 @@ impl Values {
                 "params": params,
                 "key": job.key,
                 "action": job.action,
+                "repeats": job.repeats,
                 "message_id": job.message_id,
             }),
             correlation_id: job.correlation_id.clone(),

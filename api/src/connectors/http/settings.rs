@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::status::Statuses;
 use engine::template::Template;
 use indexmap::IndexMap;
 use openapi::connections::Field;
@@ -11,7 +12,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::statuses::Statuses;
 use crate::connectors::common::{Describe as _, field, wrong};
 
 /// Longest call that may be set.
@@ -225,7 +225,7 @@ pub(super) fn fields() -> Vec<Field> {
             "url",
             "Address",
             "url",
-            "Where requests go. May hold templates over `params.…`, `key` and `action` behind the host, as https://host/items/{{ params.id }}.",
+            "Where requests go. May hold templates over `params.…`, `key`, `action` and `repeats` behind the host, as https://host/items/{{ params.id }}.",
         )
         .required(),
         text("method", "Method", "Used unless the rule maps one.").default("POST"),

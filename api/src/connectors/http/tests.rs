@@ -49,6 +49,7 @@ fn job(fields: Value) -> Job {
         link: None,
         unsure: false,
         attempt: 1,
+        repeats: 1,
         received_at: now(),
     }
 }

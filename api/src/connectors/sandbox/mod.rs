@@ -23,8 +23,8 @@ use sea_orm::DbErr;
 use serde_json::{Map, Value, json};
 
 use super::common::{
-    check_map, check_names, check_settings, cut, field, mask_json, millis, operation, read, report,
-    tested, wrong,
+    check_map, check_names, check_settings, counted, cut, field, mask_json, millis, operation,
+    read, report, tested, wrong,
 };
 use super::{Connection, Connector, Effect, Fault, Job, LinkChange, Outcome, RecordRef, Report};
 use crate::clock::Clock;
@@ -370,7 +370,12 @@ fn note_text(job: &Job, closes: bool) -> String {
     } else {
         "it happened again"
     };
-    text(&job.fields, names).unwrap_or_else(|| plain.to_owned())
+    let text = text(&job.fields, names).unwrap_or_else(|| plain.to_owned());
+    if closes {
+        text
+    } else {
+        counted(text, job.repeats)
+    }
 }
 
 fn text(fields: &Map<String, Value>, names: &[&str]) -> Option<String> {

@@ -87,6 +87,7 @@ fn job(message: &str, action: Action) -> Job {
         link: None,
         unsure: false,
         attempt: 1,
+        repeats: 1,
         received_at: now(),
     }
 }

@@ -104,6 +104,16 @@ pub fn all() -> HashMap<&'static str, Value> {
                 "scopes": ["events:read"], "remote_addr": "127.0.0.1", "server_time": TIME
             }),
         ),
+        (
+            "Waiting",
+            json!({
+                "ready": 0, "behind": 2, "retrying": 1, "paused": 0, "parked": 0, "oldest_at": TIME,
+                "next": [{
+                    "delivery_id": ID, "key": "kuma:7", "attempts": 3, "at": TIME,
+                    "error_code": "http_503"
+                }]
+            }),
+        ),
         ("NewWorkspace", json!({"slug": "acme", "name": "Acme"})),
         ("RenameWorkspace", json!({"name": "Acme Ltd"})),
         ("Workspace", workspace),
@@ -241,8 +251,10 @@ fn connection() -> Value {
     json!({
         "id": CONNECTION, "name": "psa", "connector": "sandbox", "settings": {}, "secrets": [],
         "allow_private": false, "enabled": true, "concurrency": null, "rate_per_minute": null,
-        "retry": {}, "state": "ok", "state_reason": null, "state_at": TIME, "revision": 1,
-        "created_at": TIME, "updated_at": TIME
+        "retry": {}, "on_failure": "skip", "coalesce": true, "state": "ok", "state_code": null,
+        "state_reason": null, "state_at": TIME, "revision": 1, "created_at": TIME,
+        "updated_at": TIME,
+        "breaker": {"state": "closed", "failures": 0, "opened_at": null, "next_probe_at": null}
     })
 }
 
@@ -279,7 +291,8 @@ fn delivery() -> Value {
         "fields": {"summary": "Alert: web-1"}, "message_id": "msg_01993a5c7c1e7a60",
         "state": "delivered", "behind": false, "due_at": null, "attempts": 1, "error_code": null,
         "error": null, "effect": "created", "record_id": "1", "record_url": null, "replay_of": null,
-        "replayed_as": null, "created_at": TIME, "finished_at": TIME,
+        "replayed_as": null, "repeats": 1, "coalesced_into": null, "lane_parked": false,
+        "created_at": TIME, "finished_at": TIME,
         "attempt_log": [{
             "id": ID, "number": 1, "started_at": TIME, "duration_ms": 12, "outcome": "delivered",
             "status": null, "error_code": null, "error": null, "exchanges": []
@@ -330,6 +343,7 @@ mod tests {
         reads::<openapi::sources::Accepted>("Accepted");
         reads::<openapi::connections::Connection>("Connection");
         reads::<openapi::connections::NewConnection>("NewConnection");
+        reads::<openapi::connections::Waiting>("Waiting");
         reads::<openapi::connections::Connector>("Connector");
         reads::<openapi::connections::SandboxRecord>("SandboxRecord");
         reads::<openapi::connections::Metadata>("Metadata");

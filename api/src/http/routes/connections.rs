@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use openapi::connections::{
     ChangeConnection, Connection, Connector, Metadata, NewConnection, SandboxRecord, TestResult,
+    Waiting,
 };
 use openapi::page::Page;
 use uuid::Uuid;
@@ -118,6 +119,43 @@ pub async fn test_connection(
 ) -> ApiResult<web::Json<TestResult>> {
     Ok(web::Json(
         connections::test(&core, caller.scope, *id).await?,
+    ))
+}
+
+/// Let a connection go on
+///
+/// A person has looked at one that needs attention, as when many records were gone at once, which a
+/// passed test does not end.
+#[utoipa::path(tag = "connections", responses(
+    (status = 200, description = "It goes on", body = Connection), Guarded, Missing, Conflict))]
+#[post(
+    "/connections/{id}/resume",
+    wrap = "needs(Permission::ConnectionsWrite)"
+)]
+pub async fn resume_connection(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<HttpResponse> {
+    Ok(answer(connections::resume(&core, caller.scope, *id).await?))
+}
+
+/// Read what waits for a connection
+///
+/// How much, since when, and when the next attempts are made.
+#[utoipa::path(tag = "connections", responses(
+    (status = 200, description = "What waits", body = Waiting), Guarded, Missing))]
+#[get(
+    "/connections/{id}/waiting",
+    wrap = "needs(Permission::ConnectionsRead)"
+)]
+pub async fn connection_waiting(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<web::Json<Waiting>> {
+    Ok(web::Json(
+        connections::waiting(&core, caller.scope, *id).await?,
     ))
 }
 

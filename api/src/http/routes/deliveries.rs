@@ -15,6 +15,7 @@ use crate::http::problem::ApiResult;
 use crate::services::actions;
 use crate::services::cursor::Window;
 use crate::services::deliveries::{self, DeliveryFilter};
+use crate::services::lanes;
 
 /// Which deliveries.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -113,6 +114,22 @@ pub async fn release_delivery(
     answer(&core, &caller, *id).await
 }
 
+/// Try a delivery again now
+///
+/// The failed head of a lane that waits for a person, or a delivery that waits for its next attempt.
+/// It stays the same delivery and keeps its place.
+#[utoipa::path(tag = "deliveries", responses(
+    (status = 200, description = "It is due", body = Delivery), Guarded, Missing, Conflict))]
+#[post("/deliveries/{id}/retry", wrap = "needs(Permission::DeliveriesWrite)")]
+pub async fn retry_delivery(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<web::Json<Delivery>> {
+    lanes::retry(&core, caller.scope, *id).await?;
+    answer(&core, &caller, *id).await
+}
+
 /// Discard a delivery
 ///
 /// A person decides against it; it is kept as `discarded`.
@@ -133,7 +150,8 @@ pub async fn discard_delivery(
 
 /// Replay a delivery
 ///
-/// A new delivery with the same fields; the two point at each other.
+/// A new delivery with the same fields; the two point at each other. One that was set aside with its
+/// lane is replayed with all of the lane, in order.
 #[utoipa::path(tag = "deliveries", responses(
     (status = 201, description = "Replayed", body = ReplayedDelivery), Guarded, Missing, Conflict))]
 #[post("/deliveries/{id}/replay", wrap = "needs(Permission::DeliveriesWrite)")]

@@ -120,6 +120,7 @@ fn message(item: &Item) -> Bytes {
         Message::Event(_) => "event",
         Message::Delivery(_) => "delivery",
         Message::Refusal(_) => "refusal",
+        Message::Connection(_) => "connection",
         Message::Configuration { .. } => "configuration",
         Message::Reset => "reset",
     };

@@ -32,7 +32,7 @@ pub fn view(core: &Core, scope: Scope, id: Uuid) -> ApiResult<(Connection, Arc<d
 }
 
 /// Asks the upstream whether it answers and takes the credentials. A passed test ends the state
-/// `attention`: what was set aside is taken up again.
+/// `attention`, unless many records were gone at once: what was set aside is taken up again.
 ///
 /// # Errors
 /// 404; a failed test is no error.
@@ -40,12 +40,36 @@ pub async fn test(core: &Core, scope: Scope, id: Uuid) -> ApiResult<TestResult> 
     let row = find(core, scope, id).await?;
     let (connection, connector) = view(core, scope, id)?;
     let result = connector.test(&connection).await;
-    if result.ok && row.state != "ok" {
-        dispatch::resume(core, scope, id).await?;
-        core.snapshots.refresh().await?;
-        core.dispatch.kick(id);
+    // That the credentials are taken says nothing about records that were all gone at once.
+    let by_person = row.state_code.as_deref() == Some(dispatch::MASS_GONE);
+    if result.ok && row.state != "ok" && !by_person {
+        go_on(core, scope, id).await?;
     }
     Ok(result)
+}
+
+/// A person has looked at a connection that needs attention: it goes on.
+///
+/// # Errors
+/// 404, or 409 for one that needs no attention.
+pub async fn resume(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+) -> ApiResult<openapi::connections::Connection> {
+    let row = find(core, scope, id).await?;
+    if row.state == "ok" {
+        return Err(ApiError::new(Code::Conflict).detail("The connection needs no attention."));
+    }
+    go_on(core, scope, id).await?;
+    super::get(core, scope, id).await
+}
+
+async fn go_on(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
+    dispatch::resume(core, scope, id).await?;
+    core.snapshots.refresh().await?;
+    core.dispatch.kick(id);
+    Ok(())
 }
 
 /// A list of the upstream to choose values from.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entity::{connection, delivery, sealed_secret};
+use engine::lane::OnFailure;
+use entity::{breaker, connection, delivery, sealed_secret};
 use openapi::connections::{ChangeConnection, Connection, NewConnection};
 use openapi::deliveries::State;
 use openapi::problem::Code;
@@ -54,6 +55,9 @@ pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<
         revision: 1,
         created_at: change.now,
         updated_at: change.now,
+        on_failure: new.on_failure.as_str().to_owned(),
+        coalesce: new.coalesce,
+        state_code: None,
     };
     connection::Entity::insert(row.into_active_model())
         .exec_without_returning(&change.txn)
@@ -103,6 +107,8 @@ pub async fn change(
         concurrency: number(merged.concurrency),
         rate_per_minute: number(merged.rate_per_minute),
         retry: store(&merged.retry)?,
+        on_failure: merged.on_failure.as_str().to_owned(),
+        coalesce: merged.coalesce,
         revision: row.revision + 1,
         updated_at: change.now,
         ..row
@@ -150,6 +156,7 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
         )));
     }
     sealed::remove(&change, Owner::connection(id), None).await?;
+    breaker::Entity::delete_by_id(id).exec(&change.txn).await?;
     connection::Entity::delete_by_id(id)
         .exec(&change.txn)
         .await?;
@@ -215,6 +222,10 @@ fn merge(row: &connection::Model, wanted: ChangeConnection) -> ApiResult<NewConn
             Some(retry) => retry,
             None => stored("connection.retry", &row.retry)?,
         },
+        on_failure: wanted
+            .on_failure
+            .unwrap_or_else(|| OnFailure::parse(&row.on_failure).unwrap_or_default()),
+        coalesce: wanted.coalesce.unwrap_or(row.coalesce),
     })
 }
 

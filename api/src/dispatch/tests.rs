@@ -1,0 +1,547 @@
+//! The order of lanes over random interleavings: the real journal and the real claims on a real
+//! database, with crashes, failures and people in between. Only the upstream is made up.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use engine::lane::OnFailure;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sea_orm::{EntityTrait as _, QueryOrder as _};
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::{Clock, from_ms};
+use crate::connectors::{Effect, Fault, LinkChange};
+use crate::db::{Db, Location};
+use crate::journal::{
+    self, Accept, AcceptEvent, NewDelivery, NewState, Settlement, lock_lane, release_next, sql,
+};
+use crate::live::Hub;
+use crate::metrics::Metrics;
+
+const CONNECTION: Uuid = Uuid::from_u128(7);
+const WORKSPACE: Uuid = Uuid::from_u128(1);
+const START: i64 = 1_900_000_000_000;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Events come in at once: lane (none: no key) and action of each, and how far the clock of the
+    /// node that took it is behind.
+    Accept(Vec<(Option<u8>, u8, u16)>),
+    /// A call comes to an end.
+    End(usize, u8),
+    /// The carrier looks into the database.
+    Claim,
+    /// The server dies and starts anew.
+    Crash,
+    /// A person looks at a lane that waits.
+    Person(usize, bool),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let event = (prop::option::weighted(0.9, 0_u8..3), 0_u8..6, any::<u16>());
+    let act = prop_oneof![
+        4 => prop::collection::vec(event, 1..5).prop_map(Act::Accept),
+        6 => (any::<usize>(), 0_u8..8).prop_map(|(which, how)| Act::End(which, how)),
+        3 => Just(Act::Claim),
+        1 => Just(Act::Crash),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(which, again)| Act::Person(which, again)),
+    ];
+    prop::collection::vec(act, 1..60)
+}
+
+struct World {
+    db: Db,
+    clock: Arc<AtomicI64>,
+    policy: LanePolicy,
+    dispatch: Handle,
+    journal: journal::Handle,
+    stop: CancellationToken,
+    /// Leased to this node, as its carrier holds them.
+    held: Vec<delivery::Model>,
+    /// Numbers in the order of acceptance.
+    accepted: u32,
+    /// What reached the upstream, in order: lane and number.
+    reached: Vec<(Option<String>, u32)>,
+    _folder: TempDir,
+}
+
+fn options() -> Options {
+    Options {
+        // Small, so that some wait in the database.
+        capacity: 4,
+        concurrency: 16,
+        retry: RetryPolicy::default(),
+        breaker_failures: 10,
+        lease: Duration::from_secs(10),
+        works: true,
+        random: || 0.0,
+    }
+}
+
+impl World {
+    async fn new(policy: LanePolicy) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("test.db"));
+        let db = Db::open(&location, 2).await.unwrap();
+        db.migrate().await.unwrap();
+        let clock = Arc::new(AtomicI64::new(START));
+        let (dispatch, journal, stop) = Self::start(&db, &clock, policy).await;
+        Self {
+            db,
+            clock,
+            policy,
+            dispatch,
+            journal,
+            stop,
+            held: Vec::new(),
+            accepted: 0,
+            reached: Vec::new(),
+            _folder: folder,
+        }
+    }
+
+    async fn start(
+        db: &Db,
+        clock: &Arc<AtomicI64>,
+        policy: LanePolicy,
+    ) -> (Handle, journal::Handle, CancellationToken) {
+        let now = clock.fetch_add(1, Ordering::Relaxed);
+        let told = Arc::clone(clock);
+        let clock = Clock::from_fn(move || from_ms(told.fetch_add(1, Ordering::Relaxed)));
+        let node = crate::ids::at(now);
+        let dispatch = Handle::new(node, options());
+        dispatch.configure(CONNECTION, policy);
+        node::register(db, node, "all", now, Duration::from_secs(10))
+            .await
+            .unwrap();
+        let (service, journal) = journal::Service::new(
+            db.clone(),
+            clock,
+            dispatch.clone(),
+            Hub::new(1),
+            Metrics::new(),
+            journal::Options {
+                queue: 100,
+                batch: 50,
+                refusals_kept: 1,
+            },
+        );
+        let stop = CancellationToken::new();
+        tokio::spawn(service.run(stop.clone()));
+        (dispatch, journal, stop)
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn act(&mut self, act: Act) {
+        match act {
+            Act::Accept(events) => self.accept(events).await,
+            Act::End(which, how) => self.end(which, how).await,
+            Act::Claim => self.claim().await,
+            Act::Crash => self.crash().await,
+            Act::Person(which, again) => self.person(which, again).await,
+        }
+        self.take_offered();
+    }
+
+    async fn accept(&mut self, events: Vec<(Option<u8>, u8, u16)>) {
+        let mut calls = Vec::new();
+        for (lane, action, behind) in events {
+            self.accepted += 1;
+            let number = self.accepted;
+            let row = new_row(number, lane, action, self.now(), behind);
+            let delivery = NewDelivery {
+                row,
+                connection: "upstream".to_owned(),
+            };
+            calls.push(self.journal.accept(accept(vec![delivery])));
+        }
+        for answer in futures_util::future::join_all(calls).await {
+            assert_eq!(answer.unwrap().delivery_ids.len(), 1);
+        }
+    }
+
+    /// Waits until everything that was handed to the journal is on disk.
+    async fn written(&self) {
+        self.journal.accept(accept(Vec::new())).await.unwrap();
+    }
+
+    /// What the journal handed to the carrier in memory.
+    fn take_offered(&mut self) {
+        let desk = self.dispatch.desk(CONNECTION);
+        self.held.extend(desk.queue.lock().drain(..));
+    }
+
+    async fn end(&mut self, which: usize, how: u8) {
+        if self.held.is_empty() {
+            return;
+        }
+        let claimed = self.held.swap_remove(which % self.held.len());
+        let now = self.now();
+        let mut next = match how {
+            0..=3 => NewState::Delivered,
+            4 | 5 => NewState::Retrying {
+                due_at: now,
+                unsure: how == 5,
+            },
+            _ => NewState::Dead,
+        };
+        if claimed.lane.is_some() {
+            next = decide::in_lane(next, self.policy.on_failure);
+        }
+        if next == NewState::Delivered {
+            self.reached
+                .push((claimed.lane.clone(), number_of(&claimed)));
+        }
+        self.journal
+            .settle(Settlement {
+                connection: "upstream".to_owned(),
+                revision: 1,
+                started_at: Some(now),
+                duration_ms: 1,
+                outcome: "model",
+                next,
+                effect: Some(Effect::Sent).filter(|_| next == NewState::Delivered),
+                record: None,
+                fault: (next != NewState::Delivered).then(|| Fault {
+                    code: "model".to_owned(),
+                    message: "model".to_owned(),
+                    status: None,
+                }),
+                link: LinkChange::Keep,
+                exchanges: Vec::new(),
+                claimed,
+            })
+            .await;
+        self.written().await;
+        self.dispatch.unreserve(CONNECTION);
+    }
+
+    async fn claim(&mut self) {
+        let (node, now) = (self.dispatch.node(), self.now());
+        let claimed = claim::claim(&self.db, node, CONNECTION, now, 2, false)
+            .await
+            .unwrap();
+        for row in claimed {
+            // Over the capacity or not: the places are only counted here.
+            self.dispatch
+                .desk(CONNECTION)
+                .held
+                .fetch_add(1, Ordering::AcqRel);
+            self.held.push(row);
+        }
+    }
+
+    async fn crash(&mut self) {
+        self.stop.cancel();
+        self.held.clear();
+        let (dispatch, journal, stop) = Self::start(&self.db, &self.clock, self.policy).await;
+        (self.dispatch, self.journal, self.stop) = (dispatch, journal, stop);
+    }
+
+    /// Tries the head of a lane again, or discards it.
+    async fn person(&mut self, which: usize, again: bool) {
+        let stopped: Vec<delivery::Model> = self
+            .rows()
+            .await
+            .into_iter()
+            .filter(|row| row.state == "parked")
+            .collect();
+        if stopped.is_empty() {
+            return;
+        }
+        let row = &stopped[which % stopped.len()];
+        let now = self.now();
+        let txn = self.db.begin().await.unwrap();
+        let lane = row.lane.as_ref().unwrap();
+        lock_lane(&txn, CONNECTION, lane).await.unwrap();
+        let state = if again { "ready" } else { "discarded" };
+        let query =
+            "UPDATE delivery SET state = $2, lane_parked = FALSE, due_at = $3 WHERE id = $1";
+        let values = vec![row.id.into(), state.into(), now.into()];
+        sql::execute(&txn, query, values).await.unwrap();
+        let next = if again {
+            None
+        } else {
+            release_next(&txn, &self.dispatch, CONNECTION, lane, now)
+                .await
+                .unwrap()
+        };
+        txn.commit().await.unwrap();
+        self.dispatch.offer(next.into_iter().collect());
+    }
+
+    async fn rows(&self) -> Vec<delivery::Model> {
+        delivery::Entity::find()
+            .order_by_asc(delivery::Column::Id)
+            .all(self.db.read())
+            .await
+            .unwrap()
+    }
+
+    /// What must hold at any time.
+    async fn check(&self) -> Result<(), TestCaseError> {
+        let rows = self.rows().await;
+        prop_assert_eq!(rows.len(), usize::try_from(self.accepted).unwrap());
+        let mut lanes: BTreeMap<String, Vec<&delivery::Model>> = BTreeMap::new();
+        for row in &rows {
+            if let Some(lane) = &row.lane {
+                lanes.entry(lane.clone()).or_default().push(row);
+            }
+        }
+        for (lane, rows) in &lanes {
+            prop_assert!(
+                rows.is_sorted_by_key(|row| number_of(row)),
+                "the ids of {} follow the acceptance",
+                lane
+            );
+            let open: Vec<_> = rows
+                .iter()
+                .filter(|row| journal::OPEN_STATES.contains(&row.state.as_str()))
+                .collect();
+            let heads = open.iter().filter(|row| !row.behind).count();
+            prop_assert_eq!(heads, usize::from(!open.is_empty()), "{}: {:?}", lane, open);
+            prop_assert!(
+                open.first().is_none_or(|row| !row.behind),
+                "the oldest of {} leads",
+                lane
+            );
+            let taken: i64 = rows
+                .iter()
+                .filter(|row| row.state == "coalesced")
+                .map(|_| 1)
+                .sum();
+            let stand_for: i64 = rows
+                .iter()
+                .filter(|row| row.state != "coalesced")
+                .map(|row| i64::from(row.repeats - 1))
+                .sum();
+            prop_assert_eq!(taken, stand_for, "every note is counted once");
+            for row in rows {
+                if row.state == "coalesced" {
+                    prop_assert_eq!(row.action.as_deref(), Some("note"));
+                    prop_assert!(row.coalesced_into.is_some() && row.attempts == 0);
+                }
+            }
+            if self.policy.on_failure == OnFailure::Park {
+                let set_aside = rows.iter().any(|row| row.lane_parked);
+                prop_assert!(
+                    !set_aside || open.is_empty(),
+                    "nothing overtakes what was set aside"
+                );
+            }
+        }
+        let held: HashSet<_> = self
+            .held
+            .iter()
+            .filter_map(|row| row.lane.clone())
+            .collect();
+        let with_lane = self.held.iter().filter(|row| row.lane.is_some()).count();
+        prop_assert_eq!(held.len(), with_lane, "one at a time in each lane");
+        let mut last: BTreeMap<&str, u32> = BTreeMap::new();
+        for (lane, number) in &self.reached {
+            if let Some(lane) = lane {
+                let before = last.insert(lane, *number);
+                // One that a crash made unsure is sent again; never after a later one.
+                prop_assert!(before.is_none_or(|before| before <= *number), "{}", lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that can be done is done.
+    async fn drain(&mut self) {
+        for _ in 0..10_000 {
+            self.claim().await;
+            self.take_offered();
+            if self.held.is_empty() {
+                return;
+            }
+            while !self.held.is_empty() {
+                self.end(0, 0).await;
+                self.take_offered();
+            }
+        }
+        panic!("it does not drain");
+    }
+}
+
+fn accept(deliveries: Vec<NewDelivery>) -> Accept {
+    let event = entity::event::Model {
+        id: Uuid::from_u128(3),
+        workspace_id: WORKSPACE,
+        source_id: Uuid::from_u128(4),
+        received_at: START,
+        correlation_id: String::new(),
+        idempotency_key: None,
+        disposition: "routed".to_owned(),
+        reason: String::new(),
+        method: String::new(),
+        content_type: String::new(),
+        query: String::new(),
+        remote_addr: String::new(),
+        headers: String::new(),
+        body: Vec::new(),
+        test: false,
+        title: String::new(),
+        matched: String::new(),
+    };
+    Accept {
+        events: vec![AcceptEvent {
+            event,
+            source: String::new(),
+            rules: Vec::new(),
+            replay: true,
+            deliveries,
+        }],
+    }
+}
+
+fn new_row(number: u32, lane: Option<u8>, action: u8, now: i64, behind: u16) -> delivery::Model {
+    // The clock of another node is a little behind.
+    let at = u64::try_from(now - i64::from(behind % 500)).unwrap();
+    let id = uuid::Builder::from_unix_timestamp_millis(at, &crate::ids::random()).into_uuid();
+    let action = match action {
+        0 => Some("open"),
+        1 => Some("close"),
+        2 => None,
+        _ => Some("note"),
+    };
+    delivery::Model {
+        id,
+        workspace_id: WORKSPACE,
+        event_id: Uuid::from_u128(3),
+        correlation_id: String::new(),
+        received_at: now,
+        rule_id: None,
+        rule_name: String::new(),
+        rule_revision: 1,
+        step: 0,
+        connection_id: CONNECTION,
+        operation: "ticket.upsert".to_owned(),
+        lane: lane.map(|lane| format!("lane {lane}")),
+        action: action.map(str::to_owned),
+        fields: "{}".to_owned(),
+        message_id: format!("{number}"),
+        state: "ready".to_owned(),
+        behind: false,
+        due_at: now,
+        lease_owner: None,
+        fence: 0,
+        attempts: 0,
+        tried_at: None,
+        unsure: false,
+        error_code: None,
+        error: None,
+        effect: None,
+        record_id: None,
+        record_url: None,
+        replay_of: None,
+        replayed_as: None,
+        created_at: now,
+        updated_at: now,
+        finished_at: None,
+        repeats: 1,
+        coalesced_into: None,
+        lane_parked: false,
+    }
+}
+
+fn number_of(row: &delivery::Model) -> u32 {
+    row.message_id.parse().unwrap()
+}
+
+fn holds(on_failure: OnFailure) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let config = Config {
+        cases: 24,
+        failure_persistence: None,
+        max_shrink_iters: 200,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let case = |(acts, coalesce): (Vec<Act>, bool)| {
+        runtime.block_on(async {
+            let policy = LanePolicy {
+                on_failure,
+                coalesce,
+            };
+            let mut world = World::new(policy).await;
+            for act in acts {
+                world.act(act).await;
+                world.check().await?;
+            }
+            world.drain().await;
+            world.check().await?;
+            for row in world.rows().await {
+                let ended = matches!(
+                    row.state.as_str(),
+                    "delivered" | "dead" | "discarded" | "coalesced"
+                );
+                let waits = on_failure == OnFailure::Block;
+                prop_assert!(ended || waits, "{:?}", row);
+            }
+            world.stop.cancel();
+            Ok(())
+        })
+    };
+    runner.run(&(acts(), any::<bool>()), case).unwrap();
+}
+
+#[test]
+fn order_holds_where_the_next_one_goes_on() {
+    holds(OnFailure::Skip);
+}
+
+#[test]
+fn order_holds_where_a_lane_is_set_aside() {
+    holds(OnFailure::Park);
+}
+
+#[test]
+fn order_holds_where_a_lane_waits() {
+    holds(OnFailure::Block);
+}
+
+/// On SQLite a partial index serves only a query that repeats its condition; without it, looking for
+/// work would read the whole table.
+#[tokio::test]
+async fn looking_for_work_reads_the_index() {
+    let world = World::new(LanePolicy::default()).await;
+    let plan = async |query: String, values: usize| {
+        let values = vec![sea_orm::Value::from(0_i64); values];
+        let rows = sql::rows(
+            world.db.write(),
+            format!("EXPLAIN QUERY PLAN {query}"),
+            values,
+        )
+        .await
+        .unwrap();
+        let lines: Vec<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "detail").unwrap())
+            .collect();
+        lines.join("\n")
+    };
+    let due = plan(claim::due_query(), 1).await;
+    assert!(!due.contains("SCAN d"), "{due}");
+    assert_eq!(due.matches("delivery_due").count(), 3, "{due}");
+    let claimed = plan(claim::claim_query("retrying", ""), 5).await;
+    assert!(!claimed.contains("SCAN delivery"), "{claimed}");
+    assert!(claimed.contains("USING INDEX delivery_due"), "{claimed}");
+    for (state, lock) in [("ready", ""), ("retrying", "")] {
+        let aside = plan(resume::set_aside_query(state, lock), 4).await;
+        assert!(aside.contains("USING INDEX delivery_due"), "{aside}");
+        assert!(!aside.contains("SCAN delivery"), "{aside}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What people do with lanes that a failure stopped: try the head again, replay the whole lane.
+//!
+//! Each act is a transaction under the lane's lock. A replay of a lane that is too long for one
+//! transaction goes on in the next; until its last dead letter is replayed, what comes in meanwhile
+//! joins the end of it, so the order holds.
+
+use std::collections::BTreeSet;
+
+use entity::delivery;
+use openapi::deliveries::State;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::actions::{changed, find, finish_replay, repeat, tell};
+use crate::core::Core;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::journal::lock_lane;
+use crate::scope::Scope;
+
+/// Dead letters that one transaction takes.
+const BATCH: u64 = 200;
+
+/// Tries a delivery again now: the failed head of a lane that waits for a person, or one that waits
+/// for its next attempt. The time within which it is given up begins anew.
+///
+/// # Errors
+/// It is not there, or does not wait for that.
+pub async fn retry(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
+    let txn = core.db.begin().await?;
+    let row = find(&txn, scope, id).await?;
+    let now = core.clock.now_ms();
+    let stopped = Condition::all()
+        .add(delivery::Column::State.eq(State::Parked.as_str()))
+        .add(delivery::Column::LaneParked.eq(true));
+    let waits = Condition::any()
+        .add(stopped)
+        .add(delivery::Column::State.eq(State::Retrying.as_str()));
+    let result = delivery::Entity::update_many()
+        .col_expr(delivery::Column::State, Expr::val(State::Ready.as_str()))
+        .col_expr(delivery::Column::LaneParked, Expr::val(false))
+        .col_expr(delivery::Column::TriedAt, Expr::val(None::<i64>))
+        .col_expr(delivery::Column::DueAt, Expr::val(now))
+        .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
+        .filter(delivery::Column::Id.eq(id))
+        .filter(delivery::Column::Behind.eq(false))
+        .filter(waits)
+        .exec(&txn)
+        .await?;
+    changed(result.rows_affected)?;
+    txn.commit().await?;
+    core.dispatch.kick(row.connection_id);
+    tell(core, &row, State::Ready);
+    Ok(())
+}
+
+/// Replays every dead letter of a lane that was set aside whole, oldest first. Returns the new
+/// delivery of the one that was asked for.
+///
+/// # Errors
+/// Another replay was faster, or the connection is gone; those that were replayed before stay so.
+pub async fn replay_lane(core: &Core, scope: Scope, asked: &delivery::Model) -> ApiResult<Uuid> {
+    let Some(lane) = &asked.lane else {
+        return Err(ApiError::not_found());
+    };
+    let mut of_asked = None;
+    let mut seen = BTreeSet::new();
+    loop {
+        let txn = core.db.begin().await?;
+        lock_lane(&txn, asked.connection_id, lane).await?;
+        let rows = delivery::Entity::find()
+            .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
+            .filter(delivery::Column::ConnectionId.eq(asked.connection_id))
+            .filter(delivery::Column::Lane.eq(lane))
+            // The words of the partial index.
+            .filter(Expr::cust("state = 'dead' AND lane_parked = TRUE"))
+            .order_by_asc(delivery::Column::Id)
+            .limit(BATCH)
+            .all(&txn)
+            .await?;
+        // One that was replayed here and failed again is not replayed for ever.
+        let last = rows.iter().any(|row| seen.contains(&row.id)) || rows.is_empty();
+        if last {
+            return of_asked.ok_or_else(|| changed(0).err().unwrap_or_else(ApiError::not_found));
+        }
+        let mut made = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (new, place) = repeat(core, &txn, &row).await?;
+            if row.id == asked.id {
+                of_asked = Some(new.id);
+            }
+            seen.insert(new.id);
+            made.push((row, new, place));
+        }
+        finish_replay(core, txn, made).await?;
+    }
+}
