@@ -81,6 +81,20 @@ fn of_message(id: u64, message: &Message) -> Option<Line> {
             at: refusal.at,
             fresh: true,
         },
+        Message::Connection(connection) => Line {
+            id,
+            kind: "connection",
+            tone: match connection.change.as_str() {
+                "ok" | "breaker_closed" => Tone::Green,
+                _ => Tone::Red,
+            },
+            word: format::words(&connection.change),
+            text: connection.name.clone(),
+            detail: connection.reason.clone().unwrap_or_default(),
+            href: Some(format!("/connections/{}", connection.id)),
+            at: connection.at,
+            fresh: true,
+        },
         Message::Configuration { revision } => Line {
             id,
             kind: "configuration",

@@ -7,12 +7,15 @@ use leptos_router::components::A;
 use leptos_router::hooks::{use_navigate, use_params_map};
 use openapi::connections::{Connection, Connector, TestResult};
 use openapi::page::Page;
+use openapi::stream::Message;
+use uuid::Uuid;
 use web_sys::SubmitEvent;
 
 use super::form::ConnectionForm;
 use super::light;
 use super::records::records;
-use crate::api::{Load, load, use_api};
+use super::waiting::waiting;
+use crate::api::{Load, load, use_api, use_live};
 use crate::format;
 use crate::pages::stale::explain_failure;
 use crate::ui::{
@@ -27,6 +30,19 @@ pub fn ConnectionPage() -> impl IntoView {
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
     let connection = load::<Connection>(move || format!("connections/{}", id.get()));
     let connectors = load::<Page<Connector>>(|| "connectors".to_owned());
+    // Read apart from the form, which keeps what a person has typed while this changes.
+    let now = load::<Connection>(move || format!("connections/{}", id.get()));
+    use_live().after(
+        1_000,
+        move |message| match message {
+            Message::Connection(message) => id
+                .try_with_untracked(|id| *id == message.id.to_string())
+                .unwrap_or(false),
+            Message::Configuration { .. } | Message::Reset => true,
+            _ => false,
+        },
+        move || now.reload(),
+    );
     let tab = RwSignal::new("settings");
     let title = Signal::derive(move || {
         connection
@@ -41,7 +57,7 @@ pub fn ConnectionPage() -> impl IntoView {
             {show(connection, move |c| {
                 let is_sandbox = c.connector == "sandbox";
                 view! {
-                    {test(c.clone(), connection)}
+                    {test(c.id, now)} {waiting(c.id, now)}
                     {if is_sandbox {
                         view! {
                             <Tabs
@@ -70,28 +86,45 @@ pub fn ConnectionPage() -> impl IntoView {
     .into_any()
 }
 
-fn test(connection: Connection, load: Load<Connection>) -> AnyView {
+fn test(id: Uuid, now: Load<Connection>) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let busy = RwSignal::new(false);
     let result = RwSignal::new(None::<TestResult>);
-    let id = connection.id;
-    let state = connection.state.clone();
-    let light = light(&connection);
+    // What a passed test does not end, a person ends.
+    let by_person = move |c: &Connection| c.state_code.as_deref() == Some("mass_gone");
+    let go_on = move |_| {
+        busy.set(true);
+        spawn_local(async move {
+            match api
+                .act::<Connection>(&format!("connections/{id}/resume"))
+                .await
+            {
+                Ok(saved) => {
+                    toasts.good("It goes on.");
+                    now.put(saved);
+                }
+                Err(failure) => toasts.failed(&failure),
+            }
+            busy.try_set(false);
+        });
+    };
     let run = move |_| {
         busy.set(true);
-        let state = state.clone();
+        let ends = now
+            .peek()
+            .is_some_and(|c| c.state != "ok" && !by_person(&c));
         spawn_local(async move {
             match api
                 .act::<TestResult>(&format!("connections/{id}/test"))
                 .await
             {
                 Ok(found) => {
-                    let changed = found.ok && state != "ok";
+                    let changed = found.ok && ends;
                     result.try_set(Some(found));
                     if changed {
                         toasts.good("The connection works again; its paused deliveries go on.");
-                        load.reload();
+                        now.reload();
                     }
                 }
                 Err(failure) => toasts.failed(&failure),
@@ -102,18 +135,25 @@ fn test(connection: Connection, load: Load<Connection>) -> AnyView {
     view! {
         <div class="card connection-state">
             <div class="card-body row-between">
-                <div class="row">
-                    {light}
-                    <span class="muted small">
-                        {connection.state_reason.unwrap_or_default()}
-                        " since "
-                        <Ago at=connection.state_at />
-                    </span>
+                <div class="row" data-testid="connection-light">
+                    {move || now.get().map(state)}
                 </div>
                 <div class="row">
                     <A href=format!("/deliveries?connection={id}") attr:class="button small quiet">
                         "Its deliveries"
                     </A>
+                    {move || {
+                        now.get()
+                            .filter(by_person)
+                            .map(|_| {
+                                view! {
+                                <Button small=true busy=busy attr:data-testid="resume-connection" on:click=go_on>
+                                    {icon(Icon::Check)}
+                                    "I have looked: go on"
+                                </Button>
+                            }
+                        })
+                    }}
                     <Button small=true busy=busy attr:data-testid="test-connection" on:click=run>
                         {icon(Icon::Flask)}
                         "Test connection"
@@ -143,6 +183,18 @@ fn test(connection: Connection, load: Load<Connection>) -> AnyView {
                 }}
             </div>
         </div>
+    }
+    .into_any()
+}
+
+fn state(connection: Connection) -> AnyView {
+    view! {
+        {light(&connection)}
+        <span class="muted small">
+            {connection.state_reason.unwrap_or_default()}
+            " since "
+            <Ago at=connection.state_at />
+        </span>
     }
     .into_any()
 }

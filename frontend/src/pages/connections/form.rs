@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use engine::lane::OnFailure;
 use leptos::prelude::*;
 use openapi::connections::{ChangeConnection, Connection, Connector, NewConnection, RetrySettings};
 use openapi::problem::FieldError;
 
 use super::fields::{Entry, values};
-use crate::ui::{Card, CheckField, FaultList, Faults, TextField};
+use crate::ui::{Card, CheckField, FaultList, Faults, SelectField, TextField};
 
 /// What the form holds.
 #[derive(Clone, Copy)]
@@ -24,6 +25,13 @@ pub struct ConnectionForm {
     first: RwSignal<String>,
     longest: RwSignal<String>,
     horizon: RwSignal<String>,
+    waits: RwSignal<String>,
+    jitter: RwSignal<String>,
+    asked: RwSignal<String>,
+    permanent: RwSignal<String>,
+    retried: RwSignal<String>,
+    on_failure: RwSignal<String>,
+    coalesce: RwSignal<bool>,
     /// What is wrong.
     pub faults: Faults,
 }
@@ -79,6 +87,20 @@ impl ConnectionForm {
             first: number(retry.first_seconds),
             longest: number(retry.max_seconds),
             horizon: number(retry.horizon_seconds),
+            waits: text(Some(joined(&retry.waits_seconds))),
+            jitter: number(retry.jitter),
+            asked: number(retry.retry_after_max_seconds),
+            permanent: text(Some(joined(&retry.permanent))),
+            retried: text(Some(joined(&retry.retried))),
+            on_failure: text(Some(
+                saved
+                    .as_ref()
+                    .map(|c| c.on_failure)
+                    .unwrap_or_default()
+                    .as_str()
+                    .to_owned(),
+            )),
+            coalesce: RwSignal::new(saved.as_ref().is_none_or(|c| c.coalesce)),
             saved: StoredValue::new(saved),
             faults: RwSignal::new(Vec::new()),
         }
@@ -101,6 +123,25 @@ impl ConnectionForm {
             });
         }
         number
+    }
+
+    /// A list of waits; what is no number is named.
+    fn waits(self) -> Vec<f64> {
+        let mut waits = Vec::new();
+        for (at, word) in listed(&self.waits.get_untracked()).into_iter().enumerate() {
+            match word.parse() {
+                Ok(wait) => waits.push(wait),
+                Err(_) => self.faults.update(|list| {
+                    list.push(FieldError {
+                        field: format!("retry.waits_seconds[{at}]"),
+                        code: "value_kind".to_owned(),
+                        message: "Numbers are expected, separated by commas.".to_owned(),
+                        offset: None,
+                    });
+                }),
+            }
+        }
+        waits
     }
 
     fn secrets(self) -> BTreeMap<String, String> {
@@ -137,7 +178,14 @@ impl ConnectionForm {
                 factor,
                 max_seconds: self.number("retry.max_seconds", self.longest),
                 horizon_seconds: self.number("retry.horizon_seconds", self.horizon),
+                waits_seconds: self.waits(),
+                jitter: self.number("retry.jitter", self.jitter),
+                retry_after_max_seconds: self.number("retry.retry_after_max_seconds", self.asked),
+                permanent: listed(&self.permanent.get_untracked()),
+                retried: listed(&self.retried.get_untracked()),
             },
+            on_failure: OnFailure::parse(&self.on_failure.get_untracked()).unwrap_or_default(),
+            coalesce: self.coalesce.get_untracked(),
         };
         self.faults.with_untracked(Vec::is_empty).then_some(new)
     }
@@ -159,6 +207,8 @@ impl ConnectionForm {
             concurrency: Some(new.concurrency),
             rate_per_minute: Some(new.rate_per_minute),
             retry: Some(new.retry),
+            on_failure: Some(new.on_failure),
+            coalesce: Some(new.coalesce),
         })
     }
 
@@ -213,9 +263,6 @@ impl ConnectionForm {
                         <div class="form-grid">
                             <TextField label="Calls at once" value=self.concurrency placeholder="the server's default" faults=faults at="concurrency" />
                             <TextField label="Calls a minute" value=self.rate placeholder="unlimited" faults=faults at="rate_per_minute" />
-                            <TextField label="First retry after seconds" value=self.first placeholder="the server's default" faults=faults at="retry.first_seconds" />
-                            <TextField label="Longest wait in seconds" value=self.longest placeholder="the server's default" faults=faults at="retry.max_seconds" />
-                            <TextField label="Give up after seconds" value=self.horizon placeholder="a day" faults=faults at="retry.horizon_seconds" />
                         </div>
                         <CheckField
                             label="May call private addresses"
@@ -231,10 +278,115 @@ impl ConnectionForm {
                         />
                     </div>
                 </Card>
+                {self.retries()} {self.order()}
             </div>
         }
         .into_any()
     }
+}
+
+impl ConnectionForm {
+    fn retries(self) -> AnyView {
+        let faults = self.faults;
+        view! {
+            <Card title="Retries" text="What is empty is the server's default.">
+                <div class="stack">
+                    <div class="form-grid">
+                        <TextField label="First retry after seconds" value=self.first placeholder="the server's default" faults=faults at="retry.first_seconds" />
+                        <TextField label="Longest wait in seconds" value=self.longest placeholder="the server's default" faults=faults at="retry.max_seconds" />
+                        <TextField label="Give up after seconds" value=self.horizon placeholder="a day" faults=faults at="retry.horizon_seconds" />
+                        <TextField label="Left to chance, 0 to 1" value=self.jitter placeholder="0.5" faults=faults at="retry.jitter" />
+                    </div>
+                    <TextField
+                        label="Listed waits"
+                        value=self.waits
+                        placeholder="5, 30, 300, 3600"
+                        help="Seconds, separated by commas, instead of growing waits. After the last one a delivery is given up."
+                        faults=faults
+                        at="retry.waits_seconds"
+                        testid="retry-waits"
+                    />
+                    <div class="form-grid">
+                        <TextField
+                            label="Longest Retry-After in seconds"
+                            value=self.asked
+                            placeholder="a day"
+                            help="0: what the upstream asks for is not heard."
+                            faults=faults
+                            at="retry.retry_after_max_seconds"
+                        />
+                        <TextField
+                            label="Final statuses"
+                            value=self.permanent
+                            placeholder="4xx"
+                            help="HTTP statuses that are never tried again."
+                            faults=faults
+                            at="retry.permanent"
+                            testid="retry-permanent"
+                        />
+                        <TextField
+                            label="Statuses to try again"
+                            value=self.retried
+                            placeholder="404, 500-504"
+                            help="They win over the final ones and over the connector."
+                            faults=faults
+                            at="retry.retried"
+                            testid="retry-retried"
+                        />
+                    </div>
+                </div>
+            </Card>
+        }
+        .into_any()
+    }
+
+    fn order(self) -> AnyView {
+        let policies = [
+            (OnFailure::Skip, "Go on with the next one"),
+            (OnFailure::Park, "Set the whole lane aside"),
+            (OnFailure::Block, "Wait for a person"),
+        ];
+        let options: Vec<(String, String)> = policies
+            .iter()
+            .map(|(policy, words)| (policy.as_str().to_owned(), (*words).to_owned()))
+            .collect();
+        view! {
+            <Card title="Order" text="Deliveries with the same key go one after the other.">
+                <div class="stack">
+                    <SelectField
+                        label="When one of them fails for good"
+                        value=self.on_failure
+                        options=Signal::stored(options)
+                        help="What is set aside becomes dead letters together and is replayed in order. A lane that waits goes on when its head is tried again or discarded."
+                        faults=self.faults
+                        at="on_failure"
+                        testid="on-failure"
+                    />
+                    <CheckField
+                        label="Waiting notes become one"
+                        value=self.coalesce
+                        help="In a storm a ticket gets one note with a count instead of hundreds."
+                        testid="coalesce"
+                    />
+                </div>
+            </Card>
+        }
+        .into_any()
+    }
+}
+
+/// The words of a list that a person wrote.
+fn listed(text: &str) -> Vec<String> {
+    text.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A list as a person would write it.
+fn joined<T: ToString>(items: &[T]) -> String {
+    let words: Vec<String> = items.iter().map(ToString::to_string).collect();
+    words.join(", ")
 }
 
 fn secret(field: openapi::connections::Field, entry: Entry, faults: Faults) -> AnyView {

@@ -5,6 +5,7 @@ mod detail;
 mod fields;
 mod form;
 mod records;
+mod waiting;
 
 use leptos::prelude::*;
 use leptos_router::components::A;
@@ -24,7 +25,13 @@ pub fn Connections() -> impl IntoView {
     let connections = load::<Page<Connection>>(|| "connections".to_owned());
     use_live().after(
         1_000,
-        |message| matches!(message, openapi::stream::Message::Configuration { .. }),
+        |message| {
+            use openapi::stream::Message;
+            matches!(
+                message,
+                Message::Configuration { .. } | Message::Connection(_)
+            )
+        },
         move || connections.reload(),
     );
     view! {
@@ -41,8 +48,10 @@ pub fn Connections() -> impl IntoView {
 
 /// The light of a connection and its words.
 pub fn light(connection: &Connection) -> AnyView {
+    let open = connection.breaker.state == "open";
     let (text, tone) = match (connection.enabled, connection.state.as_str()) {
         (false, _) => ("switched off", Tone::Grey),
+        (true, "ok") if open => ("does not answer", Tone::Red),
         (true, "ok") => ("fine", Tone::Green),
         (true, _) => ("needs attention", Tone::Red),
     };

@@ -97,6 +97,19 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
             });
         });
     };
+    let retry = move |_| {
+        spawn_local(async move {
+            match api.act::<Delivery>(&format!("deliveries/{id}/retry")).await {
+                Ok(_) => {
+                    toasts.good("It is tried again now.");
+                    load.reload();
+                }
+                Err(failure) => toasts.failed(&failure),
+            }
+        });
+    };
+    let stopped = delivery.state == State::Parked && delivery.lane_parked;
+    let may_retry = stopped || delivery.state == State::Retrying;
     let may_discard = delivery.state == State::Dead
         || (delivery.state.is_open() && delivery.state != State::Leased);
     view! {
@@ -106,6 +119,15 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
                     <Button attr:data-testid="replay-delivery" on:click=replay>
                         {icon(Icon::Replay)}
                         "Send again"
+                    </Button>
+                }
+            })}
+        {may_retry
+            .then(|| {
+                view! {
+                    <Button attr:data-testid="retry-delivery" on:click=retry>
+                        {icon(Icon::Replay)}
+                        "Try now"
                     </Button>
                 }
             })}
@@ -139,7 +161,7 @@ fn page(delivery: Delivery, load: Load<Delivery>) -> AnyView {
     view! {
         <div class="split" data-testid="delivery">
             <div class="stack">
-                {fault} {fields}
+                {lane_note(&delivery)} {fault} {fields}
                 <Card title="Attempts">
                     {if log.is_empty() {
                         view! {
@@ -160,6 +182,30 @@ fn page(delivery: Delivery, load: Load<Delivery>) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// What the failure of a lane's head means for this one.
+fn lane_note(delivery: &Delivery) -> Option<AnyView> {
+    if !delivery.lane_parked {
+        return None;
+    }
+    let text = match delivery.state {
+        State::Parked => {
+            "It failed for good and keeps its lane waiting. Try it again, or discard it: then the next one goes on."
+        }
+        State::Dead => {
+            "It was set aside with its lane. Sent again, all of the lane is, in order; until then what comes in joins it."
+        }
+        _ => return None,
+    };
+    Some(
+        view! {
+            <div class="notice amber" data-testid="lane-note">
+                <p>{text}</p>
+            </div>
+        }
+        .into_any(),
+    )
 }
 
 fn fault(delivery: &Delivery) -> Option<AnyView> {
@@ -223,6 +269,36 @@ fn facts(delivery: Delivery) -> AnyView {
                             </dd>
                         }
                     })}
+                {(!delivery.schedule.is_empty())
+                    .then(|| {
+                        view! {
+                            <dt>"Then"</dt>
+                            <dd data-testid="schedule">
+                                {delivery
+                                    .schedule
+                                    .iter()
+                                    .map(|at| view! { <span class="block"><Ago at=*at /></span> })
+                                    .collect_view()}
+                            </dd>
+                        }
+                    })}
+                {delivery
+                    .gives_up_at
+                    .map(|at| {
+                        view! {
+                            <dt>"Given up"</dt>
+                            <dd>
+                                <Ago at=at />
+                            </dd>
+                        }
+                    })}
+                {(delivery.repeats > 1)
+                    .then(|| {
+                        view! {
+                            <dt>"Stands for"</dt>
+                            <dd data-testid="repeats">{format!("{} notes", delivery.repeats)}</dd>
+                        }
+                    })}
                 <dt>"Event"</dt>
                 <dd>
                     <A href=format!("/events/{}", delivery.event_id)>"Show the event"</A>
@@ -270,6 +346,7 @@ fn facts(delivery: Delivery) -> AnyView {
                     })}
                 {other("Repeats", delivery.replay_of)}
                 {other("Repeated as", delivery.replayed_as)}
+                {other("Became part of", delivery.coalesced_into)}
             </dl>
         </Card>
     }

@@ -1,0 +1,134 @@
+//! What waits for a connection, and when it is tried next.
+
+use leptos::prelude::*;
+use leptos_router::components::A;
+use openapi::connections::{Breaker, Connection, NextAttempt, Waiting};
+use openapi::stream::Message;
+use uuid::Uuid;
+
+use crate::api::{Load, load, use_live};
+use crate::format;
+use crate::ui::{Ago, Card, show};
+
+/// How often it is read while deliveries change, in milliseconds.
+const REFRESH_MS: u32 = 2_000;
+
+/// The card; `now` is the connection as it is, for its breaker.
+pub fn waiting(id: Uuid, now: Load<Connection>) -> AnyView {
+    let waiting = load::<Waiting>(move || format!("connections/{id}/waiting"));
+    use_live().after(
+        REFRESH_MS,
+        |message| {
+            matches!(
+                message,
+                Message::Delivery(_) | Message::Connection(_) | Message::Reset
+            )
+        },
+        move || waiting.reload(),
+    );
+    view! {
+        <Card title="What waits">
+            {move || now.get().and_then(|c| open(&c.breaker))}
+            {show(waiting, move |waiting| figures(id, waiting))}
+        </Card>
+    }
+    .into_any()
+}
+
+fn open(breaker: &Breaker) -> Option<AnyView> {
+    if breaker.state != "open" {
+        return None;
+    }
+    let calls = format::plural(
+        usize::try_from(breaker.failures).unwrap_or_default(),
+        "call",
+    );
+    Some(
+        view! {
+            <div class="notice red" role="status" data-testid="breaker-open">
+                <p>
+                    {format!("{calls} in a row failed. One call a second looks whether it is back; ")}
+                    "the first success sends what waits. Since "
+                    {breaker.opened_at.map(|at| view! { <Ago at=at /> })}
+                </p>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+fn figures(id: Uuid, waiting: Waiting) -> AnyView {
+    let line = |words: &'static str, state: &'static str, count: i64| {
+        view! {
+            <dt>{words}</dt>
+            <dd data-testid=format!("waiting-{state}")>
+                <A href=format!("/deliveries?connection={id}&state={state}")>
+                    {format::count(count)}
+                </A>
+            </dd>
+        }
+    };
+    let none = waiting.next.is_empty();
+    view! {
+        <div class="stack-s" data-testid="waiting">
+            <dl class="facts">
+                {line("Due now", "ready", waiting.ready)}
+                {line("Wait for their next attempt", "retrying", waiting.retrying)}
+                {(waiting.paused > 0).then(|| line("Set aside", "paused", waiting.paused))}
+                {(waiting.parked > 0).then(|| line("Lanes that wait for a person", "parked", waiting.parked))}
+                <dt>"Behind another of their key"</dt>
+                <dd>{format::count(waiting.behind)}</dd>
+                {waiting
+                    .oldest_at
+                    .map(|at| {
+                        view! {
+                            <dt>"Oldest"</dt>
+                            <dd>
+                                <Ago at=at />
+                            </dd>
+                        }
+                    })}
+            </dl>
+            {(!none)
+                .then(|| {
+                    view! {
+                        <div class="table-wrap">
+                            <table class="table stacked" data-testid="next-attempts">
+                                <thead>
+                                    <tr>
+                                        <th scope="col">"Next attempt"</th>
+                                        <th scope="col">"Delivery"</th>
+                                        <th scope="col" class="right">"Attempts"</th>
+                                        <th scope="col">"Last fault"</th>
+                                    </tr>
+                                </thead>
+                                <tbody>{waiting.next.into_iter().map(row).collect_view()}</tbody>
+                            </table>
+                        </div>
+                    }
+                })}
+        </div>
+    }
+    .into_any()
+}
+
+fn row(next: NextAttempt) -> AnyView {
+    let name = next
+        .key
+        .unwrap_or_else(|| format::short_id(next.delivery_id));
+    view! {
+        <tr>
+            <td class="nowrap">
+                <Ago at=next.at />
+            </td>
+            <td>
+                <A href=format!("/deliveries/{}", next.delivery_id)>{name}</A>
+            </td>
+            <td class="right num">{next.attempts}</td>
+            <td class="small muted">
+                {next.error_code.map(|code| format::words(&code)).unwrap_or_default()}
+            </td>
+        </tr>
+    }
+    .into_any()
+}
