@@ -67,6 +67,7 @@ fn job(operation: &str, message: &str, fields: &Value) -> Job {
         link: None,
         unsure: false,
         attempt: 1,
+        repeats: 1,
         received_at: now(),
     }
 }
