@@ -169,11 +169,11 @@ async fn a_faulty_policy_is_refused_where_it_is_faulty() {
         let problem: Problem = answer.json();
         assert_eq!(problem.errors[0].field, field, "{problem:?}");
         assert!(!answer.text().contains("often"), "nothing is echoed");
-        answer.problem(Code::InvalidFields);
+        answer.problem(Code::ValidationFailed);
     }
     change(json!({ "on_failure": "stop" }))
         .await
-        .problem(Code::InvalidBody);
+        .problem(Code::ValidationFailed);
     let wanted = json!({
         "retry": { "waits_seconds": [5.0, 30.0], "permanent": ["4xx"], "retried": ["404"] },
         "on_failure": "block",
