@@ -26,6 +26,7 @@ use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{Keyring, KeyringError};
+use crate::services::{replay, rules};
 use crate::settings::{Role, Settings};
 use crate::snapshot::{Snapshots, place_of};
 
@@ -77,6 +78,7 @@ impl Runtime {
         };
         let db = Db::open(&settings.location(), settings.db_connections).await?;
         db.migrate().await?;
+        rules::catch_up(&db, &clock).await?;
         let keyring = Keyring::load_or_create(&settings.key_file)?;
         check_keys(&db, &keyring).await?;
         let newest: Option<Uuid> = delivery::Entity::find()
@@ -188,7 +190,11 @@ impl Runtime {
 
 /// What is done by the clock. A part that needs a timer or a job adds its line here.
 fn tasks() -> Vec<Arc<dyn Task>> {
-    vec![Arc::new(job::Jobs::new(Vec::new()))]
+    vec![Arc::new(job::Jobs::new(vec![
+        Arc::new(replay::ReplayWorker),
+        Arc::new(replay::DiscardWorker),
+        Arc::new(replay::ReleaseWorker),
+    ]))]
 }
 
 fn dispatch_options(settings: &Settings, lease: Duration) -> dispatch::Options {

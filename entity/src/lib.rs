@@ -16,6 +16,7 @@ pub mod meta;
 pub mod node;
 pub mod refusal;
 pub mod rule;
+pub mod rule_revision;
 pub mod sandbox_record;
 pub mod sealed_secret;
 pub mod session;

@@ -79,6 +79,8 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/deliveries") view=pages::Deliveries />
             <Route path=path!("/deliveries/:id") view=pages::DeliveryPage />
             <Route path=path!("/dead-letters") view=pages::DeadLetters />
+            <Route path=path!("/jobs") view=pages::Jobs />
+            <Route path=path!("/audit") view=pages::AuditLog />
             <Route path=path!("/sources") view=pages::Sources />
             <Route path=path!("/sources/new") view=pages::NewSourcePage />
             <Route path=path!("/sources/:id") view=pages::SourcePage />

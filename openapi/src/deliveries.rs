@@ -1,9 +1,12 @@
 //! One event, one rule, one step, and its attempts.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::DateTime;
+use crate::jobs::Job;
 
 /// The closed list of states. Open: `ready` to `parked`; final: the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -262,12 +265,152 @@ pub struct DeadFilter {
     pub rule_id: Option<Uuid>,
 }
 
-/// How many were taken.
+/// Which rules a replay asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayRules {
+    /// Those of now.
+    Today,
+    /// Those that were in force when the event was received.
+    Then,
+}
+
+/// Which dead letters to replay, and how. Everything of the filter that is given must hold;
+/// nothing given: all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DeadReplay {
+    /// Only these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<Uuid>>,
+    /// Of this cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Of this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<Uuid>,
+    /// Of this rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<Uuid>,
+    /// Ask these rules again, about the original bytes; absent: each operation is repeated as it
+    /// was rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<ReplayRules>,
+    /// At most so many a second, 1 to 1,000; absent: as fast as it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// At most so many a minute, 1 to 60,000; instead of `per_second`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_minute: Option<u32>,
+}
+
+impl DeadReplay {
+    /// Which dead letters.
+    pub fn filter(&self) -> DeadFilter {
+        DeadFilter {
+            ids: self.ids.clone(),
+            error_code: self.error_code.clone(),
+            connection_id: self.connection_id,
+            rule_id: self.rule_id,
+        }
+    }
+}
+
+/// What became of the dead letters that were named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadResult {
-    /// Dead letters that were replayed or discarded.
+    /// Dead letters that were replayed or discarded; those that the job will look at, if there is
+    /// one.
     pub count: u64,
+    /// Dead letters that could not be, and stay.
+    #[serde(default)]
+    pub failed: u64,
+    /// Why they could not be, by stable code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, i64>,
+    /// The job that does it, when they are many or a rate was asked for; absent: it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+}
+
+/// What a replay of dead letters would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DeadPreview {
+    /// How many.
+    pub count: i64,
+    /// Oldest.
+    pub oldest_at: Option<DateTime>,
+    /// Newest.
+    pub newest_at: Option<DateTime>,
+    /// By connection, the most first.
+    pub connections: Vec<DeadShare>,
+    /// By cause.
+    pub causes: Vec<DeadShare>,
+    /// By rule.
+    pub rules: Vec<DeadShare>,
+    /// The oldest few, each as every kind of replay would do it.
+    pub samples: Vec<DeadSample>,
+}
+
+/// How many of something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DeadShare {
+    /// Name of the connection or rule, or the code of the cause.
+    pub name: String,
+    /// Id of the connection or rule; absent: a cause, or a source's default target.
+    pub id: Option<Uuid>,
+    /// How many.
+    pub count: i64,
+}
+
+/// One dead letter as a replay would do it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DeadSample {
+    /// The dead letter.
+    pub delivery: Delivery,
+    /// With today's rules.
+    pub today: DeadOutcome,
+    /// With the rules of when its event was received.
+    pub then: DeadOutcome,
+    /// Whether the two would send something different.
+    pub differ: bool,
+}
+
+/// What rules would make of a dead letter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DeadOutcome {
+    /// Why it would not be replayed; absent: it would be.
+    pub reason: Option<String>,
+    /// What would be sent.
+    pub operations: Vec<PlannedOperation>,
+}
+
+/// An operation as rules render it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PlannedOperation {
+    /// Name of the rule.
+    pub rule: String,
+    /// Revision of the rule.
+    pub revision: i64,
+    /// Name of the connection.
+    pub connection: String,
+    /// What the connector does.
+    pub operation: String,
+    /// Record key.
+    pub key: Option<String>,
+    /// `open`, `close`, `note` or `ignore`.
+    pub action: Option<String>,
+    /// The rendered fields; secret-looking values masked.
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub fields: serde_json::Value,
 }
 
 /// What a replay of one delivery made.

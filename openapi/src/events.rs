@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::DateTime;
-use crate::deliveries::Delivery;
+use crate::deliveries::{Delivery, ReplayRules};
 
 /// A line of the list of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,13 +71,23 @@ pub struct EventDetail {
     pub deliveries: Vec<Delivery>,
 }
 
+/// How to replay an event.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReplayEvent {
+    /// Which rules decide about it; absent: today's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<ReplayRules>,
+}
+
 /// What a replay made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Replayed {
     /// The event that was routed again.
     pub event_id: Uuid,
-    /// Its disposition by today's rules.
+    /// Its disposition by the rules that were asked.
     pub disposition: String,
     /// The new deliveries.
     pub delivery_ids: Vec<Uuid>,

@@ -3,11 +3,13 @@
 //! The server, the console and the tests share these types. Nothing here derives from a table.
 //! Feature `schema` adds the OpenAPI derives; the console does without them.
 
+pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod connections;
 pub mod deliveries;
 pub mod events;
+pub mod jobs;
 pub mod page;
 pub mod problem;
 pub mod rules;

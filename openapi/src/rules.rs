@@ -98,6 +98,67 @@ pub struct Reorder {
     pub ids: Vec<Uuid>,
 }
 
+/// A version of a rule, as it was saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RuleRevision {
+    /// The rule.
+    pub rule_id: Uuid,
+    /// Its number.
+    pub revision: i64,
+    /// Name then.
+    pub name: String,
+    /// Slug of the source then; absent: every source.
+    pub source: Option<String>,
+    /// Place then.
+    pub priority: i32,
+    /// Whether it was switched on.
+    pub enabled: bool,
+    /// Conditions and steps.
+    pub spec: RuleSpec,
+    /// Who saved it; empty: not known.
+    pub actor: String,
+    /// In force from then.
+    pub saved_at: DateTime,
+    /// In force until then; absent: still.
+    pub ended_at: Option<DateTime>,
+}
+
+/// What differs between two versions of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RuleDiff {
+    /// The version that is compared.
+    pub from: i64,
+    /// The version it is compared with.
+    pub to: i64,
+    /// Each place that differs, in the order of the rule.
+    pub changes: Vec<RuleChange>,
+}
+
+/// A place where two versions differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RuleChange {
+    /// Where, dotted: `spec.then[0].deliver.map.summary`.
+    pub path: String,
+    /// As it is in the one; absent: it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    /// As it is in the other; absent: it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+}
+
+/// The version that a rule shall have again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RestoreRule {
+    /// Its number.
+    pub revision: i64,
+}
+
 /// What to explain: a payload or a past event, against the saved rules or a draft.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

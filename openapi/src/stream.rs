@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::DateTime;
 use crate::deliveries::State;
+use crate::jobs::Job;
 
 /// A message of the stream. The SSE event name is `type`, the SSE id is the place to resume from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum Message {
         /// Revision that is served now.
         revision: i64,
     },
+    /// A job was started, came on or ended.
+    Job(Job),
     /// Some messages were lost; read the lists again.
     Reset,
 }

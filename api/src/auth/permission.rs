@@ -45,6 +45,12 @@ permissions! {
     DlqRead = "dlq:read";
     /// Replay and discard dead letters.
     DlqReplay = "dlq:replay";
+    /// Read jobs and their progress.
+    JobsRead = "jobs:read";
+    /// Cancel jobs.
+    JobsCancel = "jobs:cancel";
+    /// Read the audit log.
+    AuditRead = "audit:read";
     /// Read settings and the dashboard.
     SettingsRead = "settings:read";
     /// Read workspaces.
@@ -59,6 +65,12 @@ impl Permission {
     /// The permission of this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|p| p.word() == word)
+    }
+
+    /// Whether it shows what everybody of a workspace may see. The audit log names people and where
+    /// they work; it is for those who answer for the workspace.
+    fn is_for_all(self) -> bool {
+        self.only_reads() && self != Self::AuditRead
     }
 
     /// Whether it only reads.
@@ -97,15 +109,16 @@ impl Role {
         match self {
             Self::Owner | Self::Admin => true,
             Self::Operator => {
-                permission.only_reads()
+                permission.is_for_all()
                     || matches!(
                         permission,
                         Permission::EventsReplay
                             | Permission::DeliveriesWrite
                             | Permission::DlqReplay
+                            | Permission::JobsCancel
                     )
             }
-            Self::Viewer => permission.only_reads(),
+            Self::Viewer => permission.is_for_all(),
         }
     }
 
@@ -135,7 +148,8 @@ mod tests {
     fn a_viewer_changes_nothing_and_an_operator_no_configuration() {
         for permission in Permission::ALL {
             assert!(Role::Owner.permits(*permission));
-            assert_eq!(Role::Viewer.permits(*permission), permission.only_reads());
+            let reads = permission.only_reads() && *permission != Permission::AuditRead;
+            assert_eq!(Role::Viewer.permits(*permission), reads);
         }
         assert!(Role::Operator.permits(Permission::DlqReplay));
         assert!(!Role::Operator.permits(Permission::RulesWrite));

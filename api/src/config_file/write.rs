@@ -7,7 +7,7 @@ use openapi::config::{ConnectionEntry, RuleEntry};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _,
+    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, ModelTrait,
     PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
 };
 use serde_json::Value;
@@ -22,6 +22,8 @@ use crate::ids;
 use crate::journal::OPEN_STATES;
 use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
+use crate::services::audit::{self, Actor};
+use crate::services::rules::record;
 use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::error;
 
@@ -31,6 +33,8 @@ pub(super) struct Writer<'a> {
     pub scope: Scope,
     pub keyring: &'a Keyring,
     pub clock: &'a Clock,
+    /// Who is named in the audit log.
+    by: Actor,
     /// Ids of the sources by slug; grows as sources are made.
     slugs: BTreeMap<String, Uuid>,
     next_seq: i64,
@@ -59,6 +63,7 @@ impl<'a> Writer<'a> {
             scope,
             keyring,
             clock,
+            by: Actor::system("apply"),
             slugs: current
                 .sources
                 .iter()
@@ -94,7 +99,12 @@ impl<'a> Writer<'a> {
     async fn step(&mut self, step: &Step<'_>) -> Result<(), FileError> {
         match &step.target {
             Target::Connection(stored, entry, secrets, gone) => {
-                let id = self.connection(*stored, entry).await?;
+                let secrets_changed: Vec<&str> = gone
+                    .iter()
+                    .copied()
+                    .chain(secrets.iter().map(|(name, _)| *name))
+                    .collect();
+                let id = self.connection(*stored, entry, &secrets_changed).await?;
                 for name in gone {
                     self.forget("connection", id, Some(name)).await?;
                 }
@@ -103,7 +113,8 @@ impl<'a> Writer<'a> {
                 }
             }
             Target::Source(stored, wanted, secret) => {
-                let id = self.source(*stored, wanted).await?;
+                let secret_changed = !matches!(secret, SecretChange::Keep);
+                let id = self.source(*stored, wanted, secret_changed).await?;
                 match secret {
                     SecretChange::Keep => {}
                     SecretChange::Remove => self.forget("source", id, None).await?,
@@ -117,12 +128,15 @@ impl<'a> Writer<'a> {
                 rule::Entity::delete_by_id(rule.row.id)
                     .exec(self.txn)
                     .await?;
+                self.keep_rule(Some(&rule.row), None).await?;
             }
             Target::DropSource(source) => {
                 self.forget("source", source.row.id, None).await?;
                 source::Entity::delete_by_id(source.row.id)
                     .exec(self.txn)
                     .await?;
+                let (row, subject) = (&source.row, (source.row.id, source.row.name.as_str()));
+                self.note(subject, (Some(row), None), &[]).await?;
                 self.slugs.remove(&source.row.slug);
             }
             Target::DropConnection(connection) => self.drop_connection(connection).await?,
@@ -134,6 +148,7 @@ impl<'a> Writer<'a> {
         &self,
         stored: Option<&CurrentConnection>,
         entry: &ConnectionEntry,
+        secrets: &[&str],
     ) -> Result<Uuid, FileError> {
         let now = self.clock.now_ms();
         let id = stored.map_or_else(|| ids::new(self.clock), |c| c.row.id);
@@ -158,6 +173,9 @@ impl<'a> Writer<'a> {
             created_at: stored.map_or(now, |c| c.row.created_at),
             updated_at: now,
         };
+        let subject = (id, entry.name.as_str());
+        self.note(subject, (stored.map(|c| &c.row), Some(&row)), secrets)
+            .await?;
         let active: connection::ActiveModel = row.into();
         if stored.is_none() {
             connection::Entity::insert(active)
@@ -183,6 +201,7 @@ impl<'a> Writer<'a> {
         &mut self,
         stored: Option<&CurrentSource>,
         wanted: &WantedSource,
+        secret: bool,
     ) -> Result<Uuid, FileError> {
         let now = self.clock.now_ms();
         let entry = &wanted.entry;
@@ -209,6 +228,10 @@ impl<'a> Writer<'a> {
             created_at: stored.map_or(now, |s| s.row.created_at),
             updated_at: now,
         };
+        let secrets: &[&str] = if secret { &[SOURCE_SECRET] } else { &[] };
+        let subject = (id, entry.name.as_str());
+        self.note(subject, (stored.map(|s| &s.row), Some(&row)), secrets)
+            .await?;
         let active: source::ActiveModel = row.into();
         if stored.is_some() {
             source::Entity::update(active.reset_all())
@@ -246,7 +269,7 @@ impl<'a> Writer<'a> {
             created_at: stored.map_or(now, |r| r.row.created_at),
             updated_at: now,
         };
-        let active: rule::ActiveModel = row.into();
+        let active: rule::ActiveModel = row.clone().into();
         if stored.is_some() {
             rule::Entity::update(active.reset_all())
                 .exec(self.txn)
@@ -257,6 +280,28 @@ impl<'a> Writer<'a> {
                 .await?;
             self.next_seq = self.next_seq.saturating_add(1);
         }
+        self.keep_rule(stored.map(|r| &r.row), Some(&row)).await
+    }
+
+    /// Keeps the version of a rule.
+    async fn keep_rule(
+        &self,
+        before: Option<&rule::Model>,
+        after: Option<&rule::Model>,
+    ) -> Result<(), FileError> {
+        record(self.txn, self.clock, self.scope, &self.by, before, after).await?;
+        Ok(())
+    }
+
+    /// Writes the line of the audit log.
+    async fn note<M: ModelTrait>(
+        &self,
+        subject: (Uuid, &str),
+        rows: (Option<&M>, Option<&M>),
+        secrets: &[&str],
+    ) -> Result<(), FileError> {
+        let (txn, clock) = (self.txn, self.clock);
+        audit::note_row(txn, clock, self.scope, &self.by, subject, rows, secrets).await?;
         Ok(())
     }
 
@@ -277,7 +322,8 @@ impl<'a> Writer<'a> {
         connection::Entity::delete_by_id(connection.row.id)
             .exec(self.txn)
             .await?;
-        Ok(())
+        let row = &connection.row;
+        self.note((row.id, &row.name), (Some(row), None), &[]).await
     }
 
     async fn seal(

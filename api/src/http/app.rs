@@ -9,7 +9,8 @@ use super::doc::Frame;
 use super::fallback;
 use super::health;
 use super::routes::{
-    auth, connections, dead_letters, deliveries, events, rules, sources, stream, workspaces,
+    audit, auth, connections, dead_letters, deliveries, events, jobs, rules, sources, stream,
+    workspaces,
 };
 use crate::auth::signed_in;
 
@@ -55,6 +56,10 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(rules::change_rule)
                 .service(rules::delete_rule)
                 .service(rules::duplicate_rule)
+                .service(rules::list_rule_revisions)
+                .service(rules::compare_rule_revisions)
+                .service(rules::restore_rule)
+                .service(rules::release_parked)
                 .service(events::list_events)
                 .service(events::get_event)
                 .service(events::get_event_body)
@@ -68,8 +73,14 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(deliveries::replay_delivery)
                 .service(dead_letters::list_dead_groups)
                 .service(dead_letters::list_dead_letters)
+                .service(dead_letters::preview_dead_letters)
                 .service(dead_letters::replay_dead_letters)
                 .service(dead_letters::discard_dead_letters)
+                .service(dead_letters::export_dead_letters)
+                .service(jobs::list_jobs)
+                .service(jobs::get_job)
+                .service(jobs::cancel_job)
+                .service(audit::read_audit)
                 .service(stream::follow)
                 // Who is not known learns nothing about what there is.
                 .default_service(web::route().to(fallback::not_offered).wrap(signed_in())),

@@ -56,6 +56,8 @@ pub fn document() -> &'static Value {
         (name = "events", description = "What happened"),
         (name = "deliveries", description = "What goes out"),
         (name = "dead letters", description = "What was given up"),
+        (name = "jobs", description = "Long work in the background"),
+        (name = "audit", description = "What people and keys changed"),
         (name = "live", description = "What happens now"),
         (name = "operation", description = "Health and numbers"),
     ),

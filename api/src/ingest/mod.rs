@@ -24,7 +24,8 @@ use crate::rate::Bucket;
 
 pub use parse::parse as parse_payload;
 pub use receive::{HOOK_PATHS, hook};
-pub use replay::{replay_event, send_test};
+pub use replay::{refused, send_test};
+pub use route::{route, route_by};
 pub use title::title_of;
 
 /// Rates of the sources on this node. Cheap to clone.

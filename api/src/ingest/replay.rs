@@ -1,16 +1,14 @@
-//! Events that people send: tests, and replays of what was received.
+//! Events that people send as tests, and the answer to what the journal does not take.
 
 use std::sync::Arc;
 
 use entity::event;
-use openapi::events::Replayed;
 use openapi::problem::Code;
 use openapi::sources::Accepted;
-use sea_orm::EntityTrait as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{parse, route, title_of};
+use super::{route, title_of};
 use crate::core::Core;
 use crate::http::problem::ApiError;
 use crate::journal::{Accept, JournalError};
@@ -60,42 +58,6 @@ pub async fn send_test(
         event_ids: accepted.event_ids,
         correlation_id: accepted.correlation_id,
         duplicate: false,
-    })
-}
-
-/// Routes a stored event again, from its original bytes and by today's rules. The event itself
-/// stays as it is; the new deliveries point to it.
-///
-/// # Errors
-/// There is no such event or its source is gone, it cannot be parsed, or the journal cannot take
-/// it.
-pub async fn replay_event(core: &Core, scope: Scope, id: Uuid) -> Result<Replayed, ApiError> {
-    let event = event::Entity::find_by_id(id)
-        .one(core.db.read())
-        .await?
-        .filter(|event| event.workspace_id == scope.workspace())
-        .ok_or_else(ApiError::not_found)?;
-    let source = source_of(core, scope, event.source_id)
-        .map_err(|_| ApiError::new(Code::Conflict).detail("The source of this event is gone."))?;
-    let payload = parse::parse(
-        &event.method,
-        &event.content_type,
-        &event.query,
-        &event.body,
-    )?;
-    let routed = route::route(core, &source, event, &payload, true);
-    let disposition = routed.event.disposition.clone();
-    let accepted = core
-        .journal
-        .accept(Accept {
-            events: vec![routed],
-        })
-        .await
-        .map_err(refused)?;
-    Ok(Replayed {
-        event_id: id,
-        disposition,
-        delivery_ids: accepted.delivery_ids,
     })
 }
 

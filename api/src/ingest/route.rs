@@ -32,6 +32,18 @@ pub fn route(
         set_fault(&mut event, "workspace_missing");
         return accept(event, source, replay, Vec::new(), Vec::new());
     };
+    route_by(core, workspace, source, event, payload, replay)
+}
+
+/// The same by rules that the caller names.
+pub fn route_by(
+    core: &Core,
+    workspace: &WorkspaceConfig,
+    source: &Arc<SourceConfig>,
+    mut event: event::Model,
+    payload: &Value,
+    replay: bool,
+) -> AcceptEvent {
     let verdict = match ask(core, workspace, source, &event, payload) {
         Ok(verdict) => verdict,
         Err(reason) => {

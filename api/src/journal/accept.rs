@@ -10,6 +10,7 @@ use super::AcceptWaiting;
 use super::clean;
 use super::entry::{AcceptEvent, Accepted};
 use super::lanes::{self, Lane};
+use super::replays;
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
 use crate::dispatch::{self, Placement};
@@ -39,6 +40,7 @@ pub async fn write(
     counters: &mut Counters,
     outcome: &mut Outcome,
 ) -> Result<(), DbErr> {
+    replays::supersede(txn, batch).await?;
     answer(batch, known(txn, batch).await?, counters, outcome);
     let repeats = &outcome.repeats;
     let mut events: Vec<&mut AcceptEvent> = Vec::new();

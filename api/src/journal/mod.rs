@@ -13,6 +13,7 @@ mod accept;
 mod clean;
 mod entry;
 mod lanes;
+mod replays;
 mod settle;
 pub(crate) mod sql;
 mod stats;

@@ -8,10 +8,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use entity::job;
+use openapi::jobs::{Job, JobState};
+use openapi::stream::Message;
 use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Due, Next, Task, set};
+use crate::clock::from_ms;
 use crate::core::Core;
 use crate::journal::sql;
 use crate::scope::Scope;
@@ -26,7 +30,8 @@ pub struct Step {
     pub done: i64,
     /// Things of this piece that could not be done.
     pub failed: i64,
-    /// Where the next piece goes on.
+    /// Where the next piece goes on. Of a JSON object, the member `reasons` (how many by stable
+    /// code) is shown as why things failed.
     pub cursor: String,
     /// When the next piece may begin, in milliseconds since 1970; none: the job is done.
     pub again: Option<i64>,
@@ -45,7 +50,7 @@ pub trait Worker: Send + Sync + 'static {
     async fn step(&self, core: &Core, job: &job::Model) -> Result<Step, DbErr>;
 }
 
-/// Starts a job within the caller's transaction.
+/// Starts a job within the caller's transaction; [`tell`] of it after the commit.
 ///
 /// # Errors
 /// A statement failed.
@@ -85,12 +90,55 @@ pub async fn start(
 ///
 /// # Errors
 /// A statement failed.
-pub async fn cancel(core: &Core, scope: Scope, id: Uuid) -> Result<bool, DbErr> {
+pub async fn cancel(
+    txn: &impl ConnectionTrait,
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+) -> Result<bool, DbErr> {
     let now = core.clock.now_ms();
     let query = "UPDATE job SET state = 'cancelled', updated_at = $3, finished_at = $3 \
                  WHERE id = $1 AND workspace_id = $2 AND state = 'running'";
     let values = vec![id.into(), scope.workspace().into(), now.into()];
-    Ok(sql::execute(core.db.write(), query, values).await? > 0)
+    Ok(sql::execute(txn, query, values).await? > 0)
+}
+
+/// Tells who watches how far a job is. Watching is no part of the work: a failure is only logged.
+pub async fn tell(core: &Core, id: Uuid) {
+    match job::Entity::find_by_id(id).one(core.db.read()).await {
+        Ok(Some(row)) => {
+            let workspace = row.workspace_id;
+            core.live.publish(workspace, Message::Job(to_wire(row)));
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "The progress of a job could not be told."),
+    }
+}
+
+/// A job as it is shown.
+pub fn to_wire(row: job::Model) -> Job {
+    let mut params: Value = serde_json::from_str(&row.params).unwrap_or_default();
+    if let Some(ids) = params.get_mut("ids") {
+        // There may be a thousand of them.
+        *ids = ids.as_array().map_or(0, Vec::len).into();
+    }
+    let cursor: Value = serde_json::from_str(&row.cursor).unwrap_or_default();
+    let reasons = cursor.get("reasons").cloned().unwrap_or_default();
+    Job {
+        id: row.id,
+        kind: row.kind,
+        state: JobState::parse(&row.state).unwrap_or(JobState::Failed),
+        params,
+        total: row.total,
+        done: row.done,
+        failed: row.failed,
+        reasons: serde_json::from_value(reasons).unwrap_or_default(),
+        error: row.error,
+        actor: row.actor,
+        created_at: from_ms(row.created_at),
+        updated_at: from_ms(row.updated_at),
+        finished_at: row.finished_at.map(from_ms),
+    }
 }
 
 /// Runs the pieces of all jobs.
@@ -124,6 +172,7 @@ impl Task for Jobs {
         }
         let Some(worker) = self.workers.get(row.kind.as_str()) else {
             end(core, id, "failed", Some("This server has no such job.")).await?;
+            tell(core, id).await;
             return Ok(Next::Done);
         };
         let step = worker.step(core, &row).await?;
@@ -141,13 +190,15 @@ impl Task for Jobs {
             ],
         )
         .await?;
-        match step.again {
-            Some(at) => Ok(Next::At(at)),
+        let next = match step.again {
+            Some(at) => Next::At(at),
             None => {
                 end(core, id, "done", None).await?;
-                Ok(Next::Done)
+                Next::Done
             }
-        }
+        };
+        tell(core, id).await;
+        Ok(next)
     }
 }
 

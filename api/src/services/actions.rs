@@ -4,15 +4,15 @@
 //! wins and the other is told. The lane moves on in the same transaction.
 
 use entity::delivery;
-use openapi::deliveries::{DeadFilter, State};
+use openapi::deliveries::State;
 use openapi::problem::Code;
 use openapi::stream::{DeliveryMessage, Message};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::clock::from_ms;
@@ -21,9 +21,7 @@ use crate::dispatch::Placement;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::journal::{OPEN_STATES, lock_lane, release_next};
 use crate::scope::Scope;
-
-/// Dead letters that one transaction takes.
-const BATCH: u64 = 200;
+use crate::services::audit::{self, Act, Actor};
 
 /// Lets a held delivery go, with other fields if given.
 ///
@@ -32,6 +30,7 @@ const BATCH: u64 = 200;
 pub async fn release(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     fields: Option<Map<String, Value>>,
 ) -> ApiResult<()> {
@@ -46,11 +45,14 @@ pub async fn release(
     if !row.behind {
         change = change.col_expr(delivery::Column::DueAt, Expr::val(now));
     }
+    let edited = fields.is_some();
     if let Some(fields) = fields {
         row.fields = serde_json::to_string(&fields).unwrap_or_default();
         change = change.col_expr(delivery::Column::Fields, Expr::val(row.fields.clone()));
     }
     changed(change.exec(&txn).await?.rows_affected)?;
+    let edited = json!({ "edited": edited });
+    note(core, &txn, by, "delivery.release", &row, edited).await?;
     txn.commit().await?;
     core.dispatch.kick(row.connection_id);
     tell(core, &row, State::Ready);
@@ -64,6 +66,7 @@ pub async fn release(
 pub async fn edit(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     fields: Map<String, Value>,
 ) -> ApiResult<()> {
@@ -80,6 +83,7 @@ pub async fn edit(
         .exec(&txn)
         .await?;
     changed(result.rows_affected)?;
+    note(core, &txn, by, "delivery.edit", &row, Value::Null).await?;
     txn.commit().await?;
     tell(core, &row, State::Held);
     Ok(())
@@ -89,7 +93,7 @@ pub async fn edit(
 ///
 /// # Errors
 /// It is not there, is final already, or is being worked on.
-pub async fn discard(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
+pub async fn discard(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult<()> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
     if let Some(lane) = &row.lane {
@@ -110,6 +114,8 @@ pub async fn discard(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
         .exec(&txn)
         .await?;
     changed(result.rows_affected)?;
+    let was = json!({ "state": row.state });
+    note(core, &txn, by, "delivery.discard", &row, was).await?;
     let next = move_on(core, &txn, &row, now).await?;
     commit(core, txn, next).await?;
     tell(core, &row, State::Discarded);
@@ -121,65 +127,15 @@ pub async fn discard(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
 ///
 /// # Errors
 /// It is not there, was replayed before, or is not dead or discarded.
-pub async fn replay(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Uuid> {
+pub async fn replay(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult<Uuid> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
     let (new, place) = repeat(core, &txn, &row).await?;
     let id = new.id;
-    finish_replay(core, txn, vec![(row, new, place)]).await?;
+    let made = json!({ "delivery_id": id });
+    note(core, &txn, by, "delivery.replay", &row, made).await?;
+    finish_replay(core, txn, row, new, place).await?;
     Ok(id)
-}
-
-/// Replays all dead letters that a filter names, oldest first. Returns how many.
-///
-/// # Errors
-/// The database failed; those that were replayed before stay so.
-pub async fn replay_dead(core: &Core, scope: Scope, filter: &DeadFilter) -> ApiResult<u64> {
-    let mut count = 0;
-    loop {
-        let txn = core.db.begin().await?;
-        let rows = dead(&txn, scope, filter).await?;
-        if rows.is_empty() {
-            return Ok(count);
-        }
-        let mut made = Vec::with_capacity(rows.len());
-        for row in rows {
-            let (new, place) = repeat(core, &txn, &row).await?;
-            made.push((row, new, place));
-        }
-        count += u64::try_from(made.len()).unwrap_or(0);
-        finish_replay(core, txn, made).await?;
-    }
-}
-
-/// Discards all dead letters that a filter names. Returns how many.
-///
-/// # Errors
-/// The database failed; those that were discarded before stay so.
-pub async fn discard_dead(core: &Core, scope: Scope, filter: &DeadFilter) -> ApiResult<u64> {
-    let mut count = 0;
-    loop {
-        let txn = core.db.begin().await?;
-        let rows = dead(&txn, scope, filter).await?;
-        if rows.is_empty() {
-            return Ok(count);
-        }
-        let now = core.clock.now_ms();
-        let result = delivery::Entity::update_many()
-            .col_expr(
-                delivery::Column::State,
-                Expr::val(State::Discarded.as_str()),
-            )
-            .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
-            .filter(delivery::Column::Id.is_in(rows.iter().map(|r| r.id)))
-            .exec(&txn)
-            .await?;
-        txn.commit().await?;
-        count += result.rows_affected;
-        for row in &rows {
-            tell(core, row, State::Discarded);
-        }
-    }
 }
 
 async fn find(txn: &DatabaseTransaction, scope: Scope, id: Uuid) -> ApiResult<delivery::Model> {
@@ -196,33 +152,6 @@ fn changed(rows: u64) -> ApiResult<()> {
             .detail("The delivery is not in a state that allows this, or it changed meanwhile."));
     }
     Ok(())
-}
-
-async fn dead(
-    txn: &DatabaseTransaction,
-    scope: Scope,
-    filter: &DeadFilter,
-) -> Result<Vec<delivery::Model>, DbErr> {
-    let mut query = delivery::Entity::find()
-        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(delivery::Column::State.eq(State::Dead.as_str()));
-    if let Some(ids) = &filter.ids {
-        query = query.filter(delivery::Column::Id.is_in(ids.iter().copied()));
-    }
-    if let Some(code) = &filter.error_code {
-        query = query.filter(delivery::Column::ErrorCode.eq(code));
-    }
-    if let Some(connection) = filter.connection_id {
-        query = query.filter(delivery::Column::ConnectionId.eq(connection));
-    }
-    if let Some(rule) = filter.rule_id {
-        query = query.filter(delivery::Column::RuleId.eq(rule));
-    }
-    query
-        .order_by_asc(delivery::Column::Id)
-        .limit(BATCH)
-        .all(txn)
-        .await
 }
 
 /// Writes the repeat of a delivery; the old one is superseded.
@@ -312,18 +241,39 @@ async fn occupied(txn: &impl ConnectionTrait, row: &delivery::Model) -> Result<b
 async fn finish_replay(
     core: &Core,
     txn: DatabaseTransaction,
-    made: Vec<(delivery::Model, delivery::Model, Placement)>,
+    old: delivery::Model,
+    new: delivery::Model,
+    place: Placement,
 ) -> ApiResult<()> {
     txn.commit().await?;
-    for (old, new, place) in made {
-        if place == Placement::Later && !new.behind {
-            core.dispatch.kick(new.connection_id);
-        }
-        tell(core, &old, State::Superseded);
-        let state = State::parse(&new.state).unwrap_or(State::Ready);
-        tell(core, &new, state);
+    if place == Placement::Later && !new.behind {
+        core.dispatch.kick(new.connection_id);
     }
+    tell(core, &old, State::Superseded);
+    let state = State::parse(&new.state).unwrap_or(State::Ready);
+    tell(core, &new, state);
     Ok(())
+}
+
+/// Writes the line of the audit log. Fields are not in it: they may hold anything.
+async fn note(
+    core: &Core,
+    txn: &DatabaseTransaction,
+    by: &Actor,
+    action: &'static str,
+    row: &delivery::Model,
+    after: Value,
+) -> Result<(), DbErr> {
+    let act = Act {
+        action,
+        kind: "delivery",
+        id: Some(row.id),
+        name: &row.operation,
+        before: Value::Null,
+        after,
+    };
+    let scope = Scope::granted(row.workspace_id);
+    audit::note(txn, &core.clock, scope, by, act).await
 }
 
 /// Lets the lane of a delivery that ended move on.
@@ -362,7 +312,8 @@ async fn commit(
     }
 }
 
-fn tell(core: &Core, row: &delivery::Model, state: State) {
+/// Tells who watches where a delivery stands.
+pub fn tell(core: &Core, row: &delivery::Model, state: State) {
     let connection = core
         .snapshots
         .current()

@@ -19,6 +19,7 @@ use crate::scope::Scope;
 
 pub use sandbox::records;
 pub use upstream::{metadata, test, view};
+pub use usage::operations_mut;
 pub use write::{change, create, delete};
 
 /// All connections of the workspace, by name.

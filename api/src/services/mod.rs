@@ -4,13 +4,16 @@
 //! outside it. A change of configuration is served by this node before the function returns.
 
 pub mod actions;
+pub mod audit;
 pub mod change;
 pub mod connections;
 pub mod cursor;
 pub mod deliveries;
 pub mod events;
 pub mod explain;
+pub mod jobs;
 pub mod names;
+pub mod replay;
 pub mod rules;
 pub mod sealed;
 pub mod sources;

@@ -1,6 +1,10 @@
 //! Rules: firewall lines.
 
+mod compare;
 mod order;
+mod restore;
+mod revisions;
+mod then;
 mod write;
 
 use entity::{rule, source};
@@ -21,6 +25,9 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
 
 pub use order::reorder;
+pub use restore::restore;
+pub use revisions::{catch_up, difference, query as revisions_query, record, revisions};
+pub use then::{RulesThen, Unknown};
 pub use write::{change, create, delete, duplicate};
 
 /// All rules of the workspace in the order in which they are asked.

@@ -76,8 +76,9 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
     for row in workspaces {
         snapshot.first_workspace.get_or_insert(row.id);
         snapshot.workspace_slugs.insert(row.slug.clone(), row.id);
-        let config = workspace_config(
-            &row,
+        let config = compile(
+            row.id,
+            &row.slug,
             rules.remove(&row.id).unwrap_or_default(),
             names.remove(&row.id).unwrap_or_default(),
         );
@@ -183,8 +184,10 @@ fn source_config(row: source::Model, secrets: &Secrets) -> Option<SourceConfig> 
     })
 }
 
-fn workspace_config(
-    row: &workspace::Model,
+/// Compiles the rules of a workspace.
+pub fn compile(
+    id: Uuid,
+    slug: &str,
     rules: Vec<rule::Model>,
     connections: HashMap<String, Uuid>,
 ) -> WorkspaceConfig {
@@ -210,8 +213,8 @@ fn workspace_config(
         tracing::error!(rule.id = %id, ?faults, "A rule is in quarantine: it cannot be compiled.");
     }
     WorkspaceConfig {
-        id: row.id,
-        slug: row.slug.clone(),
+        id,
+        slug: slug.to_owned(),
         rules,
         revisions,
         connections,

@@ -31,7 +31,7 @@ use crate::dispatch;
 use crate::live::Hub;
 use crate::secrets::Keyring;
 
-pub use load::place_of;
+pub use load::{compile, place_of};
 
 /// How often the revision is looked at.
 const LOOK: Duration = Duration::from_millis(250);

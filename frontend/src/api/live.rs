@@ -15,7 +15,14 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
 const ADDRESS: &str = "/api/v1/stream";
-const NAMES: [&str; 5] = ["event", "delivery", "refusal", "configuration", "reset"];
+const NAMES: [&str; 6] = [
+    "event",
+    "delivery",
+    "refusal",
+    "configuration",
+    "job",
+    "reset",
+];
 const FIRST_PAUSE_MS: u32 = 1_000;
 const LONGEST_PAUSE_MS: u32 = 30_000;
 

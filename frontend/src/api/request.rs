@@ -109,6 +109,21 @@ impl Api {
         )
     }
 
+    /// Posts a body about what was read at `revision`.
+    pub async fn post_on<B: Serialize, T: DeserializeOwned>(
+        self,
+        path: &str,
+        body: &B,
+        revision: i64,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
+        parse(
+            &self
+                .call(Method::POST, path, Some(body), Some(revision), None)
+                .await?,
+        )
+    }
+
     /// Changes what was read at `revision`.
     pub async fn patch<B: Serialize, T: DeserializeOwned>(
         self,

@@ -56,10 +56,12 @@ pub fn Nav(
                 {entry("/events", "Events", Icon::Event, None)}
                 {entry("/deliveries", "Deliveries", Icon::Delivery, Some((held, "", "held")))}
                 {entry("/dead-letters", "Dead letters", Icon::Dead, Some((dead, "red", "dead letters")))}
+                {entry("/jobs", "Jobs", Icon::Clock, None)}
                 <p class="nav-heading">"Setup"</p>
                 {entry("/sources", "Sources", Icon::Source, None)}
                 {entry("/rules", "Rules", Icon::Rule, None)}
                 {entry("/connections", "Connections", Icon::Connection, None)}
+                {entry("/audit", "Audit log", Icon::Key, None)}
             </div>
             <div class="nav-foot nav-list">
                 <a class="nav-link" href="/api/docs" target="_blank" rel="noopener external">

@@ -18,7 +18,7 @@ pub fn Dashboard() -> impl IntoView {
     let stats = load::<Stats>(|| "stats".to_owned());
     use_live().after(
         REFRESH_MS,
-        |message| !matches!(message, Message::Configuration { .. }),
+        |message| !matches!(message, Message::Configuration { .. } | Message::Job(_)),
         move || stats.reload(),
     );
     view! {

@@ -92,7 +92,8 @@ fn of_message(id: u64, message: &Message) -> Option<Line> {
             at: crate::clock::now(),
             fresh: true,
         },
-        Message::Reset => return None,
+        // Jobs have a page of their own.
+        Message::Job(_) | Message::Reset => return None,
     })
 }
 

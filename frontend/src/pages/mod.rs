@@ -1,10 +1,12 @@
 //! The pages: one file or folder each.
 
+mod audit;
 mod connections;
 mod dashboard;
 mod dead_letters;
 mod deliveries;
 mod events;
+mod jobs;
 mod live_feed;
 mod missing;
 mod rules;
@@ -12,11 +14,13 @@ mod sign_in;
 mod sources;
 mod stale;
 
+pub use audit::AuditLog;
 pub use connections::{ConnectionPage, Connections, NewConnectionPage};
 pub use dashboard::Dashboard;
 pub use dead_letters::DeadLetters;
 pub use deliveries::{Deliveries, DeliveryPage};
 pub use events::{EventPage, Events};
+pub use jobs::Jobs;
 pub use live_feed::LiveFeed;
 pub use missing::Missing;
 pub use rules::{NewRulePage, RulePage, Rules};

@@ -228,6 +228,51 @@ async fn browser_replays_a_dead_letter_and_releases_what_is_held() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_replays_a_cause_and_restores_a_version() {
+    let file = File::new()
+        .sandbox("wiki", json!({ "answer": "permanent" }))
+        .source("a")
+        .rule("all", json!([]), json!([{ "deliver": message() }]));
+    with_person(file, async |person| {
+        let client = person.server.client();
+        for n in 0..25 {
+            let letter = json!({ "msg": format!("letter {n}") });
+            person.server.anonymous().hook("a", &letter).await;
+        }
+        let rules: Page<Rule> = client.read("/api/v1/rules").await;
+        let rule = &rules.items[0];
+        let path = format!("/api/v1/rules/{}", rule.id);
+        let change = json!({ "name": "renamed" });
+        client.patch(&path, rule.revision, &change).await.done();
+        person.sign_in().await;
+        person.click("nav-dead-letters").await;
+        person.see_text("dead-group", "25").await;
+        person.click("replay-group").await;
+        person.see_text("replay-count", "25").await;
+        person.choose("replay-rules", "today").await;
+        person.fill("replay-rate", "1").await;
+        person.choose("replay-per", "minute").await;
+        person.click("replay-start").await;
+        person.see_text("job-progress", "1 of 25").await;
+        person.click("cancel-job").await;
+        person.click("nav-jobs").await;
+        person.see_text("job-state", "cancelled").await;
+
+        person.open(&format!("/rules/{}", rule.id)).await;
+        person.click("rulepage-history").await;
+        person.click("compare-before").await;
+        person.see_text("diff", "renamed").await;
+        person.click("restore-version").await;
+        person.click("confirm-yes").await;
+        person.see_text("versions", "3: all").await;
+        person.click("nav-audit").await;
+        person.see_text("audit", "rule.change").await;
+        person.no_faults().await;
+    })
+    .await;
+}
+
 fn message() -> Value {
     json!({ "connection": "wiki", "operation": "message.send", "map": { "text": "{{ msg }}" } })
 }
@@ -283,6 +328,8 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
                 "held",
             ),
             ("/dead-letters".to_owned(), "dead-groups"),
+            ("/jobs".to_owned(), "empty"),
+            ("/audit".to_owned(), "audit"),
             ("/sources".to_owned(), "sources"),
             ("/sources/new".to_owned(), "source-form"),
             (format!("/sources/{}", event.summary.source_id), "source"),
@@ -340,7 +387,10 @@ fn tabs(path: &str) -> &'static [(&'static str, &'static str)] {
             ("source-refusals", "refusals"),
         ],
         Some("connections") => &[("connection-records", "records")],
-        Some("rules") => &[("rule-json", "rule-json-text")],
+        Some("rules") => &[
+            ("rule-json", "rule-json-text"),
+            ("rulepage-history", "rule-history"),
+        ],
         _ => &[],
     }
 }

@@ -17,6 +17,8 @@ mod ingest;
 mod live;
 mod oracle;
 mod process;
+mod replays;
+mod revisions;
 mod routing;
 mod script;
 mod support;

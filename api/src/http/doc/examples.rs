@@ -198,7 +198,27 @@ pub fn all() -> HashMap<&'static str, Value> {
             "DeadFilter",
             json!({"error_code": "http_400", "connection_id": CONNECTION}),
         ),
-        ("DeadResult", json!({"count": 3})),
+        (
+            "DeadReplay",
+            json!({"error_code": "http_400", "rules": "today", "per_second": 10}),
+        ),
+        (
+            "DeadResult",
+            json!({"count": 250, "failed": 0, "job": job()}),
+        ),
+        ("DeadPreview", preview()),
+        ("Job", job()),
+        ("AuditEntry", audit()),
+        ("ReplayEvent", json!({"rules": "then"})),
+        ("RuleRevision", revision()),
+        ("RestoreRule", json!({"revision": 1})),
+        (
+            "RuleDiff",
+            json!({
+                "from": 1, "to": 2,
+                "changes": [{"path": "spec.then[0].deliver.map.summary", "before": "Alert", "after": "Alert: {{ monitor.name }}"}]
+            }),
+        ),
         ("Stats", stats()),
         (
             "Readiness",
@@ -287,6 +307,54 @@ fn delivery() -> Value {
     })
 }
 
+fn job() -> Value {
+    json!({
+        "id": ID, "kind": "dead_letters.replay", "state": "running",
+        "params": {"error_code": "http_400", "per_second": 10, "last": ID}, "total": 250, "done": 40,
+        "failed": 1, "reasons": {"no_rule": 1}, "error": null, "actor": "admin@localhost",
+        "created_at": TIME, "updated_at": TIME, "finished_at": null
+    })
+}
+
+fn audit() -> Value {
+    json!({
+        "id": ID, "at": TIME, "actor_kind": "user", "actor": "admin@localhost",
+        "remote_addr": "192.0.2.10", "action": "rule.change", "subject_kind": "rule",
+        "subject_id": RULE, "subject": "down and up to the service desk",
+        "before": {"enabled": true, "revision": 1}, "after": {"enabled": false, "revision": 2}
+    })
+}
+
+fn revision() -> Value {
+    json!({
+        "rule_id": RULE, "revision": 1, "name": "down and up to the service desk", "source": "kuma",
+        "priority": 10, "enabled": true, "spec": spec(), "actor": "admin@localhost",
+        "saved_at": TIME, "ended_at": null
+    })
+}
+
+fn preview() -> Value {
+    let share = |name: &str, id: Value| json!([{"name": name, "id": id, "count": 3}]);
+    let planned = json!({
+        "reason": null,
+        "operations": [{
+            "rule": "down and up to the service desk", "revision": 2, "connection": "psa",
+            "operation": "ticket.upsert", "key": "kuma:7", "action": "open",
+            "fields": {"summary": "Alert: web-1"}
+        }]
+    });
+    json!({
+        "count": 3, "oldest_at": TIME, "newest_at": TIME,
+        "connections": share("psa", json!(CONNECTION)),
+        "causes": share("http_400", Value::Null),
+        "rules": share("down and up to the service desk", json!(RULE)),
+        "samples": [{
+            "delivery": delivery(), "today": planned,
+            "then": {"reason": "no_rule", "operations": []}, "differ": true
+        }]
+    })
+}
+
 fn explained() -> Value {
     json!({
         "explanation": {"disposition": "unmatched", "reason": "no_match_keep", "rules": [], "matches": []},
@@ -341,6 +409,14 @@ mod tests {
         reads::<openapi::events::EventDetail>("EventDetail");
         reads::<openapi::deliveries::Delivery>("Delivery");
         reads::<openapi::deliveries::DeadGroup>("DeadGroup");
+        reads::<openapi::deliveries::DeadReplay>("DeadReplay");
+        reads::<openapi::deliveries::DeadResult>("DeadResult");
+        reads::<openapi::deliveries::DeadPreview>("DeadPreview");
+        reads::<openapi::jobs::Job>("Job");
+        reads::<openapi::audit::AuditEntry>("AuditEntry");
+        reads::<openapi::events::ReplayEvent>("ReplayEvent");
+        reads::<openapi::rules::RuleRevision>("RuleRevision");
+        reads::<openapi::rules::RuleDiff>("RuleDiff");
         reads::<openapi::stats::Stats>("Stats");
     }
 

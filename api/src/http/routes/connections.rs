@@ -15,6 +15,7 @@ use crate::core::Core;
 use crate::http::doc::{BadBody, BadQuery, Conflict, Guarded, Missing, Revised, Upstream};
 use crate::http::extract::{IfMatch, Json, Query, etag};
 use crate::http::problem::ApiResult;
+use crate::services::audit::Actor;
 use crate::services::connections;
 
 /// List connectors
@@ -47,7 +48,7 @@ pub async fn create_connection(
     caller: Caller,
     Json(body): Json<NewConnection>,
 ) -> ApiResult<HttpResponse> {
-    let made = connections::create(&core, caller.scope, body).await?;
+    let made = connections::create(&core, caller.scope, &Actor::of(&caller), body).await?;
     Ok(HttpResponse::Created()
         .insert_header(("location", format!("/api/v1/connections/{}", made.id)))
         .insert_header(etag(made.revision))
@@ -83,7 +84,15 @@ pub async fn change_connection(
     Json(body): Json<ChangeConnection>,
 ) -> ApiResult<HttpResponse> {
     Ok(answer(
-        connections::change(&core, caller.scope, *id, revision, body).await?,
+        connections::change(
+            &core,
+            caller.scope,
+            &Actor::of(&caller),
+            *id,
+            revision,
+            body,
+        )
+        .await?,
     ))
 }
 
@@ -100,7 +109,7 @@ pub async fn delete_connection(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
-    connections::delete(&core, caller.scope, *id, revision).await?;
+    connections::delete(&core, caller.scope, &Actor::of(&caller), *id, revision).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

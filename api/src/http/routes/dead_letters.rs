@@ -1,7 +1,10 @@
 //! Dead letters.
 
-use actix_web::{get, post, web};
-use openapi::deliveries::{DeadFilter, DeadGroup, DeadResult, Delivery, State};
+use actix_web::http::header;
+use actix_web::{HttpResponse, get, post, web};
+use openapi::deliveries::{
+    DeadFilter, DeadGroup, DeadPreview, DeadReplay, DeadResult, Delivery, State,
+};
 use openapi::page::Page;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -12,13 +15,11 @@ use crate::auth::{Caller, Permission, needs};
 use crate::core::Core;
 use crate::http::doc::{BadBody, BadQuery, Guarded};
 use crate::http::extract::{JsonOrDefault, Query};
-use crate::http::problem::{ApiError, ApiResult};
-use crate::services::actions;
+use crate::http::problem::ApiResult;
+use crate::services::audit::Actor;
 use crate::services::cursor::Window;
 use crate::services::deliveries::{self, DeliveryFilter};
-
-/// Most dead letters that can be named in one request.
-const NAMED: usize = 1000;
+use crate::services::replay;
 
 /// Which dead letters.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -72,45 +73,99 @@ pub async fn list_dead_letters(
     ))
 }
 
+/// Preview a replay of dead letters
+///
+/// How many the filter names, by connection, cause and rule; and the oldest few as they would be
+/// sent with today's rules and with those of when their events were received. Nothing is sent.
+#[utoipa::path(tag = "dead letters", request_body = Option<DeadFilter>, responses(
+    (status = 200, description = "What a replay would do", body = DeadPreview), Guarded, BadBody))]
+#[post("/dead-letters/preview", wrap = "needs(Permission::DlqRead)")]
+pub async fn preview_dead_letters(
+    core: web::Data<Core>,
+    caller: Caller,
+    JsonOrDefault(filter): JsonOrDefault<DeadFilter>,
+) -> ApiResult<web::Json<DeadPreview>> {
+    Ok(web::Json(
+        replay::preview(&core, caller.scope, filter).await?,
+    ))
+}
+
 /// Replay dead letters
 ///
-/// All that the filter names, oldest first; without a filter all there are.
-#[utoipa::path(tag = "dead letters", request_body = Option<DeadFilter>, responses(
-    (status = 200, description = "Replayed", body = DeadResult), Guarded, BadBody))]
+/// All that the filter names, oldest first; without a filter all there are. A few are replayed at
+/// once; many, or any with a rate, become a job.
+#[utoipa::path(tag = "dead letters", request_body = Option<DeadReplay>, responses(
+    (status = 200, description = "Replayed, or the job that does it", body = DeadResult), Guarded, BadBody))]
 #[post("/dead-letters/replay", wrap = "needs(Permission::DlqReplay)")]
 pub async fn replay_dead_letters(
     core: web::Data<Core>,
     caller: Caller,
-    JsonOrDefault(filter): JsonOrDefault<DeadFilter>,
+    JsonOrDefault(asked): JsonOrDefault<DeadReplay>,
 ) -> ApiResult<web::Json<DeadResult>> {
-    check(&filter)?;
-    let count = actions::replay_dead(&core, caller.scope, &filter).await?;
-    Ok(web::Json(DeadResult { count }))
+    let by = Actor::of(&caller);
+    Ok(web::Json(
+        replay::replay(&core, caller.scope, &by, asked).await?,
+    ))
 }
 
 /// Discard dead letters
 ///
-/// All that the filter names; without a filter all there are. They are kept as `discarded`.
+/// All that the filter names; without a filter all there are. They are kept as `discarded`. A few
+/// are discarded at once; many become a job.
 #[utoipa::path(tag = "dead letters", request_body = Option<DeadFilter>, responses(
-    (status = 200, description = "Discarded", body = DeadResult), Guarded, BadBody))]
+    (status = 200, description = "Discarded, or the job that does it", body = DeadResult), Guarded, BadBody))]
 #[post("/dead-letters/discard", wrap = "needs(Permission::DlqReplay)")]
 pub async fn discard_dead_letters(
     core: web::Data<Core>,
     caller: Caller,
     JsonOrDefault(filter): JsonOrDefault<DeadFilter>,
 ) -> ApiResult<web::Json<DeadResult>> {
-    check(&filter)?;
-    let count = actions::discard_dead(&core, caller.scope, &filter).await?;
-    Ok(web::Json(DeadResult { count }))
+    let by = Actor::of(&caller);
+    Ok(web::Json(
+        replay::discard(&core, caller.scope, &by, filter).await?,
+    ))
 }
 
-fn check(filter: &DeadFilter) -> ApiResult<()> {
-    if filter.ids.as_ref().is_some_and(|ids| ids.len() > NAMED) {
-        return Err(ApiError::invalid(
-            "ids",
-            "too_many",
-            format!("At most {NAMED} can be named; filter by their cause instead."),
-        ));
-    }
-    Ok(())
+/// Which dead letters to export.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// Of this cause.
+    #[param(example = "http_400")]
+    error_code: Option<String>,
+    /// Of this connection.
+    connection_id: Option<Uuid>,
+    /// Of this rule.
+    rule_id: Option<Uuid>,
+}
+
+/// Export dead letters
+///
+/// One JSON object on each line, oldest first: the delivery and its event with the original bytes.
+/// Nothing is masked, so it also needs `events:read`, and the audit log has it.
+#[utoipa::path(tag = "dead letters", params(ExportQuery), responses(
+    (status = 200, description = "JSON Lines", body = String, content_type = "application/x-ndjson"), Guarded, BadQuery))]
+#[get("/dead-letters/export", wrap = "needs(Permission::DlqRead)")]
+pub async fn export_dead_letters(
+    core: web::Data<Core>,
+    caller: Caller,
+    Query(query): Query<ExportQuery>,
+) -> ApiResult<HttpResponse> {
+    caller.must(Permission::EventsRead)?;
+    let filter = DeadFilter {
+        ids: None,
+        error_code: query.error_code,
+        connection_id: query.connection_id,
+        rule_id: query.rule_id,
+    };
+    let by = Actor::of(&caller);
+    let lines = replay::export(&core, caller.scope, &by, filter).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/x-ndjson")
+        .insert_header((
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"dead-letters.jsonl\"",
+        ))
+        .streaming(Box::pin(lines)))
 }

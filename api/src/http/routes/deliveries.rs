@@ -13,6 +13,7 @@ use crate::http::doc::{BadBody, BadQuery, Conflict, Guarded, Missing};
 use crate::http::extract::{Json, JsonOrDefault, Query};
 use crate::http::problem::ApiResult;
 use crate::services::actions;
+use crate::services::audit::Actor;
 use crate::services::cursor::Window;
 use crate::services::deliveries::{self, DeliveryFilter};
 
@@ -90,7 +91,7 @@ pub async fn edit_delivery(
     id: web::Path<Uuid>,
     Json(body): Json<EditFields>,
 ) -> ApiResult<web::Json<Delivery>> {
-    actions::edit(&core, caller.scope, *id, body.fields).await?;
+    actions::edit(&core, caller.scope, &Actor::of(&caller), *id, body.fields).await?;
     answer(&core, &caller, *id).await
 }
 
@@ -109,7 +110,7 @@ pub async fn release_delivery(
     id: web::Path<Uuid>,
     JsonOrDefault(body): JsonOrDefault<Release>,
 ) -> ApiResult<web::Json<Delivery>> {
-    actions::release(&core, caller.scope, *id, body.fields).await?;
+    actions::release(&core, caller.scope, &Actor::of(&caller), *id, body.fields).await?;
     answer(&core, &caller, *id).await
 }
 
@@ -127,7 +128,7 @@ pub async fn discard_delivery(
     caller: Caller,
     id: web::Path<Uuid>,
 ) -> ApiResult<web::Json<Delivery>> {
-    actions::discard(&core, caller.scope, *id).await?;
+    actions::discard(&core, caller.scope, &Actor::of(&caller), *id).await?;
     answer(&core, &caller, *id).await
 }
 
@@ -142,7 +143,7 @@ pub async fn replay_delivery(
     caller: Caller,
     id: web::Path<Uuid>,
 ) -> ApiResult<HttpResponse> {
-    let delivery_id = actions::replay(&core, caller.scope, *id).await?;
+    let delivery_id = actions::replay(&core, caller.scope, &Actor::of(&caller), *id).await?;
     Ok(HttpResponse::Created()
         .insert_header(("location", format!("/api/v1/deliveries/{delivery_id}")))
         .json(ReplayedDelivery { delivery_id }))

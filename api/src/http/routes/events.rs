@@ -3,7 +3,8 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use openapi::events::{EventDetail, EventSummary, Replayed};
+use openapi::deliveries::ReplayRules;
+use openapi::events::{EventDetail, EventSummary, ReplayEvent, Replayed};
 use openapi::page::Page;
 use openapi::stats::Stats;
 use serde::Deserialize;
@@ -12,13 +13,13 @@ use uuid::Uuid;
 
 use crate::auth::{Caller, Permission, needs};
 use crate::core::Core;
-use crate::http::doc::{BadQuery, Conflict, Guarded, Missing};
-use crate::http::extract::Query;
+use crate::http::doc::{BadBody, BadQuery, Conflict, Guarded, Missing};
+use crate::http::extract::{JsonOrDefault, Query};
 use crate::http::problem::ApiResult;
-use crate::ingest;
+use crate::services::audit::Actor;
 use crate::services::cursor::Window;
 use crate::services::events::{self, EventFilter};
-use crate::services::stats;
+use crate::services::{replay, stats};
 
 /// Which events.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -107,17 +108,21 @@ pub async fn get_event_body(
 
 /// Replay an event
 ///
-/// Today's rules decide about it again; what they make of it is new.
-#[utoipa::path(tag = "events", responses(
-    (status = 200, description = "What became of it", body = Replayed), Guarded, Missing, Conflict))]
+/// Today's rules decide about it again, from its original bytes, or those that were in force when
+/// it was received; what they make of it is new.
+#[utoipa::path(tag = "events", request_body = Option<ReplayEvent>, responses(
+    (status = 200, description = "What became of it", body = Replayed), Guarded, Missing, BadBody, Conflict))]
 #[post("/events/{id}/replay", wrap = "needs(Permission::EventsReplay)")]
 pub async fn replay_event(
     core: web::Data<Core>,
     caller: Caller,
     id: web::Path<Uuid>,
+    JsonOrDefault(body): JsonOrDefault<ReplayEvent>,
 ) -> ApiResult<web::Json<Replayed>> {
+    let by = Actor::of(&caller);
+    let which = body.rules.unwrap_or(ReplayRules::Today);
     Ok(web::Json(
-        ingest::replay_event(&core, caller.scope, *id).await?,
+        replay::event(&core, caller.scope, &by, *id, which).await?,
     ))
 }
 

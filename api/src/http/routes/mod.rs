@@ -3,11 +3,13 @@
 //! What a caller needs stands beside the path of each route, and is checked before anything of the
 //! request is read.
 
+pub mod audit;
 pub mod auth;
 pub mod connections;
 pub mod dead_letters;
 pub mod deliveries;
 pub mod events;
+pub mod jobs;
 pub mod rules;
 pub mod sources;
 pub mod stream;

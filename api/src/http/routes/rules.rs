@@ -1,17 +1,24 @@
 //! Rules.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
+use openapi::deliveries::DeadResult;
 use openapi::page::Page;
-use openapi::rules::{ChangeRule, ExplainRequest, ExplainResponse, NewRule, Reorder, Rule};
+use openapi::rules::{
+    ChangeRule, ExplainRequest, ExplainResponse, NewRule, Reorder, RestoreRule, Rule, RuleDiff,
+    RuleRevision,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::whole;
+use super::{PageQuery, whole};
 use crate::auth::{Caller, Permission, needs};
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Guarded, Missing, Revised};
-use crate::http::extract::{IfMatch, Json, etag};
+use crate::http::doc::{BadBody, BadQuery, Conflict, Guarded, Missing, Revised};
+use crate::http::extract::{IfMatch, Json, Query, etag};
 use crate::http::problem::ApiResult;
-use crate::services::{explain, rules};
+use crate::services::audit::Actor;
+use crate::services::{explain, replay, rules};
 
 /// List rules
 #[utoipa::path(tag = "rules", responses(
@@ -32,7 +39,9 @@ pub async fn create_rule(
     caller: Caller,
     Json(body): Json<NewRule>,
 ) -> ApiResult<HttpResponse> {
-    Ok(made(rules::create(&core, caller.scope, body).await?))
+    Ok(made(
+        rules::create(&core, caller.scope, &Actor::of(&caller), body).await?,
+    ))
 }
 
 /// Give the rules a new order
@@ -44,7 +53,9 @@ pub async fn reorder_rules(
     caller: Caller,
     Json(body): Json<Reorder>,
 ) -> ApiResult<web::Json<Page<Rule>>> {
-    Ok(whole(rules::reorder(&core, caller.scope, body).await?))
+    Ok(whole(
+        rules::reorder(&core, caller.scope, &Actor::of(&caller), body).await?,
+    ))
 }
 
 /// Explain
@@ -95,7 +106,15 @@ pub async fn change_rule(
     Json(body): Json<ChangeRule>,
 ) -> ApiResult<HttpResponse> {
     Ok(answer(
-        rules::change(&core, caller.scope, *id, revision, body).await?,
+        rules::change(
+            &core,
+            caller.scope,
+            &Actor::of(&caller),
+            *id,
+            revision,
+            body,
+        )
+        .await?,
     ))
 }
 
@@ -110,7 +129,7 @@ pub async fn delete_rule(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
-    rules::delete(&core, caller.scope, *id, revision).await?;
+    rules::delete(&core, caller.scope, &Actor::of(&caller), *id, revision).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -125,7 +144,98 @@ pub async fn duplicate_rule(
     caller: Caller,
     id: web::Path<Uuid>,
 ) -> ApiResult<HttpResponse> {
-    Ok(made(rules::duplicate(&core, caller.scope, *id).await?))
+    Ok(made(
+        rules::duplicate(&core, caller.scope, &Actor::of(&caller), *id).await?,
+    ))
+}
+
+/// Which two versions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DiffQuery {
+    /// The version that is compared.
+    #[param(example = 1)]
+    from: i64,
+    /// The version it is compared with.
+    #[param(example = 2)]
+    to: i64,
+}
+
+/// List the versions of a rule
+///
+/// Every version that was saved; those of a deleted rule stay.
+#[utoipa::path(tag = "rules", params(PageQuery), responses(
+    (status = 200, description = "Versions, newest first", body = Page<RuleRevision>), Guarded, Missing, BadQuery))]
+#[get("/rules/{id}/revisions", wrap = "needs(Permission::RulesRead)")]
+pub async fn list_rule_revisions(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<web::Json<Page<RuleRevision>>> {
+    let window = query.window()?;
+    Ok(web::Json(
+        rules::revisions(&core, caller.scope, *id, window).await?,
+    ))
+}
+
+/// Compare two versions of a rule
+#[utoipa::path(tag = "rules", params(DiffQuery), responses(
+    (status = 200, description = "Where they differ", body = RuleDiff), Guarded, Missing, BadQuery))]
+#[get("/rules/{id}/revisions/diff", wrap = "needs(Permission::RulesRead)")]
+pub async fn compare_rule_revisions(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    Query(query): Query<DiffQuery>,
+) -> ApiResult<web::Json<RuleDiff>> {
+    let (from, to) = (query.from, query.to);
+    Ok(web::Json(
+        rules::difference(&core, caller.scope, *id, from, to).await?,
+    ))
+}
+
+/// Restore a version of a rule
+///
+/// It becomes the newest version. A deleted rule comes back; its ETag is that of its last version.
+#[utoipa::path(tag = "rules",
+    params(("If-Match" = String, Header, description = "The ETag as it was read")),
+    responses((status = 200, description = "Restored", body = Rule, headers(("etag" = String, description = "Its revision"))),
+    Guarded, Missing, BadBody, Conflict, Revised))]
+#[post("/rules/{id}/restore", wrap = "needs(Permission::RulesWrite)")]
+pub async fn restore_rule(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    revision: IfMatch,
+    Json(body): Json<RestoreRule>,
+) -> ApiResult<HttpResponse> {
+    let by = Actor::of(&caller);
+    Ok(answer(
+        rules::restore(&core, caller.scope, &by, *id, revision, body.revision).await?,
+    ))
+}
+
+/// Release what a rule parked
+///
+/// While a rule is in quarantine, what it takes is parked. Once it is mended, this routes those
+/// events again, by today's rules; what is made replaces what was parked.
+#[utoipa::path(tag = "rules", responses(
+    (status = 200, description = "Released, or the job that does it", body = DeadResult), Guarded, Missing, Conflict))]
+#[post(
+    "/rules/{id}/release-parked",
+    wrap = "needs(Permission::DeliveriesWrite)"
+)]
+pub async fn release_parked(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<web::Json<DeadResult>> {
+    let by = Actor::of(&caller);
+    Ok(web::Json(
+        replay::release(&core, caller.scope, &by, *id).await?,
+    ))
 }
 
 fn made(rule: Rule) -> HttpResponse {

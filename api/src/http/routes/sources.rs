@@ -14,6 +14,7 @@ use crate::http::doc::{BadBody, BadQuery, Conflict, Guarded, Missing, Revised};
 use crate::http::extract::{IfMatch, Json, JsonOrDefault, Query, etag};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ingest;
+use crate::services::audit::Actor;
 use crate::services::sources;
 
 /// List sources
@@ -63,7 +64,7 @@ pub async fn create_source(
     caller: Caller,
     Json(body): Json<NewSource>,
 ) -> ApiResult<HttpResponse> {
-    let made = sources::create(&core, caller.scope, body).await?;
+    let made = sources::create(&core, caller.scope, &Actor::of(&caller), body).await?;
     Ok(HttpResponse::Created()
         .insert_header(("location", format!("/api/v1/sources/{}", made.source.id)))
         .insert_header(("cache-control", "no-store"))
@@ -98,7 +99,15 @@ pub async fn change_source(
     Json(body): Json<ChangeSource>,
 ) -> ApiResult<HttpResponse> {
     Ok(answer(
-        sources::change(&core, caller.scope, *id, revision, body).await?,
+        sources::change(
+            &core,
+            caller.scope,
+            &Actor::of(&caller),
+            *id,
+            revision,
+            body,
+        )
+        .await?,
     ))
 }
 
@@ -115,7 +124,7 @@ pub async fn delete_source(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
-    sources::delete(&core, caller.scope, *id, revision).await?;
+    sources::delete(&core, caller.scope, &Actor::of(&caller), *id, revision).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -136,7 +145,8 @@ pub async fn rotate_secret(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
-    let made = sources::rotate_secret(&core, caller.scope, *id, revision).await?;
+    let made =
+        sources::rotate_secret(&core, caller.scope, &Actor::of(&caller), *id, revision).await?;
     Ok(HttpResponse::Ok()
         .insert_header(("cache-control", "no-store"))
         .insert_header(etag(made.source.revision))

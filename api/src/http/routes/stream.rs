@@ -121,6 +121,7 @@ fn message(item: &Item) -> Bytes {
         Message::Delivery(_) => "delivery",
         Message::Refusal(_) => "refusal",
         Message::Configuration { .. } => "configuration",
+        Message::Job(_) => "job",
         Message::Reset => "reset",
     };
     // JSON has no line ends of its own, so it is one line of data.

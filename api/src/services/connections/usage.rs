@@ -8,9 +8,12 @@ use sea_orm::{
     QueryFilter as _,
 };
 
+use crate::core::Core;
 use crate::http::problem::{ApiResult, field_error};
 use crate::scope::Scope;
+use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
+use crate::services::rules::record;
 use crate::services::sources::{store, stored};
 
 /// The operations of a rule.
@@ -52,7 +55,13 @@ pub async fn users(change: &Change<'_>, scope: Scope, name: &str) -> ApiResult<V
 }
 
 /// Writes the new name of a connection into every rule and source that sends to it.
-pub async fn rename(change: &Change<'_>, scope: Scope, old: &str, new: &str) -> ApiResult<()> {
+pub async fn rename(
+    core: &Core,
+    change: &Change<'_>,
+    scope: Scope,
+    by: &Actor,
+    (old, new): (&str, &str),
+) -> ApiResult<()> {
     for row in rules(change, scope).await? {
         let mut spec: RuleSpec = stored("rule.spec", &row.spec)?;
         let mut touched = false;
@@ -65,11 +74,13 @@ pub async fn rename(change: &Change<'_>, scope: Scope, old: &str, new: &str) -> 
                 spec: store(&spec)?,
                 revision: row.revision + 1,
                 updated_at: change.now,
-                ..row
+                ..row.clone()
             };
-            rule::Entity::update(changed.into_active_model().reset_all())
+            rule::Entity::update(changed.clone().into_active_model().reset_all())
                 .exec(&change.txn)
                 .await?;
+            let (old, new) = (Some(&row), Some(&changed));
+            record(&change.txn, &core.clock, scope, by, old, new).await?;
         }
     }
     for row in sources(change, scope).await? {
@@ -85,11 +96,14 @@ pub async fn rename(change: &Change<'_>, scope: Scope, old: &str, new: &str) -> 
             on_no_match: store(&policy)?,
             revision: row.revision + 1,
             updated_at: change.now,
-            ..row
+            ..row.clone()
         };
-        source::Entity::update(changed.into_active_model().reset_all())
+        source::Entity::update(changed.clone().into_active_model().reset_all())
             .exec(&change.txn)
             .await?;
+        let subject = (row.id, row.name.as_str());
+        let rows = (Some(&row), Some(&changed));
+        audit::note_row(&change.txn, &core.clock, scope, by, subject, rows, &[]).await?;
     }
     Ok(())
 }

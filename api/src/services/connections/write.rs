@@ -20,6 +20,7 @@ use crate::http::problem::{ApiError, ApiResult, field_error};
 use crate::ids;
 use crate::scope::Scope;
 use crate::secrets::Secret;
+use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
 use crate::services::sealed::{self, Owner};
 use crate::services::sources::{store, stored};
@@ -32,7 +33,12 @@ const SECRET: usize = 16 * 1024;
 ///
 /// # Errors
 /// 409 for a taken name, 422 for faults.
-pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<Connection> {
+pub async fn create(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    new: NewConnection,
+) -> ApiResult<Connection> {
     let names: Vec<&str> = new.secrets.keys().map(String::as_str).collect();
     check(core, &new, &names)?;
     let change = Change::begin(core).await?;
@@ -55,9 +61,11 @@ pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<
         created_at: change.now,
         updated_at: change.now,
     };
-    connection::Entity::insert(row.into_active_model())
+    connection::Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&change.txn)
         .await?;
+    let names: Vec<&str> = new.secrets.keys().map(String::as_str).collect();
+    note(core, &change, scope, by, (None, Some(&row)), &names).await?;
     for (name, secret) in new.secrets {
         put(core, &change, scope, id, &name, secret).await?;
     }
@@ -73,6 +81,7 @@ pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<
 pub async fn change(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     revision: IfMatch,
     wanted: ChangeConnection,
@@ -87,8 +96,10 @@ pub async fn change(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     check(core, &merged, &names)?;
     if merged.name != row.name {
-        usage::rename(&change, scope, &row.name, &merged.name).await?;
+        let names = (row.name.as_str(), merged.name.as_str());
+        usage::rename(core, &change, scope, by, names).await?;
     }
+    let touched: Vec<String> = secrets.keys().cloned().collect();
     for (name, secret) in secrets {
         match secret {
             Some(secret) => put(core, &change, scope, id, &name, secret).await?,
@@ -105,11 +116,14 @@ pub async fn change(
         retry: store(&merged.retry)?,
         revision: row.revision + 1,
         updated_at: change.now,
-        ..row
+        ..row.clone()
     };
-    connection::Entity::update(changed.into_active_model().reset_all())
+    connection::Entity::update(changed.clone().into_active_model().reset_all())
         .exec(&change.txn)
         .await?;
+    let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
+    let rows = (Some(&row), Some(&changed));
+    note(core, &change, scope, by, rows, &touched).await?;
     change.commit().await?;
     if repaired {
         dispatch::resume(core, scope, id).await?;
@@ -123,7 +137,13 @@ pub async fn change(
 ///
 /// # Errors
 /// 404, 409 while a rule, a source or an open delivery needs it, 412.
-pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> ApiResult<()> {
+pub async fn delete(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    id: Uuid,
+    revision: IfMatch,
+) -> ApiResult<()> {
     let change = Change::begin(core).await?;
     let row = find(&change, scope, id).await?;
     revision.check(row.revision)?;
@@ -153,7 +173,24 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
     connection::Entity::delete_by_id(id)
         .exec(&change.txn)
         .await?;
+    note(core, &change, scope, by, (Some(&row), None), &[]).await?;
     change.commit().await
+}
+
+async fn note(
+    core: &Core,
+    change: &Change<'_>,
+    scope: Scope,
+    by: &Actor,
+    rows: (Option<&connection::Model>, Option<&connection::Model>),
+    secrets: &[&str],
+) -> ApiResult<()> {
+    let Some(either) = rows.1.or(rows.0) else {
+        return Ok(());
+    };
+    let subject = (either.id, either.name.as_str());
+    audit::note_row(&change.txn, &core.clock, scope, by, subject, rows, secrets).await?;
+    Ok(())
 }
 
 async fn find(change: &Change<'_>, scope: Scope, id: Uuid) -> ApiResult<connection::Model> {

@@ -1,7 +1,8 @@
 //! Dead letters, grouped by their cause.
 
 use entity::delivery;
-use openapi::deliveries::{DeadGroup, State};
+use openapi::deliveries::DeadGroup;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
@@ -68,5 +69,6 @@ pub async fn groups(core: &Core, scope: Scope) -> ApiResult<Vec<DeadGroup>> {
 fn dead(scope: Scope) -> sea_orm::Select<delivery::Entity> {
     delivery::Entity::find()
         .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(delivery::Column::State.eq(State::Dead.as_str()))
+        // The word stands in the text, so that the index over dead letters serves it.
+        .filter(Expr::cust("state = 'dead'"))
 }

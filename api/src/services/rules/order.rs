@@ -7,10 +7,11 @@ use openapi::problem::Code;
 use openapi::rules::{Reorder, Rule};
 use sea_orm::{ActiveModelTrait as _, EntityTrait as _, IntoActiveModel as _};
 
-use super::{list, rows};
+use super::{list, record, rows};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
+use crate::services::audit::Actor;
 use crate::services::change::Change;
 
 /// Gives the rules a new order: priorities become 10, 20, 30 …
@@ -18,7 +19,12 @@ use crate::services::change::Change;
 /// # Errors
 /// 409 when a rule of the workspace is not named (it may be new), 422 for one that is unknown or
 /// named twice.
-pub async fn reorder(core: &Core, scope: Scope, wanted: Reorder) -> ApiResult<Vec<Rule>> {
+pub async fn reorder(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    wanted: Reorder,
+) -> ApiResult<Vec<Rule>> {
     let change = Change::begin(core).await?;
     let rows = rows(&change.txn, scope).await?;
     let mut seen = HashSet::new();
@@ -45,11 +51,13 @@ pub async fn reorder(core: &Core, scope: Scope, wanted: Reorder) -> ApiResult<Ve
                 priority,
                 revision: row.revision + 1,
                 updated_at: change.now,
-                ..row
+                ..row.clone()
             };
-            rule::Entity::update(changed.into_active_model().reset_all())
+            rule::Entity::update(changed.clone().into_active_model().reset_all())
                 .exec(&change.txn)
                 .await?;
+            let (old, new) = (Some(&row), Some(&changed));
+            record(&change.txn, &core.clock, scope, by, old, new).await?;
         }
     }
     change.commit().await?;

@@ -10,12 +10,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{find, get, rows, source_id};
+use super::{find, get, record, rows, source_id};
 use crate::core::Core;
 use crate::http::extract::IfMatch;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
+use crate::services::audit::Actor;
 use crate::services::change::Change;
 use crate::services::names;
 use crate::services::sources::{store, stored};
@@ -30,7 +31,7 @@ const NAME: usize = 200;
 ///
 /// # Errors
 /// 409 for a taken name, 422 for faults, each with its place.
-pub async fn create(core: &Core, scope: Scope, new: NewRule) -> ApiResult<Rule> {
+pub async fn create(core: &Core, scope: Scope, by: &Actor, new: NewRule) -> ApiResult<Rule> {
     let change = Change::begin(core).await?;
     check(core, &change, scope, &new.name, &new.spec).await?;
     let source_id = source_id(&change.txn, scope, new.source.as_deref()).await?;
@@ -51,14 +52,14 @@ pub async fn create(core: &Core, scope: Scope, new: NewRule) -> ApiResult<Rule> 
         created_at: change.now,
         updated_at: change.now,
     };
-    insert(core, scope, change, row).await
+    insert(core, scope, by, change, row).await
 }
 
 /// Makes a copy of a rule right after it, switched off, so that it can be changed first.
 ///
 /// # Errors
 /// 404.
-pub async fn duplicate(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Rule> {
+pub async fn duplicate(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult<Rule> {
     let change = Change::begin(core).await?;
     let original = find(&change.txn, scope, id).await?;
     let taken: Vec<String> = rows(&change.txn, scope)
@@ -76,7 +77,7 @@ pub async fn duplicate(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Rule> {
         updated_at: change.now,
         ..original
     };
-    insert(core, scope, change, row).await
+    insert(core, scope, by, change, row).await
 }
 
 /// Changes a rule that was read at a revision.
@@ -86,6 +87,7 @@ pub async fn duplicate(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Rule> {
 pub async fn change(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     revision: IfMatch,
     wanted: ChangeRule,
@@ -117,44 +119,55 @@ pub async fn change(
         spec,
         revision: row.revision + 1,
         updated_at: change.now,
-        ..row
+        ..row.clone()
     };
-    rule::Entity::update(changed.into_active_model().reset_all())
+    rule::Entity::update(changed.clone().into_active_model().reset_all())
         .exec(&change.txn)
         .await?;
+    let (old, new) = (Some(&row), Some(&changed));
+    record(&change.txn, &core.clock, scope, by, old, new).await?;
     change.commit().await?;
     get(core, scope, id).await
 }
 
-/// Deletes a rule. What it did stays.
+/// Deletes a rule. What it did stays, and so do its versions.
 ///
 /// # Errors
 /// 404, 412.
-pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> ApiResult<()> {
+pub async fn delete(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    id: Uuid,
+    revision: IfMatch,
+) -> ApiResult<()> {
     let change = Change::begin(core).await?;
     let row = find(&change.txn, scope, id).await?;
     revision.check(row.revision)?;
     rule::Entity::delete_by_id(id).exec(&change.txn).await?;
+    record(&change.txn, &core.clock, scope, by, Some(&row), None).await?;
     change.commit().await
 }
 
 async fn insert(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     change: Change<'_>,
     row: rule::Model,
 ) -> ApiResult<Rule> {
     let id = row.id;
     // What is stored must be readable by the version that stores it.
     stored::<RuleSpec>("rule.spec", &row.spec)?;
-    rule::Entity::insert(row.into_active_model())
+    rule::Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&change.txn)
         .await?;
+    record(&change.txn, &core.clock, scope, by, None, Some(&row)).await?;
     change.commit().await?;
     get(core, scope, id).await
 }
 
-async fn check(
+pub(super) async fn check(
     core: &Core,
     change: &Change<'_>,
     scope: Scope,
@@ -178,7 +191,7 @@ async fn next_priority(change: &Change<'_>, scope: Scope) -> ApiResult<i32> {
 }
 
 /// The next number in the order of creation. Changes wait for each other, so it is free.
-async fn next_seq(change: &Change<'_>) -> ApiResult<i64> {
+pub(super) async fn next_seq(change: &Change<'_>) -> ApiResult<i64> {
     let last = rule::Entity::find()
         .order_by_desc(rule::Column::Seq)
         .limit(1)

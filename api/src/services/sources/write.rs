@@ -20,6 +20,7 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
 use crate::secrets::Secret;
+use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
 use crate::services::names;
 use crate::services::sealed::{self, Owner, SOURCE_SECRET};
@@ -30,7 +31,12 @@ use crate::services::validate::{Kinds, SourceInput, validate_source, validate_so
 ///
 /// # Errors
 /// 409 for a taken name or slug, 422 for faults.
-pub async fn create(core: &Core, scope: Scope, new: NewSource) -> ApiResult<SourceCreated> {
+pub async fn create(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    new: NewSource,
+) -> ApiResult<SourceCreated> {
     let change = Change::begin(core).await?;
     let kinds = names::kinds(&change.txn, scope).await?;
     check(core, &kinds, &new)?;
@@ -57,12 +63,15 @@ pub async fn create(core: &Core, scope: Scope, new: NewSource) -> ApiResult<Sour
         created_at: change.now,
         updated_at: change.now,
     };
-    source::Entity::insert(row.into_active_model())
+    source::Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&change.txn)
         .await?;
-    if let Some(secret) = new.secret.as_ref().or(generated.as_ref()) {
+    let secret = new.secret.as_ref().or(generated.as_ref());
+    if let Some(secret) = secret {
         put_secret(core, &change, scope, id, secret).await?;
     }
+    let rows = (None, Some(&row));
+    note(core, &change, scope, by, rows, secret.is_some()).await?;
     change.commit().await?;
     Ok(SourceCreated {
         source: get(core, scope, id).await?,
@@ -77,6 +86,7 @@ pub async fn create(core: &Core, scope: Scope, new: NewSource) -> ApiResult<Sour
 pub async fn change(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     revision: IfMatch,
     wanted: ChangeSource,
@@ -115,11 +125,13 @@ pub async fn change(
         event_id_path: merged.event_id_path,
         revision: row.revision + 1,
         updated_at: change.now,
-        ..row
+        ..row.clone()
     };
-    source::Entity::update(changed.into_active_model().reset_all())
+    source::Entity::update(changed.clone().into_active_model().reset_all())
         .exec(&change.txn)
         .await?;
+    let rows = (Some(&row), Some(&changed));
+    note(core, &change, scope, by, rows, merged.secret.is_some()).await?;
     change.commit().await?;
     get(core, scope, id).await
 }
@@ -131,6 +143,7 @@ pub async fn change(
 pub async fn rotate_secret(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     revision: IfMatch,
 ) -> ApiResult<SourceCreated> {
@@ -146,11 +159,13 @@ pub async fn rotate_secret(
     let changed = source::Model {
         revision: row.revision + 1,
         updated_at: change.now,
-        ..row
+        ..row.clone()
     };
-    source::Entity::update(changed.into_active_model().reset_all())
+    source::Entity::update(changed.clone().into_active_model().reset_all())
         .exec(&change.txn)
         .await?;
+    let rows = (Some(&row), Some(&changed));
+    note(core, &change, scope, by, rows, true).await?;
     change.commit().await?;
     Ok(SourceCreated {
         source: get(core, scope, id).await?,
@@ -162,7 +177,13 @@ pub async fn rotate_secret(
 ///
 /// # Errors
 /// 404, 409 while a rule listens to it, 412.
-pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> ApiResult<()> {
+pub async fn delete(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    id: Uuid,
+    revision: IfMatch,
+) -> ApiResult<()> {
     let change = Change::begin(core).await?;
     let row = find(&change, scope, id).await?;
     revision.check(row.revision)?;
@@ -178,7 +199,25 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
     }
     sealed::remove(&change, Owner::source(id), None).await?;
     source::Entity::delete_by_id(id).exec(&change.txn).await?;
+    note(core, &change, scope, by, (Some(&row), None), false).await?;
     change.commit().await
+}
+
+async fn note(
+    core: &Core,
+    change: &Change<'_>,
+    scope: Scope,
+    by: &Actor,
+    rows: (Option<&source::Model>, Option<&source::Model>),
+    secret: bool,
+) -> ApiResult<()> {
+    let Some(either) = rows.1.or(rows.0) else {
+        return Ok(());
+    };
+    let subject = (either.id, either.name.as_str());
+    let secrets: &[&str] = if secret { &[SOURCE_SECRET] } else { &[] };
+    audit::note_row(&change.txn, &core.clock, scope, by, subject, rows, secrets).await?;
+    Ok(())
 }
 
 async fn find(change: &Change<'_>, scope: Scope, id: Uuid) -> ApiResult<source::Model> {

@@ -4,15 +4,16 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
 use leptos_router::hooks::use_params_map;
-use openapi::events::{EventDetail, Replayed};
+use openapi::deliveries::ReplayRules;
+use openapi::events::{EventDetail, ReplayEvent, Replayed};
 use openapi::stream::Message;
 
 use super::trace::trace;
 use crate::api::{Load, load, use_api, use_live};
 use crate::format;
 use crate::ui::{
-    Button, Card, CodeBlock, CopyButton, Empty, Icon, JsonView, PageHead, Question, Tabs, icon,
-    show, use_confirm, use_toasts,
+    Button, Card, CodeBlock, CopyButton, Dialog, Empty, Icon, JsonView, Kind, PageHead,
+    SelectField, Tabs, icon, show, use_toasts,
 };
 
 /// One event.
@@ -57,32 +58,33 @@ pub fn EventPage() -> impl IntoView {
 fn actions(id: String, event: Load<EventDetail>) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
-    let confirm = use_confirm();
+    let open = RwSignal::new(false);
     let busy = RwSignal::new(false);
+    let rules = RwSignal::new("today".to_owned());
     let rule = format!("/rules/new?event={id}");
+    let path = StoredValue::new(format!("events/{id}/replay"));
     let replay = move |_| {
-        let id = id.clone();
-        let question = Question {
-            title: "Replay this event?".to_owned(),
-            text: "Today's rules decide about it again. Deliveries that come of it are new ones and go out at once.".to_owned(),
-            yes: "Replay",
-            danger: false,
+        let then = rules.with_untracked(|rules| rules == "then");
+        let body = ReplayEvent {
+            rules: Some(if then {
+                ReplayRules::Then
+            } else {
+                ReplayRules::Today
+            }),
         };
-        confirm.ask(question, move || {
-            let path = format!("events/{id}/replay");
-            busy.set(true);
-            spawn_local(async move {
-                match api.act::<Replayed>(&path).await {
-                    Ok(done) => {
-                        let made = format::plural(done.delivery_ids.len(), "new delivery");
-                        let made = made.replace("deliverys", "deliveries");
-                        toasts.good(format!("Replayed: {}, {made}.", done.disposition));
-                        event.reload();
-                    }
-                    Err(failure) => toasts.failed(&failure),
+        busy.set(true);
+        spawn_local(async move {
+            match api.post::<_, Replayed>(&path.get_value(), &body).await {
+                Ok(done) => {
+                    let made = format::plural(done.delivery_ids.len(), "new delivery");
+                    let made = made.replace("deliverys", "deliveries");
+                    toasts.good(format!("Replayed: {}, {made}.", done.disposition));
+                    open.try_set(false);
+                    event.reload();
                 }
-                busy.try_set(false);
-            });
+                Err(failure) => toasts.failed(&failure),
+            }
+            busy.try_set(false);
         });
     };
     view! {
@@ -90,10 +92,34 @@ fn actions(id: String, event: Load<EventDetail>) -> AnyView {
             {icon(Icon::Rule)}
             "Make a rule from this"
         </A>
-        <Button busy=busy attr:data-testid="replay" on:click=replay>
+        <Button attr:data-testid="replay" on:click=move |_| open.set(true)>
             {icon(Icon::Replay)}
             "Replay"
         </Button>
+        <Dialog open=open title="Replay this event?" testid="replay-event">
+            <div class="dialog-body stack">
+                <p>"Its original bytes are routed again. Deliveries that come of it are new ones and go out at once."</p>
+                <SelectField
+                    label="Rules"
+                    value=rules
+                    options=Signal::stored(
+                        vec![
+                            ("today".to_owned(), "Today's rules".to_owned()),
+                            ("then".to_owned(), "The rules of when it was received".to_owned()),
+                        ],
+                    )
+                    testid="replay-rules"
+                />
+            </div>
+            <div class="dialog-foot">
+                <Button attr:data-testid="confirm-no" on:click=move |_| open.set(false)>
+                    "Cancel"
+                </Button>
+                <Button kind=Kind::Primary busy=busy attr:data-testid="confirm-yes" on:click=replay>
+                    "Replay"
+                </Button>
+            </div>
+        </Dialog>
     }
     .into_any()
 }

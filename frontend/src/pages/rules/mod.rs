@@ -1,7 +1,9 @@
 //! Rules: the firewall lines, in the order in which they are asked.
 
 mod editor;
+mod history;
 mod order;
+mod parked;
 mod row;
 mod words;
 

@@ -24,6 +24,8 @@ use openapi::page::Page;
 use openapi::rules::Rule;
 use openapi::sources::Source;
 
+use super::history::history;
+use super::parked::parked;
 use crate::api::{Load, load, load_when};
 use crate::ui::{
     Badge, Card, CheckField, Choice, FaultList, PageHead, SelectField, Tabs, TextField, Tone, show,
@@ -65,6 +67,8 @@ pub fn RulePage() -> impl IntoView {
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
     let rule = load::<Rule>(move || format!("rules/{}", id.get()));
     let title = Signal::derive(move || rule.get().map_or_else(|| "Rule".to_owned(), |r| r.name));
+    let known = Memo::new(move |_| rule.get().map(|rule| rule.id));
+    let tab = RwSignal::new("edit");
     view! {
         <PageHead title=title back=("/rules", "Rules")>
             {move || {
@@ -73,7 +77,27 @@ pub fn RulePage() -> impl IntoView {
                     .map(|_| view! { <Badge text="quarantined" tone=Tone::Red /> })
             }}
         </PageHead>
-        {show(rule, |rule| editor(RuleForm::of(&rule), String::new()))}
+        <Tabs
+            name="rulepage"
+            label="About this rule"
+            tabs=vec![("edit", "Edit"), ("history", "History")]
+            chosen=tab
+        />
+        <div
+            id="rulepage-panel"
+            role="tabpanel"
+            aria-labelledby=move || format!("rulepage-{}", tab.get())
+        >
+            // What was typed stays while the history is looked at.
+            <div class="stack" hidden=move || tab.get() != "edit">
+                {move || rule.get().map(|rule| parked(&rule))}
+                {show(rule, |rule| editor(RuleForm::of(&rule), String::new()))}
+            </div>
+            {move || {
+                let shown = tab.get() == "history";
+                known.get().filter(|_| shown).map(|id| history(id, rule))
+            }}
+        </div>
     }
     .into_any()
 }

@@ -1,5 +1,7 @@
 //! Dead letters, grouped by what went wrong.
 
+mod replay;
+
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
@@ -7,18 +9,25 @@ use openapi::deliveries::{DeadFilter, DeadGroup, DeadResult, Delivery, ReplayedD
 use openapi::page::Page;
 use openapi::stream::Message;
 
+use super::jobs::running;
 use crate::api::{Load, load, query, use_api, use_live};
 use crate::format;
 use crate::ui::{
     Ago, Badge, Button, Card, Empty, Icon, Kind, More, PageHead, Question, Tone, icon, page_of,
     show, use_confirm, use_toasts,
 };
+pub use replay::told;
+use replay::{Wanted, dialog};
+
+/// The cause that is looked at, and what a replay is wanted of.
+type Signals = (RwSignal<Option<DeadGroup>>, Wanted);
 
 /// Dead letters.
 #[component]
 pub fn DeadLetters() -> impl IntoView {
     let groups = load::<Page<DeadGroup>>(|| "dead-letters".to_owned());
     let chosen = RwSignal::new(None::<DeadGroup>);
+    let wanted: Wanted = RwSignal::new(None);
     use_live().after(
         2_000,
         |message| matches!(message, Message::Delivery(_) | Message::Reset),
@@ -37,15 +46,17 @@ pub fn DeadLetters() -> impl IntoView {
                             DeadFilter::default(),
                             "all dead letters".to_owned(),
                             groups,
-                            chosen,
+                            (chosen, wanted),
                             ("replay-all", "Replay all"),
                         )
                     })
             }}
         </PageHead>
+        {dialog(wanted, move || groups.reload())}
         <div class="stack">
+            {running(move || groups.reload())}
             <Card title="Causes" flush=true>
-                {show(groups, move |list| causes(list.items, groups, chosen))}
+                {show(groups, move |list| causes(list.items, groups, (chosen, wanted)))}
             </Card>
             {move || chosen.get().map(|group| letters(group, groups))}
         </div>
@@ -53,11 +64,7 @@ pub fn DeadLetters() -> impl IntoView {
     .into_any()
 }
 
-fn causes(
-    rows: Vec<DeadGroup>,
-    groups: Load<Page<DeadGroup>>,
-    chosen: RwSignal<Option<DeadGroup>>,
-) -> AnyView {
+fn causes(rows: Vec<DeadGroup>, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyView {
     if rows.is_empty() {
         return view! {
             <Empty
@@ -83,7 +90,7 @@ fn causes(
                     </tr>
                 </thead>
                 <tbody>
-                    {rows.into_iter().map(|group| cause(group, groups, chosen)).collect_view()}
+                    {rows.into_iter().map(|group| cause(group, groups, page)).collect_view()}
                 </tbody>
             </table>
         </div>
@@ -91,11 +98,8 @@ fn causes(
     .into_any()
 }
 
-fn cause(
-    group: DeadGroup,
-    groups: Load<Page<DeadGroup>>,
-    chosen: RwSignal<Option<DeadGroup>>,
-) -> AnyView {
+fn cause(group: DeadGroup, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyView {
+    let (chosen, _) = page;
     let filter = DeadFilter {
         error_code: Some(group.error_code.clone()),
         connection_id: Some(group.connection_id),
@@ -120,7 +124,7 @@ fn cause(
             </td>
             <td class="actions">
                 <span class="row end">
-                    {group_actions(filter, what, groups, chosen, ("replay-group", "Replay"))}
+                    {group_actions(filter, what, groups, page, ("replay-group", "Replay"))}
                 </span>
             </td>
         </tr>
@@ -132,17 +136,20 @@ fn group_actions(
     filter: DeadFilter,
     what: String,
     groups: Load<Page<DeadGroup>>,
-    chosen: RwSignal<Option<DeadGroup>>,
+    (chosen, wanted): Signals,
     (testid, words): (&'static str, &'static str),
 ) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let confirm = use_confirm();
-    let run = move |path: &'static str, filter: DeadFilter, done: &'static str| {
+    let run = move |filter: DeadFilter| {
         spawn_local(async move {
-            match api.post::<_, DeadResult>(path, &filter).await {
+            match api
+                .post::<_, DeadResult>("dead-letters/discard", &filter)
+                .await
+            {
                 Ok(result) => {
-                    toasts.good(format!("{} {done}.", result.count));
+                    toasts.good(told(&result));
                     chosen.try_set(None);
                     groups.reload();
                 }
@@ -150,19 +157,21 @@ fn group_actions(
             }
         });
     };
+    let export = query(
+        "/api/v1/dead-letters/export",
+        &[
+            ("error_code", filter.error_code.clone().unwrap_or_default()),
+            (
+                "connection_id",
+                filter
+                    .connection_id
+                    .map(|id| id.to_string())
+                    .unwrap_or_default(),
+            ),
+        ],
+    );
     let (replay_filter, replay_what) = (filter.clone(), what.clone());
-    let replay = move |_| {
-        let filter = replay_filter.clone();
-        let question = Question {
-            title: format!("Replay {replay_what}?"),
-            text: "Each is sent again as a new delivery. If the cause still holds, they come back here.".to_owned(),
-            yes: "Replay",
-            danger: false,
-        };
-        confirm.ask(question, move || {
-            run("dead-letters/replay", filter.clone(), "sent again");
-        });
-    };
+    let replay = move |_| wanted.set(Some((replay_what.clone(), replay_filter.clone())));
     let discard = move |_| {
         let filter = filter.clone();
         let question = Question {
@@ -172,7 +181,7 @@ fn group_actions(
             danger: true,
         };
         confirm.ask(question, move || {
-            run("dead-letters/discard", filter.clone(), "discarded");
+            run(filter.clone());
         });
     };
     view! {
@@ -180,6 +189,9 @@ fn group_actions(
             {icon(Icon::Replay)}
             {words}
         </Button>
+        <a class="button small" href=export download rel="external" data-testid="export">
+            "Export"
+        </a>
         <Button small=true kind=Kind::Danger attr:data-testid="discard-group" on:click=discard>
             "Discard"
         </Button>

@@ -1,0 +1,62 @@
+//! The audit log.
+
+use actix_web::{get, web};
+use openapi::audit::AuditEntry;
+use openapi::page::Page;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::auth::{Caller, Permission, needs};
+use crate::core::Core;
+use crate::http::doc::{BadQuery, Guarded};
+use crate::http::extract::Query;
+use crate::http::problem::ApiResult;
+use crate::services::audit::{self, AuditFilter};
+use crate::services::cursor::Window;
+
+/// Which lines.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// What was done.
+    #[param(example = "rule.change")]
+    action: Option<String>,
+    /// E-mail, client id or name of the part.
+    #[param(example = "admin@localhost")]
+    actor: Option<String>,
+    /// Kind of what was changed.
+    #[param(example = "rule")]
+    subject_kind: Option<String>,
+    /// Id of what was changed.
+    subject_id: Option<Uuid>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 when absent.
+    #[param(minimum = 1, maximum = 200, example = 50)]
+    limit: Option<u32>,
+}
+
+/// Read the audit log
+///
+/// What people and keys changed, with what it was before and after. Secrets are masked.
+#[utoipa::path(tag = "audit", params(AuditQuery), responses(
+    (status = 200, description = "Lines, newest first", body = Page<AuditEntry>), Guarded, BadQuery))]
+#[get("/audit", wrap = "needs(Permission::AuditRead)")]
+pub async fn read_audit(
+    core: web::Data<Core>,
+    caller: Caller,
+    Query(query): Query<AuditQuery>,
+) -> ApiResult<web::Json<Page<AuditEntry>>> {
+    let window = Window::parse(query.cursor.as_deref(), query.limit)?;
+    let filter = AuditFilter {
+        action: query.action,
+        actor: query.actor,
+        kind: query.subject_kind,
+        subject: query.subject_id,
+    };
+    Ok(web::Json(
+        audit::list(&core, caller.scope, filter, window).await?,
+    ))
+}

@@ -1,0 +1,127 @@
+//! The audit log: what people and keys changed.
+
+use leptos::prelude::*;
+use openapi::audit::AuditEntry;
+use openapi::page::Page;
+
+use crate::api::{load, query};
+use crate::ui::{
+    Ago, CodeBlock, Empty, Filter, FilterSelect, Icon, More, PageHead, SearchBox, page_of,
+};
+
+/// Kinds of what can be changed.
+const KINDS: &[&str] = &[
+    "rule",
+    "source",
+    "connection",
+    "delivery",
+    "dead_letters",
+    "event",
+    "job",
+];
+
+/// The audit log.
+#[component]
+pub fn AuditLog() -> impl IntoView {
+    let actor = Filter::of("actor");
+    let kind = Filter::of("kind");
+    let path = move |cursor: String| {
+        query(
+            "audit",
+            &[
+                ("actor", actor.value.get()),
+                ("subject_kind", kind.value.get()),
+                ("cursor", cursor),
+            ],
+        )
+    };
+    let lines = load::<Page<AuditEntry>>(move || path(String::new()));
+    view! {
+        <PageHead title="Audit log" text="What people and keys changed, before and after. Secrets are masked." />
+        <div class="toolbar">
+            <SearchBox label="Who, exactly" filter=actor testid="audit-actor" />
+            <FilterSelect
+                label="What"
+                all="Everything"
+                filter=kind
+                options=Signal::stored(
+                    KINDS.iter().map(|kind| ((*kind).to_owned(), kind.replace('_', " "))).collect(),
+                )
+                testid="audit-kind"
+            />
+        </div>
+        <div class="card">
+            {page_of(
+                lines,
+                || {
+                    view! {
+                        <Empty
+                            mark=Icon::Key
+                            title="Nothing here"
+                            text="Every change of rules, sources and connections, and every replay, is written here."
+                        />
+                    }
+                        .into_any()
+                },
+                table,
+            )}
+            <More load=lines path=Callback::new(path) />
+        </div>
+    }
+    .into_any()
+}
+
+fn table(lines: Vec<AuditEntry>) -> AnyView {
+    view! {
+        <div class="table-wrap">
+            <table class="table stacked" data-testid="audit">
+                <thead>
+                    <tr>
+                        <th scope="col">"What"</th>
+                        <th scope="col">"Who"</th>
+                        <th scope="col">"When"</th>
+                    </tr>
+                </thead>
+                <tbody>{lines.into_iter().map(line).collect_view()}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+fn line(entry: AuditEntry) -> AnyView {
+    let pretty = |value: &serde_json::Value| {
+        (!value.is_null()).then(|| serde_json::to_string_pretty(value).unwrap_or_default())
+    };
+    let (before, after) = (pretty(&entry.before), pretty(&entry.after));
+    let details = before.is_some() || after.is_some();
+    view! {
+        <tr data-testid="audit-line">
+            <td class="title-cell">
+                <span class="mono small">{entry.action}</span>
+                " "
+                {entry.subject}
+                {details
+                    .then(|| {
+                        view! {
+                            <details class="small">
+                                <summary>"Before and after"</summary>
+                                <div class="stack-s">
+                                    {before.map(|text| view! { <CodeBlock text=text label="before" wrapped=true testid="audit-before" /> })}
+                                    {after.map(|text| view! { <CodeBlock text=text label="after" wrapped=true testid="audit-after" /> })}
+                                </div>
+                            </details>
+                        }
+                    })}
+            </td>
+            <td class="small">
+                {entry.actor}
+                <span class="faint block">{entry.remote_addr}</span>
+            </td>
+            <td class="nowrap">
+                <Ago at=entry.at />
+            </td>
+        </tr>
+    }
+    .into_any()
+}
