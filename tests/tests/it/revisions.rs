@@ -125,8 +125,7 @@ both! {
         server.apply(&file("old")).await;
         let client = server.client();
         let send = async |kind: &str| {
-            let sent = server.anonymous().hook("alerts", &json!({ "kind": kind })).await.event_ids[0];
-            sent
+            server.anonymous().hook("alerts", &json!({ "kind": kind })).await.event_ids[0]
         };
         let (a, b, c) = (send("a").await, send("b").await, send("c").await);
         delivered(&client, a).await;
