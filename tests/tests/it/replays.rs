@@ -183,6 +183,22 @@ both! {
             WHERE o.state = 'superseded' AND n.state = 'delivered'").await, 60);
     }
 
+    async fn two_who_replay_at_once_replay_once(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&to(&sink, in_lanes()).text()).await;
+        let client = server.client();
+        dead_letters(&server, &sink, 18).await;
+        let (path, all) = (format!("{DEAD}/replay"), json!({}));
+        let today = json!({ "rules": "today" });
+        let (a, b, c) = tokio::join!(client.post(&path, &all), client.post(&path, &today), client.post(&path, &all));
+        let count = [a, b, c].iter().map(|answer| answer.ok::<DeadResult>().count).sum::<u64>();
+        assert_eq!(count, 18);
+        drained(&server).await;
+        assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery").await, 36);
+        assert_eq!(server.store.number("SELECT COUNT(DISTINCT replay_of) FROM delivery WHERE state = 'delivered'").await, 18);
+    }
+
     async fn a_job_keeps_its_rate_and_is_cancelled(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;
