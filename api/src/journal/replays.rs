@@ -4,12 +4,13 @@
 //! new one, and only if it is still `dead` or `parked`. So a repeat that is asked for twice, by two
 //! people or after a crash, is made once: the second finds nothing to replace and writes nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use uuid::Uuid;
 
 use super::AcceptWaiting;
+use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 
 /// Supersedes what the deliveries of the batch replace, and takes those out of the batch whose old
@@ -34,6 +35,15 @@ pub async fn supersede(
     if wanted.is_empty() {
         return Ok(());
     }
+    // Lanes before rows, as everybody does who ends something in a lane.
+    let lanes: BTreeSet<Lane> = batch
+        .iter()
+        .flat_map(|waiting| &waiting.accept.events)
+        .filter(|event| event.replay)
+        .flat_map(|event| &event.deliveries)
+        .filter_map(|delivery| lanes::of(&delivery.row))
+        .collect();
+    lanes::lock(txn, &lanes).await?;
     let done = mark(txn, wanted.into_iter().collect()).await?;
     for event in batch.iter_mut().flat_map(|w| &mut w.accept.events) {
         if event.replay {

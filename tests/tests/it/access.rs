@@ -2,6 +2,7 @@
 
 use openapi::auth::{Session, WhoAmI};
 use openapi::connections::Connection;
+use openapi::deliveries::DeadResult;
 use openapi::problem::Code;
 use openapi::rules::Rule;
 use openapi::sources::{Accepted, Source, SourceCreated};
@@ -10,11 +11,29 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tests::yaml::{File, copy_to};
+use tests::yaml::{File, copy_to, is};
 use tests::{Client, Options, Server, both};
 use uuid::Uuid;
 
-use crate::support::event;
+use crate::support::{event, settled};
+
+/// Makes a job of a workspace: the replay of a dead letter, at a rate.
+async fn a_job(there: &Client, session: &Client) -> Uuid {
+    let never =
+        json!({ "name": "never", "connector": "sandbox", "settings": { "answer": "permanent" } });
+    there.post("/api/v1/connections", &never).await.done();
+    let spec = json!({ "when": is("$.kind", "dead"), "then": [copy_to("never")] });
+    let rule = json!({ "name": "first", "priority": 1, "spec": spec });
+    there.post("/api/v1/rules", &rule).await.done();
+    let sent: Accepted = session
+        .post("/hooks/other/a", &json!({ "kind": "dead" }))
+        .await
+        .ok();
+    settled(there, sent.event_ids[0]).await;
+    let asked = json!({ "per_minute": 1 });
+    let result: DeadResult = there.post("/api/v1/dead-letters/replay", &asked).await.ok();
+    result.job.unwrap().id
+}
 
 both! {
     async fn a_session_signs_in_writes_with_its_token_and_ends(db) {
@@ -84,6 +103,7 @@ both! {
         let rule: Rule = there.post("/api/v1/rules", &rule).await.ok();
         let sent: Accepted = session.post("/hooks/other/a", &json!({})).await.ok();
         let made = event(&there, sent.event_ids[0]).await;
+        let job = a_job(&there, &session).await;
         let id_of = |path: &str| match path.split('/').nth(3).unwrap() {
             "workspaces" => other.id,
             "connections" => box_.id,
@@ -91,6 +111,7 @@ both! {
             "rules" => rule.id,
             "events" => made.summary.id,
             "deliveries" => made.deliveries[0].id,
+            "jobs" => job,
             what => panic!("no example of {what}"),
         };
         let document: Value = server.anonymous().read("/api/openapi.json").await;
@@ -99,12 +120,14 @@ both! {
             if !path.contains("{id}") {
                 continue;
             }
-            let real = path.replace("{id}", &id_of(path).to_string()).replace("{list}", "boards");
+            let real = path.replace("{id}", &id_of(path).to_string()).replace("{list}", "boards")
+                .replace("/diff", "/diff?from=1&to=1");
             for method in operations.as_object().unwrap().keys() {
                 let method: Method = method.to_uppercase().parse().unwrap();
                 let body = match (path.split('/').nth(3).unwrap(), method.as_str()) {
                     ("workspaces", "PATCH") => json!({ "name": "Mine" }),
                     ("deliveries", "PATCH") => json!({ "fields": {} }),
+                    ("rules", _) if path.ends_with("/restore") => json!({ "revision": 1 }),
                     _ => json!({}),
                 };
                 let call = |client: &Client| {
@@ -117,7 +140,7 @@ both! {
         }
         assert!(tried >= 20, "{tried} routes");
         // The lists of the own workspace are empty, and naming the other one does not help.
-        for list in ["sources", "connections", "rules", "events", "deliveries"] {
+        for list in ["sources", "connections", "rules", "events", "deliveries", "jobs", "audit", "dead-letters"] {
             let page: Value = server.client().read(&format!("/api/v1/{list}")).await;
             assert_eq!(page["items"], json!([]), "{list}");
             server.client().workspace("other").get(&format!("/api/v1/{list}")).await.problem(Code::NotFound);

@@ -1,7 +1,5 @@
 //! Dead letters: replayed, discarded and exported, a few at once and many as jobs.
 
-use std::collections::BTreeMap;
-
 use api::scope::Scope;
 use api::services::audit::{self, AuditFilter};
 use api::services::cursor::Window;
@@ -133,7 +131,6 @@ both! {
         let client = server.client();
         dead_letters(&server, &sink, 60).await;
         let mut stream = Stream::open(&client, None).await;
-        let before = sink.seen().len();
         let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({ "rules": "today" })).await.ok();
         assert_eq!(result.count, 60);
         let started = result.job.unwrap();
@@ -147,13 +144,12 @@ both! {
         assert_eq!(server.store.number(COUNT_DEAD).await, 0);
         assert_eq!(server.store.number("SELECT COUNT(DISTINCT replay_of) FROM delivery WHERE state = 'delivered'").await, 60);
         assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery").await, 120);
-        assert_eq!(before, sink.seen().len(), "a repeat carries the same message id");
-        // What arrived first at each lane is what failed first.
-        let listed: Vec<Delivery> = all(&client, "/api/v1/deliveries?state=delivered").await;
-        for lane in ["0", "1"] {
-            let mut order: Vec<(Uuid, i64)> = listed.iter()
-                .filter(|d| d.key.as_deref() == Some(lane))
-                .map(|d| (d.id, d.fields["body"]["n"].as_i64().unwrap()))
+        // What arrived first of each lane is what failed first.
+        for lane in 0..2 {
+            let mut order: Vec<(u64, i64)> = sink.seen().values()
+                .map(|seen| (seen.first_at_us, serde_json::from_str::<Value>(&seen.body).unwrap()))
+                .filter(|(_, body)| body["lane"] == lane)
+                .map(|(at, body)| (at, body["n"].as_i64().unwrap()))
                 .collect();
             order.sort_unstable();
             assert!(order.is_sorted_by_key(|(_, n)| *n) && order.len() == 30, "lane {lane}: {order:?}");
@@ -167,11 +163,11 @@ both! {
         let server = Server::start(db).await;
         server.apply(&to(&sink, in_lanes()).text()).await;
         let client = server.client();
-        dead_letters(&server, &sink, 90).await;
+        dead_letters(&server, &sink, 60).await;
         let asked = json!({ "per_second": 20, "rules": "then" });
         let result: DeadResult = client.post(&format!("{DEAD}/replay"), &asked).await.ok();
         let id = result.job.unwrap().id;
-        for left in [70, 35] {
+        for left in [45, 20] {
             wait_until("some are replayed", async || (server.store.number(COUNT_DEAD).await <= left).then_some(())).await;
             server.restart().await;
         }
@@ -181,10 +177,26 @@ both! {
         drained(&server).await;
         let number = async |query: &str| server.store.number(query).await;
         assert_eq!(number(COUNT_DEAD).await, 0);
-        assert_eq!(number("SELECT COUNT(*) FROM delivery WHERE replay_of IS NOT NULL").await, 90);
-        assert_eq!(number("SELECT COUNT(DISTINCT replay_of) FROM delivery").await, 90);
+        assert_eq!(number("SELECT COUNT(*) FROM delivery WHERE replay_of IS NOT NULL").await, 60);
+        assert_eq!(number("SELECT COUNT(DISTINCT replay_of) FROM delivery").await, 60);
         assert_eq!(number("SELECT COUNT(*) FROM delivery o JOIN delivery n ON o.replayed_as = n.id AND n.replay_of = o.id \
-            WHERE o.state = 'superseded' AND n.state = 'delivered'").await, 90);
+            WHERE o.state = 'superseded' AND n.state = 'delivered'").await, 60);
+    }
+
+    async fn two_who_replay_at_once_replay_once(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&to(&sink, in_lanes()).text()).await;
+        let client = server.client();
+        dead_letters(&server, &sink, 18).await;
+        let (path, all) = (format!("{DEAD}/replay"), json!({}));
+        let today = json!({ "rules": "today" });
+        let (a, b, c) = tokio::join!(client.post(&path, &all), client.post(&path, &today), client.post(&path, &all));
+        let count = [a, b, c].iter().map(|answer| answer.ok::<DeadResult>().count).sum::<u64>();
+        assert_eq!(count, 18);
+        drained(&server).await;
+        assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery").await, 36);
+        assert_eq!(server.store.number("SELECT COUNT(DISTINCT replay_of) FROM delivery WHERE state = 'delivered'").await, 18);
     }
 
     async fn a_job_keeps_its_rate_and_is_cancelled(db) {
@@ -243,19 +255,15 @@ both! {
         assert_eq!(server.store.number(COUNT_DEAD).await, 3, "nothing is sent");
 
         let ids: Vec<Uuid> = all::<Delivery>(&client, &format!("{DEAD}/list")).await.iter().map(|d| d.id).collect();
-        let mut sent = BTreeMap::new();
         for (id, rules) in ids.iter().zip([json!("today"), json!("then"), Value::Null]) {
             let result: DeadResult = client
                 .post(&format!("{DEAD}/replay"), &json!({ "ids": [id], "rules": rules })).await.ok();
             assert_eq!(result.count, 1);
             let new = delivery(&client, *id).await.replayed_as.unwrap();
             let new = in_state(&client, new, State::Delivered).await;
-            sent.insert(rules.to_string(), sink.seen()[&new.message_id].body.contains("mended"));
+            let mended = sink.seen()[&new.message_id].body.contains("mended");
+            assert_eq!(mended, rules == "today", "{rules}");
         }
-        // The sink keeps the first body of a message; what was sent stands in the delivery.
-        let bodies: Vec<Value> = all::<Delivery>(&client, "/api/v1/deliveries?state=delivered").await
-            .iter().map(|d| d.fields["body"].clone()).collect();
-        assert_eq!(bodies.iter().filter(|b| **b == json!("mended")).count(), 1, "{bodies:?}");
 
         // The rule goes: today nothing is made of it, but the rules of then still know it.
         dead_letters(&server, &sink, 2).await;
@@ -347,8 +355,7 @@ both! {
         let db = server.store.connect().await;
         let backend = db.get_database_backend();
         if backend == DatabaseBackend::Postgres {
-            // A table of a test is so small that reading all of it is the best plan.
-            db.execute_unprepared("SET enable_seqscan = off").await.unwrap();
+            fill(&db).await;
         }
         let scope = Scope::for_tests(Uuid::nil());
         let window = Window { before: Some(Uuid::max()), limit: 50 };
@@ -376,6 +383,39 @@ both! {
             assert!(!plan.contains("TEMP B-TREE") && !plan.contains("Sort"), "{index}: sorted by hand:\n{plan}");
         }
         db.close().await.unwrap();
+    }
+}
+
+/// Rows enough that reading all of them is not the best plan: most are of no interest.
+async fn fill(db: &sea_orm::DatabaseConnection) {
+    let nil = format!("'{}'::uuid", Uuid::nil());
+    let some = "gen_random_uuid()";
+    for text in [
+        format!(
+            "INSERT INTO delivery (id, workspace_id, event_id, correlation_id, received_at, rule_id, rule_name, \
+             rule_revision, step, connection_id, operation, fields, message_id, state, behind, due_at, fence, \
+             attempts, unsure, error_code, created_at, updated_at) SELECT {some}, {nil}, {some}, '', n, {some}, '', \
+             1, 0, {some}, 'x', '{{}}', '', CASE n % 20 WHEN 0 THEN 'dead' WHEN 1 THEN 'parked' ELSE 'delivered' END, \
+             FALSE, n, 0, 0, FALSE, 'code_' || n % 1000, n, n FROM generate_series(1, 40000) AS n"
+        ),
+        format!(
+            "INSERT INTO rule_revision (id, workspace_id, rule_id, revision, name, priority, seq, enabled, spec, \
+             connections, actor, created_at, saved_at) SELECT {some}, {nil}, {some}, 1, '', 1, n, TRUE, '{{}}', '{{}}', \
+             '', n, n FROM generate_series(1, 10000) AS n"
+        ),
+        format!(
+            "INSERT INTO job (id, workspace_id, kind, state, params, cursor, total, done, failed, actor, created_at, \
+             updated_at) SELECT {some}, {nil}, 'x', CASE n % 100 WHEN 0 THEN 'running' ELSE 'done' END, '', '', 0, 0, 0, \
+             '', n, n FROM generate_series(1, 10000) AS n"
+        ),
+        format!(
+            "INSERT INTO audit (id, workspace_id, at, actor_kind, actor, remote_addr, action, subject_kind, subject_id, \
+             subject, before, after) SELECT {some}, {nil}, n, 'user', 'actor_' || n % 500, '', 'action_' || n % 500, 'x', \
+             {some}, '', '', '' FROM generate_series(1, 10000) AS n"
+        ),
+        "ANALYZE".to_owned(),
+    ] {
+        db.execute_unprepared(&text).await.unwrap();
     }
 }
 

@@ -8,7 +8,7 @@ use openapi::problem::Code;
 use openapi::rules::{Rule, RuleDiff, RuleRevision};
 use serde_json::{Value, json};
 use tests::fakes::FakeSink;
-use tests::yaml::{File, copy_to, is};
+use tests::yaml::{File, is};
 use tests::{Client, Server, both};
 use uuid::Uuid;
 
@@ -82,7 +82,7 @@ both! {
         let diff: RuleDiff = client.read(&format!("{path}/revisions/diff?from=1&to=2")).await;
         let places: Vec<&str> = diff.changes.iter().map(|c| c.path.as_str()).collect();
         assert!(places.contains(&"spec.then[0].deliver.map.body.value"), "{places:?}");
-        assert!(places.iter().any(|p| p.starts_with("spec.when[0]")), "{places:?}");
+        assert!(places.iter().any(|p| p.starts_with("spec.when")), "{places:?}");
         assert_eq!(diff.changes.iter().find(|c| c.path.ends_with("body.value")).unwrap().before, Some(json!("one")));
         client.get(&format!("{path}/revisions/diff?from=1&to=99")).await.problem(Code::NotFound);
 
@@ -125,8 +125,7 @@ both! {
         server.apply(&file("old")).await;
         let client = server.client();
         let send = async |kind: &str| {
-            let sent = server.anonymous().hook("alerts", &json!({ "kind": kind })).await.event_ids[0];
-            sent
+            server.anonymous().hook("alerts", &json!({ "kind": kind })).await.event_ids[0]
         };
         let (a, b, c) = (send("a").await, send("b").await, send("c").await);
         delivered(&client, a).await;

@@ -49,9 +49,13 @@ pub async fn record(
         return Ok(());
     };
     let at = after.map_or_else(|| clock.now_ms(), |row| row.updated_at);
-    close(txn, either.id, at).await?;
-    if let Some(row) = before {
-        // Only if a server that keeps no versions wrote it.
+    if either.revision > 1 || before.is_some() {
+        close(txn, either.id, at).await?;
+    }
+    if let Some(row) = before
+        && !known(txn, row).await?
+    {
+        // A server that keeps no versions wrote it.
         insert(txn, clock, row, "", (saved_at(row), Some(at))).await?;
     }
     if let Some(row) = after {
@@ -77,6 +81,7 @@ pub async fn catch_up(db: &Db, clock: &Clock) -> Result<(), DbErr> {
     for row in sql::rows(&txn, missing, Vec::new()).await? {
         let id: Uuid = row.try_get("", "id")?;
         match rule::Entity::find_by_id(id).one(&txn).await? {
+            Some(rule) if known(&txn, &rule).await? => {}
             Some(rule) => {
                 close(&txn, id, saved_at(&rule)).await?;
                 insert(&txn, clock, &rule, "", (saved_at(&rule), None)).await?;
@@ -106,6 +111,16 @@ async fn close(txn: &impl ConnectionTrait, rule: Uuid, at: i64) -> Result<(), Db
     Ok(())
 }
 
+/// Whether this version is kept.
+async fn known(txn: &impl ConnectionTrait, row: &rule::Model) -> Result<bool, DbErr> {
+    let kept = rule_revision::Entity::find()
+        .filter(rule_revision::Column::RuleId.eq(row.id))
+        .filter(rule_revision::Column::Revision.eq(row.revision))
+        .one(txn)
+        .await?;
+    Ok(kept.is_some())
+}
+
 async fn insert(
     txn: &impl ConnectionTrait,
     clock: &Clock,
@@ -113,14 +128,6 @@ async fn insert(
     actor: &str,
     (saved_at, ended_at): (i64, Option<i64>),
 ) -> Result<(), DbErr> {
-    let known = rule_revision::Entity::find()
-        .filter(rule_revision::Column::RuleId.eq(row.id))
-        .filter(rule_revision::Column::Revision.eq(row.revision))
-        .one(txn)
-        .await?;
-    if known.is_some() {
-        return Ok(());
-    }
     let version = rule_revision::Model {
         id: ids::new(clock),
         workspace_id: row.workspace_id,
