@@ -11,13 +11,9 @@ pub mod cursor;
 pub mod deliveries;
 pub mod events;
 pub mod explain;
-<<<<<<< HEAD
 pub mod jobs;
 pub mod lanes;
 pub mod maintenance;
-=======
-pub mod lanes;
->>>>>>> lanes
 pub mod names;
 pub mod notices;
 pub mod replay;
