@@ -7,6 +7,7 @@ use crate::connectors::Registry;
 use crate::db::Db;
 use crate::dispatch;
 use crate::egress::Egress;
+use crate::heartbeat::Beats;
 use crate::journal;
 use crate::live::Hub;
 use crate::metrics::Metrics;
@@ -35,6 +36,8 @@ pub struct Core {
     pub journal: journal::Handle,
     /// The carrier of deliveries.
     pub dispatch: dispatch::Handle,
+    /// When sources were heard.
+    pub beats: Beats,
     /// Who watches.
     pub live: Hub,
     /// What is counted.

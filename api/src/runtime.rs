@@ -20,9 +20,11 @@ use crate::core::Core;
 use crate::db::{DataLock, Db, LockError};
 use crate::dispatch;
 use crate::egress::{Egress, EgressOptions, EgressSetupError};
+use crate::heartbeat::{self, Beats};
 use crate::ids;
 use crate::journal;
 use crate::live::Hub;
+use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{Keyring, KeyringError};
@@ -58,6 +60,7 @@ pub struct Runtime {
     journal: JoinHandle<()>,
     snapshots: JoinHandle<()>,
     schedule: JoinHandle<()>,
+    beats: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
     _lock: Option<DataLock>,
@@ -121,6 +124,7 @@ impl Runtime {
             snapshots: snapshots.clone(),
             journal,
             dispatch: handle,
+            beats: Beats::default(),
             live,
             metrics,
         };
@@ -134,6 +138,7 @@ impl Runtime {
             schedule: tokio::spawn(
                 schedule::Service::new(core.clone(), tasks()).run(stop_dispatch.clone()),
             ),
+            beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
             ),
@@ -178,6 +183,9 @@ impl Runtime {
             tracing::error!("The journal did not empty in time.");
         }
         self.snapshots.abort();
+        if let Err(error) = self.beats.await {
+            tracing::error!(%error, "The keeper of heartbeats ended badly.");
+        }
         let now = self.core.clock.now_ms();
         let node = self.core.dispatch.node();
         if let Err(error) = dispatch::unregister(&self.core.db, node, now, !drained).await {
@@ -188,7 +196,11 @@ impl Runtime {
 
 /// What is done by the clock. A part that needs a timer or a job adds its line here.
 fn tasks() -> Vec<Arc<dyn Task>> {
-    vec![Arc::new(job::Jobs::new(Vec::new()))]
+    vec![
+        Arc::new(job::Jobs::new(Vec::new())),
+        Arc::new(maintenance::Release),
+        Arc::new(heartbeat::Silence),
+    ]
 }
 
 fn dispatch_options(settings: &Settings, lease: Duration) -> dispatch::Options {

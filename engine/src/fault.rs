@@ -82,6 +82,12 @@ codes! {
     TooManyRules => "too_many_rules",
     /// More rules matched than the limit.
     TooManyMatches => "too_many_matches",
+    /// A name that the time zone database does not have.
+    UnknownZone => "unknown_zone",
+    /// A time that cannot be read.
+    TimeSyntax => "time_syntax",
+    /// A cron expression that cannot be read, or never comes true.
+    CronSyntax => "cron_syntax",
     /// The event cost more than the fuel it was given.
     FuelExhausted => "fuel_exhausted",
 }

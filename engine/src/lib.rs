@@ -64,7 +64,9 @@ pub mod retry;
 pub mod rules;
 pub mod secret;
 pub mod signature;
+pub mod split;
 pub mod template;
 pub mod text;
+pub mod window;
 
 pub use fault::{Fault, FaultCode};

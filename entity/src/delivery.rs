@@ -13,6 +13,8 @@ pub struct Model {
     pub workspace_id: Uuid,
     /// The event.
     pub event_id: Uuid,
+    /// Source of the event; none: written by an earlier version.
+    pub source_id: Option<Uuid>,
     /// That of the event.
     #[sea_orm(column_type = "Text")]
     pub correlation_id: String,

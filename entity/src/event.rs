@@ -42,8 +42,10 @@ pub struct Model {
     /// JSON list of name and value; authentication headers left out.
     #[sea_orm(column_type = "Text")]
     pub headers: String,
-    /// The bytes as received.
+    /// The bytes as received; of a request that carried many events, those of this one.
     pub body: Vec<u8>,
+    /// JSON of what stood around the list that the event was an item of, as received.
+    pub envelope: Option<Vec<u8>>,
     /// True: sent by a person from the console or the API.
     pub test: bool,
     /// A line for people, made from the payload; cut to 200 characters.

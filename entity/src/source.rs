@@ -41,6 +41,13 @@ pub struct Model {
     /// Path of the delivery id in the payload, for idempotent ingest.
     #[sea_orm(column_type = "Text")]
     pub event_id_path: Option<String>,
+    /// JSON of how a request becomes many events; none: it is one.
+    #[sea_orm(column_type = "Text")]
+    pub split: Option<String>,
+    /// Seconds of silence that raise an alert; none: it may be silent.
+    pub silent_after: Option<i64>,
+    /// Since when silence counts at the earliest; milliseconds since 1970.
+    pub heartbeat_since: Option<i64>,
     /// Grows with every change; the ETag.
     pub revision: i64,
     /// When it was made; milliseconds since 1970.

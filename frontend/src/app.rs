@@ -85,6 +85,9 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/rules") view=pages::Rules />
             <Route path=path!("/rules/new") view=pages::NewRulePage />
             <Route path=path!("/rules/:id") view=pages::RulePage />
+            <Route path=path!("/maintenance") view=pages::Windows />
+            <Route path=path!("/maintenance/new") view=pages::NewWindowPage />
+            <Route path=path!("/maintenance/:id") view=pages::WindowPage />
             <Route path=path!("/connections") view=pages::Connections />
             <Route path=path!("/connections/new") view=pages::NewConnectionPage />
             <Route path=path!("/connections/:id") view=pages::ConnectionPage />

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use engine::model::{ConditionSpec, MatchMode, NoMatch, Then};
+use engine::split::SplitSpec;
+use engine::window::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::connections::RetrySettings;
+use crate::maintenance::{WindowMode, WindowScope};
+use crate::sources::Heartbeat;
 
 /// The file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +28,9 @@ pub struct File {
     /// Firewall lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleEntry>,
+    /// Times in which deliveries wait or are not made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<MaintenanceEntry>,
 }
 
 /// A connection, known by its name.
@@ -106,6 +113,12 @@ pub struct SourceEntry {
     /// JSONPath of the sender's delivery id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id_path: Option<String>,
+    /// How one request becomes many events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitSpec>,
+    /// Silence that raises an alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// A rule, known by its name.
@@ -130,13 +143,35 @@ pub struct RuleEntry {
     pub then: Then,
 }
 
+/// A maintenance window, known by its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceEntry {
+    /// Name for people.
+    pub name: String,
+    /// False: it never opens.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub enabled: bool,
+    /// What becomes of deliveries.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: WindowMode,
+    /// Name of the IANA time zone of the schedule.
+    pub zone: String,
+    /// When it is open.
+    pub schedule: Schedule,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scope: WindowScope,
+}
+
 /// One difference between the file and the workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Change {
     /// `create`, `update` or `delete`.
     pub action: String,
-    /// `connection`, `source` or `rule`.
+    /// `connection`, `source`, `rule` or `maintenance`.
     pub kind: String,
     /// Name or slug.
     pub name: String,

@@ -8,6 +8,8 @@ pub mod config;
 pub mod connections;
 pub mod deliveries;
 pub mod events;
+pub mod maintenance;
+pub mod notices;
 pub mod page;
 pub mod problem;
 pub mod rules;

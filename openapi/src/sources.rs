@@ -2,6 +2,7 @@
 
 use engine::model::{MatchMode, NoMatch};
 use engine::signature::Scheme;
+use engine::split::SplitSpec;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -38,6 +39,12 @@ pub struct Source {
     pub on_no_match: NoMatch,
     /// JSONPath of the sender's delivery id, for idempotent ingest.
     pub event_id_path: Option<String>,
+    /// How one request becomes many events; absent: it is one.
+    pub split: Option<SplitSpec>,
+    /// Silence that raises an alert; absent: it may be silent.
+    pub heartbeat: Option<Heartbeat>,
+    /// Since when it is silent, once the alert was raised.
+    pub silent_since: Option<DateTime>,
     /// Address to send to.
     pub url: String,
     /// Last accepted event.
@@ -48,6 +55,16 @@ pub struct Source {
     pub created_at: DateTime,
     /// Last change.
     pub updated_at: DateTime,
+}
+
+/// How long a source may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// Seconds of silence that raise an alert, 1 to 2,678,400 (31 days).
+    #[cfg_attr(feature = "schema", schema(example = 900))]
+    pub after: u32,
 }
 
 /// A source to be made. Without `secret`, one is generated and shown once in the answer.
@@ -87,6 +104,12 @@ pub struct NewSource {
     /// JSONPath of the sender's delivery id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id_path: Option<String>,
+    /// How one request becomes many events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitSpec>,
+    /// Silence that raises an alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// A change of a source; what is absent stays. `null` clears an optional value.
@@ -130,6 +153,14 @@ pub struct ChangeSource {
     #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub event_id_path: Option<Option<String>>,
+    /// How one request becomes many events.
+    #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<SplitSpec>))]
+    pub split: Option<Option<SplitSpec>>,
+    /// Silence that raises an alert.
+    #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Heartbeat>))]
+    pub heartbeat: Option<Option<Heartbeat>>,
 }
 
 /// The answer to a new source or a new secret: the only time the secret is shown.
@@ -151,7 +182,7 @@ pub struct TestEvent {
     /// Any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<serde_json::Value>,
-    /// Name of a sample: `uptime-kuma-down`, `uptime-kuma-up`, `grafana`, `github`.
+    /// Name of a sample: `uptime-kuma-down`, `uptime-kuma-up`, `alertmanager`, `grafana`, `github`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
 }
@@ -187,7 +218,7 @@ pub struct Accepted {
     pub event_ids: Vec<Uuid>,
     /// Follows the event through logs, attempts and upstream calls.
     pub correlation_id: String,
-    /// True: this delivery id was accepted before.
+    /// True: this delivery id was accepted before; of many events, every one of them.
     pub duplicate: bool,
 }
 

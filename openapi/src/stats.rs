@@ -15,7 +15,7 @@ pub struct Stats {
     pub today: Today,
     /// What waits.
     pub queue: Queue,
-    /// Database, Redis and each connection.
+    /// Database, Redis, each connection, and each source that is silent.
     pub lights: Vec<Light>,
 }
 
@@ -77,11 +77,11 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Light {
-    /// `database`, `redis` or `connection`.
+    /// `database`, `redis`, `connection` or `source`.
     pub kind: String,
     /// What it stands for.
     pub name: String,
-    /// The connection.
+    /// The connection or source.
     pub id: Option<Uuid>,
     /// `green`, `yellow`, `red` or `grey` (not used).
     pub colour: String,

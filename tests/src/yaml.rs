@@ -8,6 +8,7 @@ pub struct File {
     connections: Vec<Value>,
     sources: Vec<Value>,
     rules: Vec<Value>,
+    maintenance: Vec<Value>,
 }
 
 impl File {
@@ -97,6 +98,14 @@ impl File {
         self.any_rule(json!({ "name": name, "source": source, "when": when, "then": then }))
     }
 
+    /// With a maintenance window.
+    #[must_use]
+    pub fn window(mut self, name: &str, more: Value) -> Self {
+        let own = json!({ "name": name, "zone": "UTC" });
+        self.maintenance.push(joined(own, more));
+        self
+    }
+
     fn any_rule(mut self, rule: Value) -> Self {
         let priority = 10 * (self.rules.len() + 1);
         self.rules
@@ -111,6 +120,7 @@ impl File {
             "connections": self.connections,
             "sources": self.sources,
             "rules": self.rules,
+            "maintenance": self.maintenance,
         })
         .to_string()
     }

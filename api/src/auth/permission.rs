@@ -45,6 +45,10 @@ permissions! {
     DlqRead = "dlq:read";
     /// Replay and discard dead letters.
     DlqReplay = "dlq:replay";
+    /// Read maintenance and its windows.
+    MaintenanceRead = "maintenance:read";
+    /// Turn the maintenance switch; change windows.
+    MaintenanceWrite = "maintenance:write";
     /// Read settings and the dashboard.
     SettingsRead = "settings:read";
     /// Read workspaces.
@@ -74,7 +78,8 @@ pub enum Role {
     Owner,
     /// Everything.
     Admin,
-    /// Reads everything and works with events and deliveries; changes no configuration.
+    /// Reads everything, works with events and deliveries, plans maintenance; changes no other
+    /// configuration.
     Operator,
     /// Reads.
     Viewer,
@@ -102,6 +107,7 @@ impl Role {
                         permission,
                         Permission::EventsReplay
                             | Permission::DeliveriesWrite
+                            | Permission::MaintenanceWrite
                             | Permission::DlqReplay
                     )
             }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use engine::model::RuleSpec;
 use engine::signature::Scheme;
-use entity::{connection, rule, sealed_secret, source};
-use openapi::config::{ConnectionEntry, RuleEntry, SourceEntry};
+use entity::{connection, maintenance_window, rule, sealed_secret, source};
+use openapi::config::{ConnectionEntry, MaintenanceEntry, RuleEntry, SourceEntry};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
+use crate::services::maintenance::{Names, mode};
+use crate::services::sources::heartbeat;
 
 /// Stored secrets by name; none: it cannot be opened any more.
 pub(super) type Secrets = BTreeMap<String, Option<Secret>>;
@@ -46,12 +48,21 @@ pub(super) struct CurrentRule {
     pub entry: Option<RuleEntry>,
 }
 
+/// A stored maintenance window.
+#[derive(Clone, Debug)]
+pub(super) struct CurrentWindow {
+    pub row: maintenance_window::Model,
+    /// As the file would say it.
+    pub entry: Option<MaintenanceEntry>,
+}
+
 /// What a workspace has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Current {
     pub connections: Vec<CurrentConnection>,
     pub sources: Vec<CurrentSource>,
     pub rules: Vec<CurrentRule>,
+    pub windows: Vec<CurrentWindow>,
 }
 
 impl Current {
@@ -79,7 +90,7 @@ impl Current {
                 .or_default()
                 .insert(row.name, opened);
         }
-        let connections = connection::Entity::find()
+        let connections: Vec<CurrentConnection> = connection::Entity::find()
             .filter(connection::Column::WorkspaceId.eq(workspace))
             .order_by_asc(connection::Column::Id)
             .all(db)
@@ -120,10 +131,32 @@ impl Current {
                 row,
             })
             .collect();
+        let names = Names::of(
+            sources
+                .iter()
+                .map(|s| (s.row.id, s.row.slug.clone()))
+                .collect(),
+            connections
+                .iter()
+                .map(|c| (c.row.id, c.row.name.clone()))
+                .collect(),
+        );
+        let windows = maintenance_window::Entity::find()
+            .filter(maintenance_window::Column::WorkspaceId.eq(workspace))
+            .order_by_asc(maintenance_window::Column::Id)
+            .all(db)
+            .await?
+            .into_iter()
+            .map(|row| CurrentWindow {
+                entry: window_entry(&row, &names),
+                row,
+            })
+            .collect();
         Ok(Self {
             connections,
             sources,
             rules,
+            windows,
         })
     }
 
@@ -133,6 +166,10 @@ impl Current {
 
     pub fn source(&self, slug: &str) -> Option<&CurrentSource> {
         self.sources.iter().find(|s| s.row.slug == slug)
+    }
+
+    pub fn window(&self, name: &str) -> Option<&CurrentWindow> {
+        self.windows.iter().find(|w| w.row.name == name)
     }
 
     pub fn rule(&self, name: &str) -> Option<&CurrentRule> {
@@ -179,6 +216,23 @@ fn source_entry(row: &source::Model) -> Option<SourceEntry> {
         match_mode: serde_json::from_value(Value::String(row.match_mode.clone())).ok()?,
         on_no_match: read(&row.on_no_match)?,
         event_id_path: row.event_id_path.clone(),
+        split: match &row.split {
+            None => None,
+            Some(text) => Some(read(text)?),
+        },
+        heartbeat: heartbeat(row.silent_after),
+    })
+}
+
+fn window_entry(row: &maintenance_window::Model, names: &Names) -> Option<MaintenanceEntry> {
+    let members: Vec<Uuid> = read(&row.members)?;
+    Some(MaintenanceEntry {
+        name: row.name.clone(),
+        enabled: row.enabled,
+        mode: mode(&row.mode),
+        zone: row.zone.clone(),
+        schedule: read(&row.schedule)?,
+        scope: names.scope(&row.scope, &members),
     })
 }
 

@@ -1,11 +1,11 @@
 //! The difference between what a file asks for and what a workspace has.
 
-use openapi::config::{Change, ConnectionEntry, RuleEntry, SecretRef};
+use openapi::config::{Change, ConnectionEntry, MaintenanceEntry, RuleEntry, SecretRef};
 use openapi::problem::FieldError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::current::{Current, CurrentConnection, CurrentRule, CurrentSource};
+use super::current::{Current, CurrentConnection, CurrentRule, CurrentSource, CurrentWindow};
 use super::secret::Surroundings;
 use super::wanted::{Wanted, WantedSource, at};
 use crate::secrets::Secret;
@@ -26,6 +26,10 @@ pub(super) enum Target<'a> {
     Source(Option<&'a CurrentSource>, &'a WantedSource, SecretChange),
     /// Make or change a rule.
     Rule(Option<&'a CurrentRule>, &'a RuleEntry),
+    /// Make or change a maintenance window.
+    Window(Option<&'a CurrentWindow>, &'a MaintenanceEntry),
+    /// Remove a maintenance window.
+    DropWindow(&'a CurrentWindow),
     /// Remove a rule.
     DropRule(&'a CurrentRule),
     /// Remove a source.
@@ -80,12 +84,27 @@ pub(super) fn compare<'a>(
     for entry in &wanted.rules {
         d.rule(entry, current.rule(&entry.name));
     }
+    for entry in &wanted.windows {
+        d.window(entry, current.window(&entry.name));
+    }
     d
 }
 
 impl<'a> Difference<'a> {
     /// Rules first, then what they speak of.
     fn prune(&mut self, wanted: &Wanted, current: &'a Current) {
+        for window in &current.windows {
+            if !wanted.windows.iter().any(|w| w.name == window.row.name) {
+                let target = Target::DropWindow(window);
+                self.push(
+                    "delete",
+                    "maintenance",
+                    &window.row.name,
+                    Vec::new(),
+                    target,
+                );
+            }
+        }
         for rule in &current.rules {
             if !wanted.rules.iter().any(|r| r.name == rule.row.name) {
                 self.push(
@@ -220,6 +239,12 @@ impl<'a> Difference<'a> {
             fields,
             Target::Rule(stored, entry),
         );
+    }
+
+    fn window(&mut self, entry: &'a MaintenanceEntry, stored: Option<&'a CurrentWindow>) {
+        let fields = stored.map_or_else(Vec::new, |w| differing(w.entry.as_ref(), entry));
+        let target = Target::Window(stored, entry);
+        self.create_or_update("maintenance", &entry.name, stored.is_some(), fields, target);
     }
 
     /// The secret to be stored; none: what is stored is right, or cannot be read here.

@@ -33,6 +33,7 @@ pub async fn export(store: &Store, scope: Scope) -> Result<String, FileError> {
         connections: Vec::new(),
         sources: Vec::new(),
         rules: Vec::new(),
+        maintenance: Vec::new(),
     };
     for stored in &current.connections {
         match stored.entry.clone() {
@@ -57,6 +58,12 @@ pub async fn export(store: &Store, scope: Scope) -> Result<String, FileError> {
         match stored.entry.clone() {
             None => known("rules", &stored.row.name),
             Some(entry) => file.rules.push(entry),
+        }
+    }
+    for stored in &current.windows {
+        match stored.entry.clone() {
+            None => known("maintenance", &stored.row.name),
+            Some(entry) => file.maintenance.push(entry),
         }
     }
     if !unknown.is_empty() {

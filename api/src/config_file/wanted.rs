@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use engine::model::RuleSpec;
 use engine::signature::Scheme;
-use openapi::config::{ConnectionEntry, File, RuleEntry, SecretRef, SourceEntry};
+use openapi::config::{ConnectionEntry, File, MaintenanceEntry, RuleEntry, SecretRef, SourceEntry};
+use openapi::maintenance::WindowScope;
 use openapi::problem::FieldError;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::secret::{self, is_sound};
 use crate::connectors::Registry;
 use crate::services::validate::{
     ConnectionInput, Kinds, SourceInput, error, validate_connection, validate_rule,
-    validate_rule_name, validate_source, within,
+    validate_rule_name, validate_source, validate_window, within,
 };
 
 /// The keys under which a source's secret can stand in its `auth`.
@@ -35,6 +36,7 @@ pub(super) struct Wanted {
     pub connections: Vec<ConnectionEntry>,
     pub sources: Vec<WantedSource>,
     pub rules: Vec<RuleEntry>,
+    pub windows: Vec<MaintenanceEntry>,
 }
 
 impl Wanted {
@@ -51,6 +53,11 @@ impl Wanted {
         );
         twice(&mut errors, "sources", file.sources.iter().map(|s| &s.slug));
         twice(&mut errors, "rules", file.rules.iter().map(|r| &r.name));
+        twice(
+            &mut errors,
+            "maintenance",
+            file.maintenance.iter().map(|w| &w.name),
+        );
         for connection in &file.connections {
             for (name, reference) in &connection.secrets {
                 if !is_sound(reference) {
@@ -75,6 +82,7 @@ impl Wanted {
                 connections: file.connections,
                 sources,
                 rules: file.rules,
+                windows: file.maintenance.into_iter().map(in_order).collect(),
             })
         } else {
             Err(errors)
@@ -121,6 +129,8 @@ impl Wanted {
                     body_limit: entry.body_limit,
                     on_no_match: &entry.on_no_match,
                     event_id_path: entry.event_id_path.as_deref(),
+                    split: entry.split.as_ref(),
+                    heartbeat: entry.heartbeat,
                 },
             );
             errors.extend(within(&at("sources", &entry.slug), found));
@@ -141,8 +151,32 @@ impl Wanted {
             }
             errors.extend(within(&at("rules", &entry.name), found));
         }
+        for entry in &self.windows {
+            let found = validate_window(
+                &entry.name,
+                &entry.zone,
+                &entry.schedule,
+                &entry.scope,
+                slugs,
+                kinds,
+            );
+            errors.extend(within(&at("maintenance", &entry.name), found));
+        }
         errors
     }
+}
+
+/// The members of a window have no order; they are compared as they are stored.
+fn in_order(mut window: MaintenanceEntry) -> MaintenanceEntry {
+    match &mut window.scope {
+        WindowScope::Workspace => {}
+        WindowScope::Sources { sources: names }
+        | WindowScope::Connections { connections: names } => {
+            names.sort();
+            names.dedup();
+        }
+    }
+    window
 }
 
 /// Conditions and steps of a rule.

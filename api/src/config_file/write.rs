@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use entity::{connection, delivery, rule, sealed_secret, source};
-use openapi::config::{ConnectionEntry, RuleEntry};
+use entity::{connection, delivery, maintenance_window, rule, sealed_secret, source};
+use openapi::config::{ConnectionEntry, MaintenanceEntry, RuleEntry};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -14,14 +14,19 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::FileError;
-use super::current::{Current, CurrentConnection, CurrentRule, CurrentSource, place};
+use super::current::{
+    Current, CurrentConnection, CurrentRule, CurrentSource, CurrentWindow, place,
+};
 use super::diff::{Difference, SecretChange, Step, Target, json, text};
 use super::wanted::{WantedSource, at, spec};
 use crate::clock::Clock;
+use crate::heartbeat;
 use crate::ids;
 use crate::journal::OPEN_STATES;
+use crate::maintenance;
 use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
+use crate::services::maintenance::Names;
 use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::error;
 
@@ -33,6 +38,8 @@ pub(super) struct Writer<'a> {
     pub clock: &'a Clock,
     /// Ids of the sources by slug; grows as sources are made.
     slugs: BTreeMap<String, Uuid>,
+    /// Ids of the connections by name; grows as connections are made.
+    names: BTreeMap<String, Uuid>,
     next_seq: i64,
 }
 
@@ -63,6 +70,11 @@ impl<'a> Writer<'a> {
                 .sources
                 .iter()
                 .map(|s| (s.row.slug.clone(), s.row.id))
+                .collect(),
+            names: current
+                .connections
+                .iter()
+                .map(|c| (c.row.name.clone(), c.row.id))
                 .collect(),
             next_seq: last.flatten().unwrap_or(0).saturating_add(1),
         })
@@ -95,6 +107,7 @@ impl<'a> Writer<'a> {
         match &step.target {
             Target::Connection(stored, entry, secrets, gone) => {
                 let id = self.connection(*stored, entry).await?;
+                self.names.insert(entry.name.clone(), id);
                 for name in gone {
                     self.forget("connection", id, Some(name)).await?;
                 }
@@ -113,6 +126,13 @@ impl<'a> Writer<'a> {
                 }
             }
             Target::Rule(stored, entry) => self.rule(*stored, entry).await?,
+            Target::Window(stored, entry) => self.window(*stored, entry).await?,
+            Target::DropWindow(window) => {
+                maintenance_window::Entity::delete_by_id(window.row.id)
+                    .exec(self.txn)
+                    .await?;
+                maintenance::look_soon(self.txn, self.clock.now_ms()).await?;
+            }
             Target::DropRule(rule) => {
                 rule::Entity::delete_by_id(rule.row.id)
                     .exec(self.txn)
@@ -120,6 +140,7 @@ impl<'a> Writer<'a> {
             }
             Target::DropSource(source) => {
                 self.forget("source", source.row.id, None).await?;
+                heartbeat::forget(self.txn, source.row.id).await?;
                 source::Entity::delete_by_id(source.row.id)
                     .exec(self.txn)
                     .await?;
@@ -191,6 +212,13 @@ impl<'a> Writer<'a> {
             Value::String(word) => word,
             other => other.to_string(),
         };
+        let silent_after = entry.heartbeat.map(|h| i64::from(h.after));
+        let beats_anew = stored.map_or(silent_after.is_some(), |s| {
+            s.row.silent_after != silent_after || s.row.enabled != entry.enabled
+        });
+        if beats_anew {
+            heartbeat::look_soon(self.txn, id, now).await?;
+        }
         let row = source::Model {
             id,
             workspace_id: self.scope.workspace(),
@@ -205,6 +233,13 @@ impl<'a> Writer<'a> {
             match_mode,
             on_no_match: text(&entry.on_no_match),
             event_id_path: entry.event_id_path.clone(),
+            split: entry.split.as_ref().map(text),
+            silent_after,
+            heartbeat_since: if beats_anew {
+                silent_after.map(|_| now)
+            } else {
+                stored.and_then(|s| s.row.heartbeat_since)
+            },
             revision: stored.map_or(1, |s| s.row.revision.saturating_add(1)),
             created_at: stored.map_or(now, |s| s.row.created_at),
             updated_at: now,
@@ -258,6 +293,44 @@ impl<'a> Writer<'a> {
             self.next_seq = self.next_seq.saturating_add(1);
         }
         Ok(())
+    }
+
+    async fn window(
+        &self,
+        stored: Option<&CurrentWindow>,
+        entry: &MaintenanceEntry,
+    ) -> Result<(), FileError> {
+        let now = self.clock.now_ms();
+        let by_id = |all: &BTreeMap<String, Uuid>| {
+            all.iter().map(|(name, id)| (*id, name.clone())).collect()
+        };
+        let names = Names::of(by_id(&self.slugs), by_id(&self.names));
+        let (kind, members) = names.members(&entry.scope);
+        let row = maintenance_window::Model {
+            id: stored.map_or_else(|| ids::new(self.clock), |w| w.row.id),
+            workspace_id: self.scope.workspace(),
+            name: entry.name.clone(),
+            enabled: entry.enabled,
+            mode: entry.mode.word().to_owned(),
+            zone: entry.zone.clone(),
+            schedule: text(&entry.schedule),
+            scope: kind.to_owned(),
+            members: text(&members),
+            revision: stored.map_or(1, |w| w.row.revision.saturating_add(1)),
+            created_at: stored.map_or(now, |w| w.row.created_at),
+            updated_at: now,
+        };
+        let active: maintenance_window::ActiveModel = row.into();
+        if stored.is_some() {
+            maintenance_window::Entity::update(active.reset_all())
+                .exec(self.txn)
+                .await?;
+        } else {
+            maintenance_window::Entity::insert(active)
+                .exec_without_returning(self.txn)
+                .await?;
+        }
+        Ok(maintenance::look_soon(self.txn, now).await?)
     }
 
     async fn drop_connection(&self, connection: &CurrentConnection) -> Result<(), FileError> {

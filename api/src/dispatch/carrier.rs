@@ -1,5 +1,7 @@
 //! The carrier of one connection: takes from its desk, keeps its limits, calls.
 
+mod windows;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -92,6 +94,7 @@ impl Carrier {
             return IDLE;
         }
         self.fill().await;
+        self.wait_for_windows(&connection).await;
         self.start_calls(&connection)
     }
 

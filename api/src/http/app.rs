@@ -9,7 +9,8 @@ use super::doc::Frame;
 use super::fallback;
 use super::health;
 use super::routes::{
-    auth, connections, dead_letters, deliveries, events, rules, sources, stream, workspaces,
+    auth, connections, dead_letters, deliveries, events, maintenance, notices, rules, sources,
+    stream, workspaces,
 };
 use crate::auth::signed_in;
 
@@ -70,6 +71,14 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(dead_letters::list_dead_letters)
                 .service(dead_letters::replay_dead_letters)
                 .service(dead_letters::discard_dead_letters)
+                .service(maintenance::get_maintenance)
+                .service(maintenance::turn_maintenance)
+                .service(maintenance::list_windows)
+                .service(maintenance::create_window)
+                .service(maintenance::get_window)
+                .service(maintenance::change_window)
+                .service(maintenance::delete_window)
+                .service(notices::list_notices)
                 .service(stream::follow)
                 // Who is not known learns nothing about what there is.
                 .default_service(web::route().to(fallback::not_offered).wrap(signed_in())),

@@ -55,6 +55,7 @@ pub fn document() -> &'static Value {
         (name = "rules", description = "Firewall lines"),
         (name = "events", description = "What happened"),
         (name = "deliveries", description = "What goes out"),
+        (name = "maintenance", description = "Times in which deliveries wait or are not made"),
         (name = "dead letters", description = "What was given up"),
         (name = "live", description = "What happens now"),
         (name = "operation", description = "Health and numbers"),

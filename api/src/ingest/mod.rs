@@ -5,6 +5,7 @@
 //! and fails closed. A refusal of a known source is kept in its ring. The answer is 202 only after
 //! the journal's commit; a fault while routing still stores the event, as `unrouted`.
 
+mod fan_out;
 mod gate;
 mod parse;
 mod receive;
@@ -22,9 +23,10 @@ use uuid::Uuid;
 
 use crate::rate::Bucket;
 
-pub use parse::parse as parse_payload;
+pub use fan_out::view;
 pub use receive::{HOOK_PATHS, hook};
 pub use replay::{replay_event, send_test};
+pub use route::route;
 pub use title::title_of;
 
 /// Rates of the sources on this node. Cheap to clone.

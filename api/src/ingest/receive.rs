@@ -6,21 +6,21 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
-use engine::signature::{AuthCode, IdempotencyKey};
+use engine::signature::AuthCode;
 use entity::event;
 use futures_util::StreamExt as _;
 use openapi::problem::Code;
 use openapi::sources::Accepted;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
+use super::fan_out::{bounded, fan_out};
 use super::refuse::{self, Refused};
-use super::{Gates, gate, parse, replay, route, title_of};
+use super::{Gates, gate, parse, replay, route};
 use crate::auth::client_address;
 use crate::core::Core;
 use crate::http::problem::ApiError;
 use crate::journal::Accept;
-use crate::snapshot::SourceConfig;
+use crate::snapshot::{SenderId, SourceConfig};
 
 /// Addresses of hooks, all alike. The short ones belong to the first workspace.
 pub const HOOK_PATHS: &[&str] = &[
@@ -41,8 +41,6 @@ const NOT_KEPT: &[&str] = &[
 ];
 /// Longest correlation id that is taken over from a sender.
 const LONGEST_CORRELATION: usize = 100;
-/// Longest delivery id that is kept as it is; a longer one is hashed.
-const LONGEST_SENDER_ID: usize = 200;
 
 /// Receives an event.
 ///
@@ -65,7 +63,7 @@ pub async fn hook(
         size: 0,
         reason: "",
     };
-    match receive(&core, &gates, &request, payload, &mut refused).await {
+    match receive(&core, &gates, &request, payload, &source, &mut refused).await {
         Ok(accepted) => Ok(HttpResponse::Accepted().json(accepted)),
         Err(error) => {
             if refused.reason.is_empty() {
@@ -94,10 +92,10 @@ async fn receive(
     gates: &Gates,
     request: &HttpRequest,
     payload: web::Payload,
+    source: &Arc<SourceConfig>,
     refused: &mut Refused<'_>,
 ) -> Result<Accepted, ApiError> {
     let received_at = core.clock.now();
-    let source = refused.source;
     let headers = request.headers();
     let limit = source
         .body_limit
@@ -131,7 +129,7 @@ async fn receive(
 
     let method = request.method().as_str();
     let query = request.query_string();
-    let view = parse::parse(method, refused.content_type, query, &body)?;
+    let payload = parse::parse(method, refused.content_type, query, &body)?;
     let id = crate::ids::new(&core.clock);
     let event = event::Model {
         id,
@@ -139,7 +137,7 @@ async fn receive(
         source_id: source.id,
         received_at: received_at.timestamp_millis(),
         correlation_id: correlation(headers).unwrap_or_else(|| id.to_string()),
-        idempotency_key: sender_id(source, headers, &view),
+        idempotency_key: sender_id(source, headers, &payload),
         disposition: String::new(),
         reason: String::new(),
         method: method.to_owned(),
@@ -148,24 +146,21 @@ async fn receive(
         remote_addr: refused.address.to_string(),
         headers: kept(headers),
         body: body.to_vec(),
+        envelope: None,
         test: false,
-        title: title_of(&view),
+        title: String::new(),
         matched: String::new(),
     };
-    let source = core
-        .snapshots
-        .current()
-        .source(source.id)
-        .cloned()
-        .ok_or_else(ApiError::not_found)?;
-    let routed = route::route(core, &source, event, &view, false);
+    let events = fan_out(core, source, event, payload)?
+        .into_iter()
+        .map(|(event, view)| route::route(core, source, event, &view, false))
+        .collect();
     let accepted = core
         .journal
-        .accept(Accept {
-            events: vec![routed],
-        })
+        .accept(Accept { events })
         .await
         .map_err(replay::refused)?;
+    core.beats.heard(source.id, received_at.timestamp_millis());
     tracing::Span::current().record("correlation_id", accepted.correlation_id.as_str());
     if accepted.duplicate {
         core.metrics.duplicate();
@@ -207,24 +202,14 @@ fn correlation(headers: &HeaderMap) -> Option<String> {
         .then(|| text.to_owned())
 }
 
-/// The sender's delivery id: from the path that the source names, else where its preset says.
+/// The sender's delivery id.
 fn sender_id(source: &SourceConfig, headers: &HeaderMap, payload: &Value) -> Option<String> {
-    let found = match &source.event_id_path {
-        Some(path) => path.first(payload).and_then(scalar),
-        None => match source.scheme.preset()?.idempotency_key? {
-            IdempotencyKey::Header(name) => text_of(headers, name),
-            IdempotencyKey::Path(path) => engine::path::JsonPath::parse(path)
-                .ok()
-                .and_then(|path| path.first(payload).and_then(scalar)),
-        },
+    let found = match &source.sender_id {
+        SenderId::None => None,
+        SenderId::Header(name) => text_of(headers, name),
+        SenderId::Path(path) => path.first(payload).and_then(scalar),
     }?;
-    if found.is_empty() {
-        return None;
-    }
-    if found.len() > LONGEST_SENDER_ID || found.contains('\0') {
-        return Some(format!("sha256:{}", hex::encode(Sha256::digest(found))));
-    }
-    Some(found)
+    (!found.is_empty()).then(|| bounded(found))
 }
 
 fn scalar(value: &Value) -> Option<String> {

@@ -10,7 +10,7 @@ use sea_orm::EntityTrait as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{parse, route, title_of};
+use super::{route, title_of, view};
 use crate::core::Core;
 use crate::http::problem::ApiError;
 use crate::journal::{Accept, JournalError};
@@ -44,6 +44,7 @@ pub async fn send_test(
         remote_addr: String::new(),
         headers: "[]".to_owned(),
         body: serde_json::to_vec(payload).unwrap_or_default(),
+        envelope: None,
         test: true,
         title: title_of(payload),
         matched: String::new(),
@@ -77,12 +78,7 @@ pub async fn replay_event(core: &Core, scope: Scope, id: Uuid) -> Result<Replaye
         .ok_or_else(ApiError::not_found)?;
     let source = source_of(core, scope, event.source_id)
         .map_err(|_| ApiError::new(Code::Conflict).detail("The source of this event is gone."))?;
-    let payload = parse::parse(
-        &event.method,
-        &event.content_type,
-        &event.query,
-        &event.body,
-    )?;
+    let payload = view(&event)?;
     let routed = route::route(core, &source, event, &payload, true);
     let disposition = routed.event.disposition.clone();
     let accepted = core

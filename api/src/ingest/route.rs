@@ -7,12 +7,14 @@ use engine::limits;
 use engine::rules::{Action, Disposition, Input, Meta, Rendered, StepKind, Verdict};
 use entity::{delivery, event};
 use openapi::events::MatchedRule;
+use openapi::maintenance::WindowMode;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::journal::{AcceptEvent, NewDelivery};
+use crate::maintenance::Cover;
 use crate::snapshot::{SourceConfig, WorkspaceConfig};
 
 /// Longest key of a lane in bytes; a longer one would not fit the databases' indexes well.
@@ -60,7 +62,7 @@ pub fn route(
                 workspace,
                 &event,
                 (id, &hit.rule_name, revision),
-                hit.quarantined,
+                (hit.quarantined, replay),
                 step,
             ));
         }
@@ -143,13 +145,16 @@ fn plan(
     workspace: &WorkspaceConfig,
     event: &event::Model,
     (rule_id, rule_name, rule_revision): (Option<Uuid>, &str, i64),
-    quarantined: bool,
+    (quarantined, replay): (bool, bool),
     step: Rendered,
 ) -> NewDelivery {
     let id = crate::ids::new(&core.clock);
     let now = core.clock.now_ms();
     let connection = workspace.connections.get(&step.connection).copied();
     let key_fits = step.key.as_ref().is_none_or(|key| key.len() <= LONGEST_KEY);
+    let cover = connection
+        .and_then(|id| workspace.maintenance.cover(now, Some(event.source_id), id))
+        .filter(|_| step.fault.is_none() && key_fits);
     let trouble = if let Some(fault) = &step.fault {
         Some((fault.code.as_str(), fault.message.clone()))
     } else if connection.is_none() {
@@ -172,14 +177,24 @@ fn plan(
         (Some(_), _) => "dead",
         (None, _) if ignore => "delivered",
         (None, StepKind::Hold) => "held",
-        (None, StepKind::Deliver) => "ready",
+        (None, StepKind::Deliver) => match cover {
+            None => "ready",
+            // A ticket that was opened before must not stay open, and who replays something wants it.
+            Some(cover) if waits(cover, step.action) || replay => "windowed",
+            Some(_) => "discarded",
+        },
     };
-    let finished = matches!(state, "dead" | "delivered");
-    let (error_code, error) = trouble.unzip();
+    let finished = matches!(state, "dead" | "delivered" | "discarded");
+    let (error_code, error) = if state == "discarded" {
+        (Some("maintenance"), Some(skipped(cover)))
+    } else {
+        trouble.unzip()
+    };
     let row = delivery::Model {
         id,
         workspace_id: event.workspace_id,
         event_id: event.id,
+        source_id: Some(event.source_id),
         correlation_id: event.correlation_id.clone(),
         received_at: event.received_at,
         rule_id,
@@ -218,6 +233,15 @@ fn plan(
         row,
         connection: step.connection,
     }
+}
+
+fn waits(cover: Cover<'_>, action: Option<Action>) -> bool {
+    cover.mode == WindowMode::Queue || action == Some(Action::Close)
+}
+
+fn skipped(cover: Option<Cover<'_>>) -> String {
+    let name = cover.and_then(|cover| cover.name).unwrap_or_default();
+    format!("The maintenance window \"{name}\" was open.")
 }
 
 /// The word of an action.

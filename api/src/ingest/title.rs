@@ -9,6 +9,8 @@ const PLACES: &[&[&str]] = &[
     &["title"],
     &["msg"],
     &["commonAnnotations", "summary"],
+    &["annotations", "summary"],
+    &["labels", "alertname"],
     &["alert", "title"],
     &["issue", "title"],
     &["issue", "fields", "summary"],

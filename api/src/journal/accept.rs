@@ -214,7 +214,9 @@ async fn place(
     reserved: &mut Vec<Uuid>,
     waiting: &mut BTreeSet<Uuid>,
 ) -> Result<(), DbErr> {
-    let open = |row: &delivery::Model| matches!(row.state.as_str(), "ready" | "held" | "parked");
+    let open = |row: &delivery::Model| {
+        matches!(row.state.as_str(), "ready" | "windowed" | "held" | "parked")
+    };
     let wanted: BTreeSet<Lane> = deliveries
         .iter()
         .filter(|d| open(d))

@@ -93,6 +93,8 @@ pub enum NewState {
     Dead,
     /// The connection needs attention.
     Paused,
+    /// Maintenance covers it.
+    Windowed,
     /// Back as it was, without an attempt: this server stops, or may not work on it now.
     Ready,
 }
@@ -105,6 +107,7 @@ impl NewState {
             NewState::Retrying { .. } => State::Retrying,
             NewState::Dead => State::Dead,
             NewState::Paused => State::Paused,
+            NewState::Windowed => State::Windowed,
             NewState::Ready => State::Ready,
         }
     }

@@ -101,8 +101,7 @@ async fn subject(core: &Core, scope: Scope, request: &ExplainRequest) -> ApiResu
         }
         (Some(id), None) => {
             let row = events::find(core, scope, id).await?;
-            let payload =
-                ingest::parse_payload(&row.method, &row.content_type, &row.query, &row.body)?;
+            let payload = ingest::view(&row)?;
             let meta = (
                 row.id.to_string(),
                 row.correlation_id,

@@ -6,9 +6,9 @@ mod write;
 use std::collections::{HashMap, HashSet};
 
 use engine::model::MatchMode;
-use entity::{event, refusal, source, workspace};
+use entity::{event, refusal, source, source_silence, workspace};
 use openapi::page::Page;
-use openapi::sources::{Refusal, Source};
+use openapi::sources::{Heartbeat, Refusal, Source};
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
@@ -122,6 +122,13 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResu
             .await?;
         last.insert(row.id, newest);
     }
+    let silent: HashMap<Uuid, i64> = source_silence::Entity::find()
+        .filter(source_silence::Column::SourceId.is_in(rows.iter().map(|row| row.id)))
+        .all(core.db.read())
+        .await?
+        .into_iter()
+        .map(|row| (row.source_id, row.since))
+        .collect();
     rows.into_iter()
         .map(|row| {
             Ok(Source {
@@ -142,6 +149,12 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResu
                 match_mode: match_mode(&row.match_mode),
                 on_no_match: stored("source.on_no_match", &row.on_no_match)?,
                 event_id_path: row.event_id_path,
+                split: row
+                    .split
+                    .map(|text| stored("source.split", &text))
+                    .transpose()?,
+                heartbeat: heartbeat(row.silent_after),
+                silent_since: silent.get(&row.id).copied().map(from_ms),
                 last_event_at: last.get(&row.id).copied().flatten().map(from_ms),
                 revision: row.revision,
                 created_at: from_ms(row.created_at),
@@ -149,6 +162,12 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResu
             })
         })
         .collect()
+}
+
+/// The heartbeat of a column.
+pub fn heartbeat(silent_after: Option<i64>) -> Option<Heartbeat> {
+    let after = silent_after.and_then(|seconds| u32::try_from(seconds).ok())?;
+    Some(Heartbeat { after })
 }
 
 /// The word of a match mode in the database.

@@ -10,6 +10,7 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _,
 };
 
+use super::notices;
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::ApiResult;
@@ -184,7 +185,23 @@ async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
             detail,
         });
     }
+    lights.extend(silent(core, scope).await?);
     Ok(lights)
+}
+
+/// Sources whose silence has raised its alert.
+async fn silent(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
+    let notices = notices::sources(core, scope).await?;
+    Ok(notices
+        .into_iter()
+        .map(|notice| Light {
+            kind: notice.kind,
+            name: notice.name,
+            id: notice.id,
+            colour: notice.colour,
+            detail: Some("silent".to_owned()),
+        })
+        .collect())
 }
 
 async fn redis(core: &Core) -> Light {

@@ -2,16 +2,20 @@
 //!
 //! Nothing here reads the database; what must be unique is left to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::Fault;
 use engine::model::{NoMatch, OperationSpec, RuleSpec, StepSpec, Then};
 use engine::path::JsonPath;
 use engine::rules::CompiledNoMatch;
 use engine::signature::{Scheme, SecretEncoding, parse_standard_secret};
+use engine::split::{Split, SplitSpec};
+use engine::window::{Schedule, Window};
 use ipnet::IpNet;
 use openapi::connections::RetrySettings;
+use openapi::maintenance::WindowScope;
 use openapi::problem::FieldError;
+use openapi::sources::Heartbeat;
 use serde_json::Value;
 
 use crate::connectors::Registry;
@@ -22,6 +26,10 @@ const MOST: u32 = i32::MAX as u32;
 const SECRET: usize = 1024;
 /// Networks of one source.
 const NETWORKS: usize = 200;
+/// Longest silence of a heartbeat: 31 days.
+const SILENCE: u32 = 31 * 24 * 3600;
+/// Sources or connections of one maintenance window.
+const MEMBERS: usize = 500;
 
 /// The connector of each connection of a workspace, by the connection's name.
 pub type Kinds = BTreeMap<String, String>;
@@ -45,6 +53,10 @@ pub struct SourceInput<'a> {
     pub on_no_match: &'a NoMatch,
     /// JSONPath of the sender's delivery id.
     pub event_id_path: Option<&'a str>,
+    /// How one request becomes many events.
+    pub split: Option<&'a SplitSpec>,
+    /// Silence that raises an alert.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// A connection as somebody wrote it.
@@ -101,6 +113,19 @@ pub fn validate_source(
     {
         errors.push(field_error("event_id_path", fault));
     }
+    if let Some(Err(faults)) = source.split.map(Split::compile) {
+        errors.extend(faults.into_iter().map(|fault| field_error("split", fault)));
+    }
+    if source
+        .heartbeat
+        .is_some_and(|h| !(1..=SILENCE).contains(&h.after))
+    {
+        errors.push(error(
+            "heartbeat.after",
+            "out_of_range",
+            format!("1 to {SILENCE} seconds are expected"),
+        ));
+    }
     if let Err(faults) = CompiledNoMatch::compile(source.on_no_match) {
         errors.extend(
             faults
@@ -113,6 +138,44 @@ pub fn validate_source(
             "on_no_match.deliver",
             check_operation(registry, kinds, operation),
         ));
+    }
+    errors
+}
+
+/// Checks a maintenance window. `slugs` and `kinds` are the sources and connections there are.
+pub fn validate_window(
+    name: &str,
+    zone: &str,
+    schedule: &Schedule,
+    scope: &WindowScope,
+    slugs: &BTreeSet<String>,
+    kinds: &Kinds,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    check_name(&mut errors, "name", name, 100);
+    if let Err(faults) = Window::compile(zone, schedule) {
+        errors.extend(faults.into_iter().map(|fault| field_error("", fault)));
+    }
+    let (field, members, what) = match scope {
+        WindowScope::Workspace => return errors,
+        WindowScope::Sources { sources } => ("scope.sources", sources, "source of that slug"),
+        WindowScope::Connections { connections } => {
+            ("scope.connections", connections, "connection of that name")
+        }
+    };
+    let known = |name: &String| match scope {
+        WindowScope::Sources { .. } => slugs.contains(name),
+        _ => kinds.contains_key(name),
+    };
+    // None is fine: what it was about may have been deleted.
+    if members.len() > MEMBERS {
+        errors.push(error(field, "too_many", format!("at most {MEMBERS}")));
+    }
+    for (n, name) in members.iter().enumerate() {
+        if !known(name) {
+            let message = format!("the workspace has no {what}");
+            errors.push(error(&format!("{field}[{n}]"), "unknown", message));
+        }
     }
     errors
 }

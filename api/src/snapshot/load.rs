@@ -5,14 +5,22 @@ use std::sync::Arc;
 
 use engine::path::JsonPath;
 use engine::rules::{CompiledNoMatch, RuleInput, RuleSet};
-use entity::{connection, meta, rule, sealed_secret, source, workspace};
-use sea_orm::{DbErr, EntityTrait as _, QueryOrder as _};
+use engine::signature::{IdempotencyKey, Scheme};
+use engine::split::Split;
+use engine::window::Window;
+use entity::{
+    connection, maintenance_switch, maintenance_window, meta, rule, sealed_secret, source,
+    workspace,
+};
+use openapi::maintenance::WindowMode;
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{ConnectionConfig, Snapshot, SourceConfig, WorkspaceConfig};
+use super::{ConnectionConfig, SenderId, Snapshot, SourceConfig, WorkspaceConfig};
 use crate::connectors;
 use crate::db::Db;
+use crate::maintenance::{Members, Plan, Planned};
 use crate::secrets::{Keyring, Secret};
 
 /// The revision in the database.
@@ -68,6 +76,7 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
     {
         rules.entry(row.workspace_id).or_default().push(row);
     }
+    let mut plans = plans(read).await?;
     let workspaces = workspace::Entity::find()
         .order_by_asc(workspace::Column::CreatedAt)
         .order_by_asc(workspace::Column::Id)
@@ -80,6 +89,7 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
             &row,
             rules.remove(&row.id).unwrap_or_default(),
             names.remove(&row.id).unwrap_or_default(),
+            plans.remove(&row.id).unwrap_or_default(),
         );
         snapshot.workspaces.insert(row.id, Arc::new(config));
     }
@@ -148,16 +158,20 @@ fn source_config(row: source::Model, secrets: &Secrets) -> Option<SourceConfig> 
     let no_match = CompiledNoMatch::compile(&parsed("source.on_no_match", row.id, &row.on_no_match)?)
         .inspect_err(|faults| tracing::error!(source.id = %row.id, ?faults, "A default target cannot be compiled."))
         .ok()?;
-    let event_id_path = match row.event_id_path.as_deref().map(JsonPath::parse) {
+    let scheme: Scheme = parsed("source.auth", row.id, &row.auth)?;
+    let sender_id = sender_id(row.event_id_path.as_deref(), &scheme)
+        .inspect_err(|error| tracing::error!(source.id = %row.id, %error, "The path of the delivery id cannot be read."))
+        .ok()?;
+    let split = match &row.split {
         None => None,
-        Some(Ok(path)) => Some(path),
-        Some(Err(error)) => {
-            tracing::error!(source.id = %row.id, %error, "The path of the delivery id cannot be read.");
-            return None;
-        }
+        Some(text) => Some(
+            Split::compile(&parsed("source.split", row.id, text)?)
+                .inspect_err(|faults| tracing::error!(source.id = %row.id, ?faults, "The way into many events cannot be read."))
+                .ok()?,
+        ),
     };
     Some(SourceConfig {
-        scheme: parsed("source.auth", row.id, &row.auth)?,
+        scheme,
         allow_cidrs: parsed("source.allow_cidrs", row.id, &row.allow_cidrs)?,
         match_mode: parsed(
             "source.match_mode",
@@ -179,14 +193,64 @@ fn source_config(row: source::Model, secrets: &Secrets) -> Option<SourceConfig> 
         rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
         body_limit: row.body_limit.and_then(|n| usize::try_from(n).ok()),
         no_match,
-        event_id_path,
+        sender_id,
+        split,
     })
+}
+
+/// From the path that the source names, else where its preset says.
+fn sender_id(path: Option<&str>, scheme: &Scheme) -> Result<SenderId, engine::Fault> {
+    let known = scheme.preset().and_then(|preset| preset.idempotency_key);
+    match (path, known) {
+        (Some(path), _) => Ok(SenderId::Path(JsonPath::parse(path)?)),
+        (None, Some(IdempotencyKey::Header(name))) => Ok(SenderId::Header(name)),
+        (None, Some(IdempotencyKey::Path(path))) => Ok(SenderId::Path(JsonPath::parse(path)?)),
+        (None, None) => Ok(SenderId::None),
+    }
+}
+
+/// The maintenance of each workspace.
+async fn plans(read: &impl ConnectionTrait) -> Result<HashMap<Uuid, Plan>, DbErr> {
+    let mut plans: HashMap<Uuid, Plan> = HashMap::new();
+    for row in maintenance_switch::Entity::find().all(read).await? {
+        plans.entry(row.workspace_id).or_default().switched_on = row.active.then_some(row.until);
+    }
+    for row in maintenance_window::Entity::find().all(read).await? {
+        if row.enabled {
+            let workspace = row.workspace_id;
+            plans
+                .entry(workspace)
+                .or_default()
+                .windows
+                .extend(planned(row));
+        }
+    }
+    Ok(plans)
+}
+
+fn planned(row: maintenance_window::Model) -> Option<Planned> {
+    let schedule = parsed("maintenance_window.schedule", row.id, &row.schedule)?;
+    let window = Window::compile(&row.zone, &schedule)
+        .inspect_err(|faults| tracing::error!(window.id = %row.id, ?faults, "A maintenance window cannot be compiled; it stays closed."))
+        .ok()?;
+    let members = match row.scope.as_str() {
+        "workspace" => Members::All,
+        "sources" => Members::Sources(parsed("maintenance_window.members", row.id, &row.members)?),
+        _ => Members::Connections(parsed("maintenance_window.members", row.id, &row.members)?),
+    };
+    let mode = if row.mode == WindowMode::Skip.word() {
+        WindowMode::Skip
+    } else {
+        WindowMode::Queue
+    };
+    Some(Planned::new(row.id, row.name, mode, members, window))
 }
 
 fn workspace_config(
     row: &workspace::Model,
     rules: Vec<rule::Model>,
     connections: HashMap<String, Uuid>,
+    maintenance: Plan,
 ) -> WorkspaceConfig {
     let mut revisions = HashMap::new();
     let inputs = rules
@@ -215,5 +279,6 @@ fn workspace_config(
         rules,
         revisions,
         connections,
+        maintenance,
     }
 }

@@ -17,6 +17,7 @@ use engine::path::JsonPath;
 use engine::retry::RetryPolicy;
 use engine::rules::{CompiledNoMatch, RuleSet};
 use engine::signature::Scheme;
+use engine::split::Split;
 use ipnet::IpNet;
 use openapi::connections::RetrySettings;
 use openapi::stream::Message;
@@ -29,12 +30,24 @@ use crate::connectors;
 use crate::db::Db;
 use crate::dispatch;
 use crate::live::Hub;
+use crate::maintenance;
 use crate::secrets::Keyring;
 
 pub use load::place_of;
 
 /// How often the revision is looked at.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Where a request carries the sender's delivery id.
+#[derive(Clone, Debug)]
+pub enum SenderId {
+    /// Nowhere.
+    None,
+    /// In a header.
+    Header(&'static str),
+    /// In the payload.
+    Path(JsonPath),
+}
 
 /// A source, ready to receive.
 #[derive(Debug)]
@@ -63,8 +76,10 @@ pub struct SourceConfig {
     pub match_mode: MatchMode,
     /// What becomes of an event that no rule takes.
     pub no_match: CompiledNoMatch,
-    /// Where the payload carries the sender's delivery id.
-    pub event_id_path: Option<JsonPath>,
+    /// Where a request carries the sender's delivery id.
+    pub sender_id: SenderId,
+    /// How one request becomes many events.
+    pub split: Option<Split>,
 }
 
 /// A connection, ready to be called.
@@ -114,6 +129,8 @@ pub struct WorkspaceConfig {
     pub revisions: HashMap<String, (Uuid, i64)>,
     /// Connections by the name that rules use.
     pub connections: HashMap<String, Uuid>,
+    /// Windows and the switch.
+    pub maintenance: maintenance::Plan,
 }
 
 /// One revision of the whole configuration.

@@ -10,6 +10,8 @@ mod paths;
 mod retry;
 mod rules;
 mod signatures;
+mod split;
 mod support;
 mod templates;
+mod windows;
 mod yaml;

@@ -2,6 +2,8 @@
 
 mod menu;
 mod nav;
+mod notices;
+mod switch;
 
 use leptos::html;
 use leptos::prelude::*;
@@ -13,6 +15,8 @@ use crate::api::{Status, use_live};
 use crate::ui::{Badge, Icon, Mark, Tone, icon};
 use menu::ProfileMenu;
 use nav::Nav;
+use notices::Notices;
+use switch::MaintenanceSwitch;
 
 /// The frame.
 #[component]
@@ -79,8 +83,10 @@ pub fn Frame(
                             Status::Off => view! { <Badge text="Offline" tone=Tone::Grey /> },
                         }}
                     </span>
+                    <MaintenanceSwitch />
                     <ProfileMenu />
                 </header>
+                <Notices />
                 <main class="page" id="main" tabindex="-1" node_ref=main>
                     {children()}
                 </main>

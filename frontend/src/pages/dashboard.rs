@@ -185,13 +185,21 @@ fn light(light: Light) -> AnyView {
     let kind = match light.kind.as_str() {
         "database" => "Database",
         "redis" => "Redis",
+        "source" => "Source",
         _ => "Connection",
     };
     // Said once is enough: "Redis, Redis: not used, not used".
     let kind = (light.name != kind).then(|| format!(" {kind}"));
     let detail = light.detail.filter(|detail| detail != words);
     let name = match light.id {
-        Some(id) => view! { <A href=format!("/connections/{id}")>{light.name}</A> }.into_any(),
+        Some(id) => {
+            let list = if light.kind == "source" {
+                "sources"
+            } else {
+                "connections"
+            };
+            view! { <A href=format!("/{list}/{id}")>{light.name}</A> }.into_any()
+        }
         None => light.name.into_any(),
     };
     view! {

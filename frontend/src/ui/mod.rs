@@ -20,7 +20,7 @@ mod tabs;
 mod toast;
 mod tokens;
 
-pub use ago::{Ago, provide_tick};
+pub use ago::{Ago, Tick, provide_tick};
 pub use badge::{
     Badge, Tone, disposition_badge, disposition_tone, outcome_tone, state_badge, state_tone,
 };

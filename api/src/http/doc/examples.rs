@@ -200,6 +200,24 @@ pub fn all() -> HashMap<&'static str, Value> {
         ),
         ("DeadResult", json!({"count": 3})),
         ("Stats", stats()),
+        ("Maintenance", maintenance()),
+        ("ChangeMaintenance", json!({"on": true, "until": TIME})),
+        ("MaintenanceWindow", window()),
+        (
+            "NewMaintenanceWindow",
+            json!({
+                "name": "Patch night", "zone": "Europe/Madrid",
+                "schedule": {"kind": "weekly", "days": ["mon"], "start": "22:00", "end": "06:00"}
+            }),
+        ),
+        ("ChangeMaintenanceWindow", json!({"enabled": false})),
+        (
+            "Notice",
+            json!({
+                "kind": "connection", "colour": "red", "id": CONNECTION, "name": "psa",
+                "text": "The upstream refuses its credentials.", "since": TIME
+            }),
+        ),
         (
             "Readiness",
             json!({
@@ -232,6 +250,7 @@ fn source() -> Value {
         "id": SOURCE, "name": "Uptime Kuma", "slug": "kuma", "kind": "webhook", "enabled": true,
         "auth": {"type": "bearer"}, "has_secret": true, "allow_cidrs": [], "rate_per_minute": null,
         "body_limit": null, "match": "first", "on_no_match": "keep", "event_id_path": null,
+        "split": null, "heartbeat": {"after": 900}, "silent_since": null,
         "url": "http://localhost:8080/hooks/main/kuma", "last_event_at": TIME, "revision": 1,
         "created_at": TIME, "updated_at": TIME
     })
@@ -284,6 +303,23 @@ fn delivery() -> Value {
             "id": ID, "number": 1, "started_at": TIME, "duration_ms": 12, "outcome": "delivered",
             "status": null, "error_code": null, "error": null, "exchanges": []
         }]
+    })
+}
+
+fn maintenance() -> Value {
+    json!({
+        "on": false, "until": null, "waiting": 0, "revision": 0,
+        "windows": [{"id": ID, "name": "Patch night", "mode": "queue", "until": TIME}]
+    })
+}
+
+fn window() -> Value {
+    json!({
+        "id": ID, "name": "Patch night", "enabled": true, "mode": "queue", "zone": "Europe/Madrid",
+        "schedule": {"kind": "weekly", "days": ["mon"], "start": "22:00", "end": "06:00"},
+        "scope": {"kind": "workspace"}, "open": false, "open_until": null, "next_opening": TIME,
+        "next_change_local": "Mon 2026-01-05 22:00 CET", "revision": 1, "created_at": TIME,
+        "updated_at": TIME
     })
 }
 
@@ -342,6 +378,13 @@ mod tests {
         reads::<openapi::deliveries::Delivery>("Delivery");
         reads::<openapi::deliveries::DeadGroup>("DeadGroup");
         reads::<openapi::stats::Stats>("Stats");
+        reads::<openapi::sources::Source>("Source");
+        reads::<openapi::maintenance::Maintenance>("Maintenance");
+        reads::<openapi::maintenance::ChangeMaintenance>("ChangeMaintenance");
+        reads::<openapi::maintenance::MaintenanceWindow>("MaintenanceWindow");
+        reads::<openapi::maintenance::NewMaintenanceWindow>("NewMaintenanceWindow");
+        reads::<openapi::maintenance::ChangeMaintenanceWindow>("ChangeMaintenanceWindow");
+        reads::<openapi::notices::Notice>("Notice");
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod connections;
 pub mod dead_letters;
 pub mod deliveries;
 pub mod events;
+pub mod maintenance;
+pub mod notices;
 pub mod rules;
 pub mod sources;
 pub mod stream;

@@ -26,7 +26,7 @@ pub async fn detail(core: &Core, scope: Scope, id: Uuid) -> ApiResult<EventDetai
         .order_by_asc(delivery::Column::Id)
         .all(core.db.read())
         .await?;
-    let payload = ingest::parse_payload(&row.method, &row.content_type, &row.query, &row.body);
+    let payload = ingest::view(&row);
     let headers: Vec<(String, String)> = stored("event.headers", &row.headers)?;
     let line = (
         row.id,

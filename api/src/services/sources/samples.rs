@@ -3,13 +3,20 @@
 use serde_json::{Value, json};
 
 /// Names of the samples; the first is sent when nothing is chosen.
-pub const SAMPLES: &[&str] = &["uptime-kuma-down", "uptime-kuma-up", "grafana", "github"];
+pub const SAMPLES: &[&str] = &[
+    "uptime-kuma-down",
+    "uptime-kuma-up",
+    "alertmanager",
+    "grafana",
+    "github",
+];
 
 /// The sample of this name.
 pub fn sample(name: &str) -> Option<Value> {
     match name {
         "uptime-kuma-down" => Some(kuma(0, "connect ECONNREFUSED 192.0.2.10:443")),
         "uptime-kuma-up" => Some(kuma(1, "200 - OK")),
+        "alertmanager" => Some(alertmanager()),
         "grafana" => Some(grafana()),
         "github" => Some(github()),
         _ => None,
@@ -29,6 +36,26 @@ fn kuma(status: u8, message: &str) -> Value {
             "tags": [{"tag_id": 1, "monitor_id": 7, "value": "", "name": "prod", "color": "#DC2626"}]
         },
         "msg": format!("[Sample web shop] [{word}] {message}")
+    })
+}
+
+fn alertmanager() -> Value {
+    let alert = |instance: &str, fingerprint: &str| {
+        json!({
+            "status": "firing",
+            "labels": {"alertname": "InstanceDown", "instance": instance, "severity": "critical"},
+            "annotations": {"summary": format!("{instance} does not answer")},
+            "startsAt": "2026-01-01T12:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "https://prometheus.example.com/graph", "fingerprint": fingerprint
+        })
+    };
+    json!({
+        "version": "4", "groupKey": "{}:{alertname=\"InstanceDown\"}", "truncatedAlerts": 0,
+        "status": "firing", "receiver": "signalbox",
+        "groupLabels": {"alertname": "InstanceDown"},
+        "commonLabels": {"alertname": "InstanceDown", "severity": "critical"},
+        "commonAnnotations": {}, "externalURL": "https://alertmanager.example.com",
+        "alerts": [alert("web-1:9100", "5b1c9f2e7a3d4c60"), alert("web-2:9100", "5b1c9f2e7a3d4c61")]
     })
 }
 

@@ -13,8 +13,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{get, match_word, store};
+use super::{get, heartbeat, match_word, store};
 use crate::core::Core;
+use crate::heartbeat as silence;
 use crate::http::extract::IfMatch;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
@@ -53,6 +54,9 @@ pub async fn create(core: &Core, scope: Scope, new: NewSource) -> ApiResult<Sour
         match_mode: match_word(new.match_mode).to_owned(),
         on_no_match: store(&new.on_no_match)?,
         event_id_path: new.event_id_path,
+        split: new.split.as_ref().map(store).transpose()?,
+        silent_after: new.heartbeat.map(|h| i64::from(h.after)),
+        heartbeat_since: new.heartbeat.map(|_| change.now),
         revision: 1,
         created_at: change.now,
         updated_at: change.now,
@@ -62,6 +66,9 @@ pub async fn create(core: &Core, scope: Scope, new: NewSource) -> ApiResult<Sour
         .await?;
     if let Some(secret) = new.secret.as_ref().or(generated.as_ref()) {
         put_secret(core, &change, scope, id, secret).await?;
+    }
+    if new.heartbeat.is_some() {
+        silence::look_soon(&change.txn, id, change.now).await?;
     }
     change.commit().await?;
     Ok(SourceCreated {
@@ -102,6 +109,11 @@ pub async fn change(
     } else if let Some(secret) = &merged.secret {
         put_secret(core, &change, scope, id, secret).await?;
     }
+    let silent_after = merged.heartbeat.map(|h| i64::from(h.after));
+    let beats_anew = silent_after != row.silent_after || merged.enabled != row.enabled;
+    if beats_anew {
+        silence::look_soon(&change.txn, id, change.now).await?;
+    }
     let changed = source::Model {
         name: merged.name,
         slug: merged.slug,
@@ -113,6 +125,13 @@ pub async fn change(
         match_mode: match_word(merged.match_mode).to_owned(),
         on_no_match: store(&merged.on_no_match)?,
         event_id_path: merged.event_id_path,
+        split: merged.split.as_ref().map(store).transpose()?,
+        silent_after,
+        heartbeat_since: if beats_anew {
+            silent_after.map(|_| change.now)
+        } else {
+            row.heartbeat_since
+        },
         revision: row.revision + 1,
         updated_at: change.now,
         ..row
@@ -177,6 +196,7 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
         )));
     }
     sealed::remove(&change, Owner::source(id), None).await?;
+    silence::forget(&change.txn, id).await?;
     source::Entity::delete_by_id(id).exec(&change.txn).await?;
     change.commit().await
 }
@@ -221,6 +241,17 @@ fn merge(row: &source::Model, wanted: ChangeSource) -> ApiResult<NewSource> {
         event_id_path: wanted
             .event_id_path
             .unwrap_or_else(|| row.event_id_path.clone()),
+        split: match wanted.split {
+            Some(split) => split,
+            None => row
+                .split
+                .as_deref()
+                .map(|text| super::stored("source.split", text))
+                .transpose()?,
+        },
+        heartbeat: wanted
+            .heartbeat
+            .unwrap_or_else(|| heartbeat(row.silent_after)),
     })
 }
 
@@ -237,6 +268,8 @@ fn check(core: &Core, kinds: &Kinds, source: &NewSource) -> ApiResult<()> {
             body_limit: source.body_limit,
             on_no_match: &source.on_no_match,
             event_id_path: source.event_id_path.as_deref(),
+            split: source.split.as_ref(),
+            heartbeat: source.heartbeat,
         },
     );
     if let Some(secret) = &source.secret {

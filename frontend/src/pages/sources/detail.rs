@@ -16,7 +16,7 @@ use crate::api::{Load, load, use_api};
 use crate::pages::events::recent;
 use crate::pages::stale::explain_failure;
 use crate::ui::{
-    Badge, Button, Card, CodeBlock, CopyLine, FaultList, Icon, Kind, PageHead, Question, Tabs,
+    Ago, Badge, Button, Card, CodeBlock, CopyLine, FaultList, Icon, Kind, PageHead, Question, Tabs,
     TextField, Tone, icon, show, use_confirm, use_toasts,
 };
 
@@ -61,6 +61,17 @@ fn usage(source: Source) -> AnyView {
                     view! {
                         <p class="notice amber">
                             "This source is switched off: requests are refused with 403."
+                        </p>
+                    }
+                })}
+            {source
+                .silent_since
+                .map(|at| {
+                    view! {
+                        <p class="notice red" data-testid="source-silent">
+                            "Nothing comes from this source any more; it was heard last "
+                            <Ago at=at />
+                            "."
                         </p>
                     }
                 })}

@@ -2,9 +2,10 @@
 
 use engine::model::{MatchMode, NoMatch};
 use engine::signature::{Algorithm, Encoding, HmacScheme, PresetOptions, Scheme, TimestampScheme};
+use engine::split::{SplitPreset, SplitSpec};
 use leptos::prelude::*;
 use openapi::problem::FieldError;
-use openapi::sources::{ChangeSource, NewSource, Source};
+use openapi::sources::{ChangeSource, Heartbeat, NewSource, Source};
 
 use crate::ui::{AreaField, Faults, SelectField, TextField};
 
@@ -51,6 +52,11 @@ pub struct SourceForm {
     mode: RwSignal<String>,
     no_match: RwSignal<String>,
     event_id: RwSignal<String>,
+    split: RwSignal<String>,
+    split_path: RwSignal<String>,
+    split_key: RwSignal<String>,
+    split_limit: RwSignal<String>,
+    heartbeat: RwSignal<String>,
     /// The saved scheme: what the form does not show of it is kept.
     saved: StoredValue<Option<Scheme>>,
     /// The default target as JSON, for events that no rule takes.
@@ -83,6 +89,11 @@ impl SourceForm {
             mode: text("first"),
             no_match: text("keep"),
             event_id: text(""),
+            split: text(""),
+            split_path: text("$.alerts[*]"),
+            split_key: text(""),
+            split_limit: text(""),
+            heartbeat: text(""),
             saved: StoredValue::new(None),
             target: text(TARGET),
             faults: RwSignal::new(Vec::new()),
@@ -101,6 +112,23 @@ impl SourceForm {
         form.limit.set(number(source.body_limit));
         form.event_id
             .set(source.event_id_path.clone().unwrap_or_default());
+        form.heartbeat
+            .set(number(source.heartbeat.map(|h| h.after)));
+        if let Some(split) = &source.split {
+            form.split.set(
+                match split.preset {
+                    Some(SplitPreset::Alertmanager) => "alertmanager",
+                    Some(SplitPreset::Grafana) => "grafana",
+                    None => "path",
+                }
+                .to_owned(),
+            );
+            if let Some(path) = &split.path {
+                form.split_path.set(path.clone());
+            }
+            form.split_key.set(split.key.join("\n"));
+            form.split_limit.set(number(split.limit));
+        }
         form.mode.set(match source.match_mode {
             MatchMode::First => "first".to_owned(),
             MatchMode::All => "all".to_owned(),
@@ -287,6 +315,10 @@ impl SourceForm {
             match_mode: self.mode(),
             on_no_match: self.policy(),
             event_id_path: Self::optional(self.event_id),
+            split: self.split(),
+            heartbeat: self
+                .number("heartbeat", self.heartbeat)
+                .map(|after| Heartbeat { after }),
         };
         self.faults.with_untracked(Vec::is_empty).then_some(new)
     }
@@ -306,6 +338,8 @@ impl SourceForm {
             match_mode: Some(new.match_mode),
             on_no_match: Some(new.on_no_match),
             event_id_path: Some(new.event_id_path),
+            split: Some(new.split),
+            heartbeat: Some(new.heartbeat),
         })
     }
 
@@ -403,6 +437,53 @@ impl SourceForm {
         .into_any()
     }
 
+    fn split_fields(self) -> AnyView {
+        let faults = self.faults;
+        view! {
+            <TextField label="Path of the list" value=self.split_path code=true required=true faults=faults at="split.path" testid="source-split-path" />
+            <AreaField
+                label="Paths of an item's id"
+                value=self.split_key
+                code=true
+                rows=2
+                help="One for each line, such as $.id. Their values together make repeats harmless."
+                faults=faults
+                at="split.key"
+            />
+            <TextField label="Most items" value=self.split_limit placeholder="500" faults=faults at="split.limit" />
+        }
+        .into_any()
+    }
+
+    fn split(self) -> Option<SplitSpec> {
+        let preset = match self.split.get_untracked().as_str() {
+            "alertmanager" => Some(SplitPreset::Alertmanager),
+            "grafana" => Some(SplitPreset::Grafana),
+            "path" => None,
+            _ => return None,
+        };
+        let limit = self.number("split.limit", self.split_limit);
+        if preset.is_some() {
+            return Some(SplitSpec {
+                preset,
+                limit,
+                ..SplitSpec::default()
+            });
+        }
+        let lines = self.split_key.get_untracked();
+        Some(SplitSpec {
+            preset: None,
+            path: Some(self.split_path.get_untracked().trim().to_owned()),
+            key: lines
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            limit,
+        })
+    }
+
     /// What becomes of events, and limits.
     pub fn more_fields(self) -> AnyView {
         let faults = self.faults;
@@ -444,6 +525,17 @@ impl SourceForm {
                     faults=faults
                     at="event_id_path"
                 />
+                <SelectField label="One request carries" value=self.split options=Signal::stored(pairs(&SPLITS)) testid="source-split" />
+                {move || (self.split.get() == "path").then(|| self.split_fields())}
+                <TextField
+                    label="Alert when silent for (seconds)"
+                    value=self.heartbeat
+                    placeholder="never"
+                    help="The source then raises an event of the type source.silent, and source.recovered when it is heard again."
+                    faults=faults
+                    at="heartbeat"
+                    testid="source-heartbeat"
+                />
                 <TextField label="Requests a minute" value=self.rate placeholder="unlimited" faults=faults at="rate_per_minute" />
                 <TextField label="Largest body in bytes" value=self.limit placeholder="the server's limit" faults=faults at="body_limit" />
                 <AreaField
@@ -461,6 +553,14 @@ impl SourceForm {
         .into_any()
     }
 }
+
+/// How many events a request carries.
+const SPLITS: [(&str, &str); 4] = [
+    ("", "One event"),
+    ("alertmanager", "Alerts of Prometheus Alertmanager"),
+    ("grafana", "Alerts of Grafana"),
+    ("path", "A list at a path"),
+];
 
 fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter()

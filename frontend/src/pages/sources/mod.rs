@@ -123,6 +123,9 @@ fn row(source: Source, sources: Load<Page<Source>>) -> AnyView {
                 </span>
             </td>
             <td class="nowrap">
+                {source
+                    .silent_since
+                    .map(|_| view! { <span class="block" data-testid="source-silent"><Badge text="silent" tone=Tone::Red /></span> })}
                 {match source.last_event_at {
                     Some(at) => view! { <Ago at=at /> }.into_any(),
                     None => view! { <span class="faint">"never"</span> }.into_any(),

@@ -1,0 +1,38 @@
+//! What comes due during maintenance is put back.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use entity::delivery;
+
+use super::{Carrier, untried};
+use crate::journal::NewState;
+use crate::snapshot::ConnectionConfig;
+
+impl Carrier {
+    /// Puts back what maintenance covers now; it is claimed again when that ends.
+    pub(super) async fn wait_for_windows(&mut self, connection: &ConnectionConfig) {
+        let snapshot = self.core.snapshots.current();
+        let Some(workspace) = snapshot.workspace(connection.view.workspace_id) else {
+            return;
+        };
+        let (plan, now) = (&workspace.maintenance, self.core.clock.now_ms());
+        if !plan.any(now) {
+            return;
+        }
+        let covered: VecDeque<delivery::Model> = {
+            let mut queue = self.desk.queue.lock();
+            let (covered, rest) = queue
+                .drain(..)
+                .partition(|d| plan.cover(now, d.source_id, d.connection_id).is_some());
+            *queue = rest;
+            covered
+        };
+        for claimed in covered {
+            self.desk.held.fetch_sub(1, Ordering::AcqRel);
+            let name = connection.view.name.clone();
+            let settlement = untried(claimed, name, NewState::Windowed, None);
+            self.core.journal.settle(settlement).await;
+        }
+    }
+}

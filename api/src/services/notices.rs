@@ -1,0 +1,119 @@
+//! What wants the attention of whoever looks at the console.
+
+use entity::{connection, source, source_silence};
+use openapi::notices::Notice;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+
+use super::maintenance;
+use crate::clock::from_ms;
+use crate::core::Core;
+use crate::http::health::redis_answers;
+use crate::http::problem::ApiResult;
+use crate::scope::Scope;
+
+/// Everything that wants attention now, the worst first.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
+    let mut notices = connections(core, scope).await?;
+    notices.extend(sources(core, scope).await?);
+    if redis_answers(core).await == Some(false) {
+        notices.push(Notice {
+            kind: "redis".to_owned(),
+            colour: "red".to_owned(),
+            id: None,
+            name: "Redis".to_owned(),
+            text: "Redis does not answer: limits are counted on each server by itself.".to_owned(),
+            since: None,
+        });
+    }
+    notices.extend(maintenance_now(core, scope).await?);
+    Ok(notices)
+}
+
+async fn connections(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
+    let rows = connection::Entity::find()
+        .filter(connection::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(connection::Column::Enabled.eq(true))
+        .filter(connection::Column::State.ne("ok"))
+        .order_by_asc(connection::Column::Name)
+        .all(core.db.read())
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Notice {
+            kind: "connection".to_owned(),
+            colour: "red".to_owned(),
+            id: Some(row.id),
+            text: row
+                .state_reason
+                .filter(|reason| !reason.is_empty())
+                .unwrap_or_else(|| "The upstream refuses its credentials.".to_owned()),
+            name: row.name,
+            since: Some(from_ms(row.state_at)),
+        })
+        .collect())
+}
+
+/// Sources whose silence has raised its alert.
+pub(super) async fn sources(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
+    let rows = source::Entity::find()
+        .filter(source::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(source::Column::SilentAfter.is_not_null())
+        .order_by_asc(source::Column::Name)
+        .all(core.db.read())
+        .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let silent = source_silence::Entity::find()
+        .filter(source_silence::Column::SourceId.is_in(rows.iter().map(|row| row.id)))
+        .all(core.db.read())
+        .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let silence = silent.iter().find(|s| s.source_id == row.id)?;
+            Some(Notice {
+                kind: "source".to_owned(),
+                colour: "red".to_owned(),
+                id: Some(row.id),
+                name: row.name,
+                text: "Nothing comes from this source any more.".to_owned(),
+                since: Some(from_ms(silence.since)),
+            })
+        })
+        .collect())
+}
+
+async fn maintenance_now(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
+    let now = maintenance::now(core, scope).await?;
+    let waiting = match now.waiting {
+        0 => String::new(),
+        1 => " One delivery waits.".to_owned(),
+        n => format!(" {n} deliveries wait."),
+    };
+    let notice = |id, name: String, text: String| Notice {
+        kind: "maintenance".to_owned(),
+        colour: "amber".to_owned(),
+        id,
+        name,
+        text: text + &waiting,
+        since: None,
+    };
+    let switch = now.on.then(|| {
+        let text = "Maintenance is switched on: events are taken, deliveries wait.";
+        notice(None, "Maintenance".to_owned(), text.to_owned())
+    });
+    let windows = now.windows.into_iter().map(|window| {
+        let text = match window.mode {
+            openapi::maintenance::WindowMode::Queue => "The window is open: deliveries wait.",
+            openapi::maintenance::WindowMode::Skip => {
+                "The window is open: deliveries are discarded, closes wait."
+            }
+        };
+        notice(Some(window.id), window.name, text.to_owned())
+    });
+    Ok(switch.into_iter().chain(windows).collect())
+}

@@ -1,0 +1,276 @@
+//! Maintenance: what waits, what is not made, and what goes on at the end.
+
+use openapi::deliveries::{Delivery, ReplayedDelivery, State};
+use openapi::maintenance::{Maintenance, MaintenanceWindow};
+use openapi::notices::Notice;
+use openapi::problem::Code;
+use serde_json::{Value, json};
+use tests::fakes::FakeSink;
+use tests::yaml::{File, copy_to};
+use tests::{Client, Server, both, wait_until};
+use uuid::Uuid;
+
+use crate::support::{all, delivered, delivery, drained, event, in_state, now};
+
+const WINDOWS: &str = "/api/v1/maintenance/windows";
+const SWITCH: &str = "/api/v1/maintenance";
+
+/// Open whenever one looks.
+fn always() -> Value {
+    json!({ "kind": "daily", "start": "00:00", "end": "00:00" })
+}
+
+fn moment(seconds: i64) -> String {
+    chrono::DateTime::from_timestamp(seconds, 0)
+        .unwrap()
+        .to_rfc3339()
+}
+
+/// One call at a time, so that the order of calls is the order of claims.
+fn to(sink: &FakeSink) -> File {
+    to_with(sink, json!({}))
+}
+
+fn to_with(sink: &FakeSink, source: Value) -> File {
+    let mut step = copy_to("sink");
+    step["deliver"]["key"] = json!("lane {{ lane }}");
+    File::new()
+        .http_with("sink", &sink.url, json!({ "concurrency": 1 }))
+        .source_with("alerts", source)
+        .rule("copy", json!([]), json!([step]))
+}
+
+async fn send(server: &Server, payload: &Value) -> Uuid {
+    let sent = server.anonymous().hook("alerts", payload).await;
+    event(&server.client(), sent.event_ids[0]).await.deliveries[0].id
+}
+
+async fn turn(client: &Client, change: Value) -> Maintenance {
+    let revision = client.read::<Maintenance>(SWITCH).await.revision;
+    client.patch(SWITCH, revision, &change).await.ok()
+}
+
+/// The numbers that the sink took, in the order in which they came.
+fn order(sink: &FakeSink) -> Vec<i64> {
+    let mut seen: Vec<(u64, i64)> = sink
+        .seen()
+        .values()
+        .map(|seen| {
+            assert_eq!(seen.count, 1);
+            let body: Value = serde_json::from_str(&seen.body).unwrap();
+            (seen.first_at_us, body["n"].as_i64().unwrap())
+        })
+        .collect();
+    seen.sort_unstable();
+    seen.into_iter().map(|(_, n)| n).collect()
+}
+
+both! {
+    async fn deliveries_wait_for_the_end_of_a_window(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        let end = now() + 5;
+        let schedule = json!({ "kind": "once", "start": moment(end - 3600), "end": moment(end) });
+        server.apply(&to(&sink).window("patches", json!({ "schedule": schedule })).text()).await;
+        let client = server.client();
+        let waiting = send(&server, &json!({ "n": 1, "lane": "a" })).await;
+        let done = in_state(&client, waiting, State::Delivered).await;
+        let [attempt] = done.attempt_log.try_into().unwrap();
+        assert!(attempt.started_at.timestamp() >= end, "nothing is called while it is open");
+        let [window] = all::<MaintenanceWindow>(&client, WINDOWS).await.try_into().unwrap();
+        assert!(!window.open && window.next_opening.is_none());
+        let after = send(&server, &json!({ "n": 2, "lane": "a" })).await;
+        in_state(&client, after, State::Delivered).await;
+    }
+
+    async fn what_waited_goes_in_order_also_after_a_crash_and_an_early_end(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let other = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        let scope = json!({ "kind": "connections", "connections": ["sink"] });
+        let file = to_with(&sink, json!({ "match": "all" }))
+            .http("other", &other.url)
+            .rule("too", json!([]), json!([copy_to("other")]))
+            .window("patches", json!({ "schedule": always(), "scope": scope }));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        for n in 0..40 {
+            let waiting = send(&server, &json!({ "n": n, "lane": n % 4 })).await;
+            assert_eq!(delivery(&client, waiting).await.state, State::Windowed);
+        }
+        wait_until("the other connection has all", async || {
+            (other.counts().ids == 40).then_some(())
+        }).await;
+        server.kill();
+        server.resume().await;
+        let client = server.client();
+        let state: Maintenance = client.read(SWITCH).await;
+        assert_eq!((state.waiting, state.windows.len(), state.on), (40, 1, false));
+        assert_eq!(sink.counts().requests, 0);
+
+        let [window] = all::<MaintenanceWindow>(&client, WINDOWS).await.try_into().unwrap();
+        assert!(window.open);
+        let path = format!("{WINDOWS}/{}", window.id);
+        client.patch(&path, window.revision + 1, &json!({ "enabled": false })).await.problem(Code::RevisionStale);
+        let closed: MaintenanceWindow = client
+            .patch(&path, window.revision, &json!({ "enabled": false })).await.ok();
+        assert!(!closed.open);
+        drained(&server).await;
+        let came = order(&sink);
+        assert_eq!(came.len(), 40);
+        for lane in 0..4 {
+            let of_lane: Vec<i64> = came.iter().copied().filter(|n| n % 4 == lane).collect();
+            assert!(of_lane.is_sorted(), "lane {lane}: {of_lane:?}");
+        }
+    }
+
+    async fn many_that_wait_are_let_go_in_batches(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        let file = File::new()
+            .http_with("sink", &sink.url, json!({ "concurrency": 1 }))
+            .source("alerts")
+            .rule("copy", json!([]), json!([copy_to("sink")]))
+            .window("patches", json!({ "schedule": always() }));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        for n in 0..1200 {
+            server.anonymous().hook("alerts", &json!({ "n": n })).await;
+        }
+        let state: Maintenance = client.read(SWITCH).await;
+        assert_eq!(state.waiting, 1200);
+        let [window] = all::<MaintenanceWindow>(&client, WINDOWS).await.try_into().unwrap();
+        client.delete(&format!("{WINDOWS}/{}", window.id), window.revision).await.done();
+        drained(&server).await;
+        let came = order(&sink);
+        assert_eq!(came.len(), 1200);
+        assert!(came.is_sorted(), "in the order of acceptance");
+    }
+
+    async fn skip_discards_but_no_recovery_is_lost(db) {
+        let server = Server::start(db).await;
+        let file = File::new().sandbox("desk", json!({})).source("alerts").source("others").rule(
+            "tickets",
+            json!([]),
+            json!([{ "deliver": {
+                "connection": "desk",
+                "operation": "ticket.upsert",
+                "key": "{{ host }}",
+                "lifecycle": { "path": "$.state", "open": ["down"], "close": ["up"], "otherwise": "note" },
+                "map": { "summary": "{{ host }} is {{ state }}" },
+            }}]),
+        );
+        server.apply(&file.text()).await;
+        let client = server.client();
+        let alert = |host: &str, state: &str| json!({ "host": host, "state": state });
+        let before = send(&server, &alert("web1", "down")).await;
+        in_state(&client, before, State::Delivered).await;
+
+        let new = json!({
+            "name": "reboot", "mode": "skip", "zone": "Europe/Madrid", "schedule": always(),
+            "scope": { "kind": "sources", "sources": ["alerts"] },
+        });
+        let made: MaintenanceWindow = client.post(WINDOWS, &new).await.ok();
+        client.post(WINDOWS, &new).await.problem(Code::NameTaken);
+        let close = send(&server, &alert("web1", "up")).await;
+        let skipped = send(&server, &alert("web2", "down")).await;
+        let note = send(&server, &alert("web2", "flapping")).await;
+        for id in [skipped, note] {
+            let row = delivery(&client, id).await;
+            assert_eq!((row.state, row.error_code.as_deref()), (State::Discarded, Some("maintenance")));
+            assert!(row.error.unwrap().contains("reboot") && row.finished_at.is_some());
+        }
+        assert_eq!(delivery(&client, close).await.state, State::Windowed);
+        let elsewhere = server.anonymous().hook("others", &alert("web3", "down")).await;
+        delivered(&client, elsewhere.event_ids[0]).await;
+
+        // Who replays by hand wants it; it waits with the rest.
+        let again: ReplayedDelivery = client
+            .post(&format!("/api/v1/deliveries/{skipped}/replay"), &json!({})).await.ok();
+        in_state(&client, again.delivery_id, State::Windowed).await;
+        client.delete(&format!("{WINDOWS}/{}", made.id), made.revision).await.done();
+        let closed = in_state(&client, close, State::Delivered).await;
+        assert_eq!(closed.effect.as_deref(), Some("closed"), "the ticket from before is closed");
+        let opened = in_state(&client, again.delivery_id, State::Delivered).await;
+        assert_eq!(opened.effect.as_deref(), Some("created"));
+    }
+
+    async fn the_switch_makes_everything_wait_and_nothing_is_refused(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        let off: Maintenance = client.read(SWITCH).await;
+        assert_eq!((off.on, off.revision), (false, 0));
+        client.patch(SWITCH, 7, &json!({ "on": true })).await.problem(Code::RevisionStale);
+        let late = json!({ "on": true, "until": moment(now() - 1) });
+        client.patch(SWITCH, 0, &late).await.problem(Code::ValidationFailed);
+        assert!(turn(&client, json!({ "on": true })).await.on);
+        let first = send(&server, &json!({ "n": 1, "lane": "a" })).await;
+        assert_eq!(delivery(&client, first).await.state, State::Windowed);
+        let notices: Vec<Notice> = all(&client, "/api/v1/notices").await;
+        assert!(notices.iter().any(|n| n.kind == "maintenance"), "{notices:?}");
+        assert!(!turn(&client, json!({ "on": false })).await.on);
+        in_state(&client, first, State::Delivered).await;
+        assert!(all::<Notice>(&client, "/api/v1/notices").await.is_empty());
+
+        let end = now() + 4;
+        let on = turn(&client, json!({ "on": true, "until": moment(end) })).await;
+        assert_eq!(on.until.map(|at| at.timestamp()), Some(end));
+        let second = send(&server, &json!({ "n": 2, "lane": "a" })).await;
+        let done = in_state(&client, second, State::Delivered).await;
+        assert!(done.attempt_log[0].started_at.timestamp() >= end);
+        assert!(!client.read::<Maintenance>(SWITCH).await.on, "it went off by itself");
+    }
+
+    async fn retries_that_come_due_wait_too(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        sink.answer(503);
+        let failing = send(&server, &json!({ "n": 1, "lane": "a" })).await;
+        in_state(&client, failing, State::Retrying).await;
+        turn(&client, json!({ "on": true })).await;
+        let waiting: Delivery = in_state(&client, failing, State::Windowed).await;
+        assert!(waiting.attempts >= 1);
+        let behind = send(&server, &json!({ "n": 2, "lane": "a" })).await;
+        assert_eq!(delivery(&client, behind).await.state, State::Windowed);
+        sink.answer(200);
+        turn(&client, json!({ "on": false })).await;
+        let done = in_state(&client, failing, State::Delivered).await;
+        assert_eq!(done.attempts, waiting.attempts + 1, "no call was made while it waited");
+        in_state(&client, behind, State::Delivered).await;
+        assert_eq!(order(&sink), [1, 2]);
+    }
+
+    async fn windows_are_configuration_as_code(db) {
+        let server = Server::start(db).await;
+        let scope = json!({ "kind": "sources", "sources": ["b", "a"] });
+        let schedule = json!({ "kind": "weekly", "days": ["mon", "fri"], "start": "22:00", "end": "06:00" });
+        let more = json!({ "zone": "Europe/Madrid", "mode": "skip", "scope": scope, "schedule": schedule });
+        let file = File::new().source("a").source("b");
+        let text = file.clone().window("nights", more).text();
+        server.apply(&text).await;
+        let path = server.write("windows.yaml", &text);
+        let again = server.cli(&["plan", "-f", path.to_str().unwrap()]).await;
+        let said = tests::server::both(&again);
+        assert!(again.status.success() && !said.contains("nights"), "{said}");
+        let export = server.cli(&["export"]).await;
+        assert!(tests::server::both(&export).contains("nights"), "{}", tests::server::both(&export));
+        let client = server.client();
+        let [window] = all::<MaintenanceWindow>(&client, WINDOWS).await.try_into().unwrap();
+        assert_eq!(window.zone, "Europe/Madrid");
+        assert!(window.next_change_local.is_some());
+
+        let wrong = file.window("nights", json!({ "zone": "Mars/Base", "schedule": always() })).text();
+        let path = server.write("wrong.yaml", &wrong);
+        let refused = server.cli(&["apply", "-f", path.to_str().unwrap()]).await;
+        let said = tests::server::both(&refused);
+        assert!(!refused.status.success() && said.contains("maintenance[nights].zone"), "{said}");
+        let bad = json!({ "schedule": { "kind": "cron", "cron": "61 * * * *", "minutes": 5 } });
+        let answer = client.patch(&format!("{WINDOWS}/{}", window.id), window.revision, &bad).await;
+        let problem = answer.problem(Code::ValidationFailed);
+        assert_eq!(problem.errors[0].field, "schedule.cron");
+    }
+}
