@@ -7,4 +7,5 @@
 )]
 
 mod browser;
+mod maintenance;
 mod pages;

@@ -289,7 +289,14 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             is("$.msg", "lost"),
             json!([{ "deliver": message() }]),
         )
-        .rule("ask", is("$.msg", "ask"), json!([{ "hold": message() }]));
+        .rule("ask", is("$.msg", "ask"), json!([{ "hold": message() }]))
+        .window(
+            "nights",
+            json!({
+                "schedule": { "kind": "daily", "start": "00:00", "end": "00:00" },
+                "scope": { "kind": "sources", "sources": [] },
+            }),
+        );
     with_person(file, async move |person| {
         let anonymous = person.server.anonymous();
         let first = anonymous.hook("kuma", &outage()).await;
@@ -336,6 +343,8 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             ("/rules".to_owned(), "rules"),
             ("/rules/new".to_owned(), "rule-editor"),
             (format!("/rules/{}", rules.items[0].id), "explanation"),
+            ("/maintenance".to_owned(), "windows"),
+            ("/maintenance/new".to_owned(), "window-form"),
             ("/connections".to_owned(), "connections"),
             ("/connections/new".to_owned(), "page-title"),
             (

@@ -89,16 +89,16 @@ fn row(window: MaintenanceWindow, windows: Load<Page<MaintenanceWindow>>) -> Any
         });
     });
     let label = format!("Keep {}", window.name);
+    let when = format!("{}, {}", schedule_words(&window.schedule), window.zone);
+    let (state, scope) = (now(&window), about(&window.scope));
     view! {
         <tr data-testid="window-row">
             <td class="title-cell">
-                <A href=format!("/maintenance/{id}")>{window.name.clone()}</A>
-                <span class="block small faint">
-                    {schedule_words(&window.schedule)} ", " {window.zone.clone()}
-                </span>
+                <A href=format!("/maintenance/{id}")>{window.name}</A>
+                <span class="block small faint">{when}</span>
             </td>
-            <td>{now(&window)}</td>
-            <td>{about(&window.scope)}</td>
+            <td>{state}</td>
+            <td>{scope}</td>
             <td>
                 {match window.mode {
                     WindowMode::Queue => "wait until the end",
