@@ -11,11 +11,8 @@ pub mod cursor;
 pub mod deliveries;
 pub mod events;
 pub mod explain;
-<<<<<<< HEAD
 pub mod jobs;
 pub mod lanes;
-=======
->>>>>>> windows
 pub mod maintenance;
 pub mod names;
 pub mod notices;
