@@ -24,6 +24,7 @@ use crate::ids;
 use crate::journal;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{Keyring, KeyringError};
 use crate::settings::{Role, Settings};
@@ -104,6 +105,7 @@ impl Runtime {
             handle.clone(),
             live.clone(),
             metrics.clone(),
+            snapshots.clone(),
             journal::Options {
                 queue: settings.queue_accepts.max(1),
                 batch: settings.journal_batch.max(1),
@@ -188,7 +190,10 @@ impl Runtime {
 
 /// What is done by the clock. A part that needs a timer or a job adds its line here.
 fn tasks() -> Vec<Arc<dyn Task>> {
-    vec![Arc::new(job::Jobs::new(Vec::new()))]
+    vec![
+        Arc::new(job::Jobs::new(Vec::new())),
+        Arc::new(retention::Retention::default()),
+    ]
 }
 
 fn dispatch_options(settings: &Settings, lease: Duration) -> dispatch::Options {

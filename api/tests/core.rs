@@ -72,6 +72,7 @@ async fn start(data: &Path, url: Option<&str>, sandbox: Value, then: Value) -> W
         allow_cidrs: Set("[]".into()),
         rate_per_minute: Set(None),
         body_limit: Set(None),
+        retention_days: Set(None),
         match_mode: Set("first".into()),
         on_no_match: Set(r#""keep""#.into()),
         event_id_path: Set(None),

@@ -39,6 +39,8 @@ pub struct Model {
     pub state_reason: Option<String>,
     /// When the state began; milliseconds since 1970.
     pub state_at: i64,
+    /// Start of the failures that no success ended; written for subscribers; milliseconds since 1970.
+    pub failing_since: Option<i64>,
     /// Grows with every change of the configuration; the ETag.
     pub revision: i64,
     /// When it was made; milliseconds since 1970.

@@ -3,6 +3,7 @@
 //! Times are milliseconds since 1970 in UTC, so that both databases compare them as numbers.
 //! Ids are time-ordered UUIDs. JSON is text that the owner of the column reads and writes.
 
+pub mod archive_file;
 pub mod attempt;
 pub mod audit;
 pub mod connection;
@@ -15,6 +16,8 @@ pub mod member;
 pub mod meta;
 pub mod node;
 pub mod refusal;
+pub mod retention;
+pub mod retention_run;
 pub mod rule;
 pub mod sandbox_record;
 pub mod sealed_secret;

@@ -32,6 +32,8 @@ pub struct Model {
     pub rate_per_minute: Option<i32>,
     /// Bytes of a body; none: the server's limit.
     pub body_limit: Option<i32>,
+    /// Days that its events are kept; none: those of the workspace; 0: for good.
+    pub retention_days: Option<i32>,
     /// `first` or `all`.
     #[sea_orm(column_type = "Text")]
     pub match_mode: String,

@@ -11,6 +11,7 @@ mod m20261121_000002_configuration;
 mod m20261121_000003_events;
 mod m20261121_000004_sandbox;
 mod m20261121_000005_schedule;
+mod m20261121_000009_outward;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_events::Migration),
             Box::new(m20261121_000004_sandbox::Migration),
             Box::new(m20261121_000005_schedule::Migration),
+            Box::new(m20261121_000009_outward::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@ use engine::model::{ConditionSpec, MatchMode, NoMatch, Then};
 use serde::{Deserialize, Serialize};
 
 use crate::connections::RetrySettings;
+use crate::retention::RetentionSpec;
 
 /// The file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct File {
     /// Firewall lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleEntry>,
+    /// How long things are kept; absent: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionSpec>,
 }
 
 /// A connection, known by its name.
@@ -97,6 +101,9 @@ pub struct SourceEntry {
     /// Bytes of a body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_limit: Option<u32>,
+    /// Days that its events are kept; absent: those of the workspace; 0: for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
     /// First match or all matches.
     #[serde(default, rename = "match", skip_serializing_if = "is_default")]
     pub match_mode: MatchMode,
@@ -136,7 +143,7 @@ pub struct RuleEntry {
 pub struct Change {
     /// `create`, `update` or `delete`.
     pub action: String,
-    /// `connection`, `source` or `rule`.
+    /// `connection`, `source`, `rule` or `retention`.
     pub kind: String,
     /// Name or slug.
     pub name: String,

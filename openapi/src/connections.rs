@@ -39,6 +39,10 @@ pub struct Connection {
     pub state_reason: Option<String>,
     /// When the state began.
     pub state_at: DateTime,
+    /// Since when every delivery to a subscriber failed; absent: the last one did not, or the
+    /// connector is none for subscribers.
+    #[serde(default)]
+    pub failing_since: Option<DateTime>,
     /// Grows with every change; the ETag.
     pub revision: i64,
     /// When it was made.
@@ -64,6 +68,18 @@ pub struct RetrySettings {
     /// Seconds after the first attempt at which it is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_seconds: Option<f64>,
+}
+
+/// The answer to a new connection: the only time that a generated secret is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ConnectionCreated {
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: Connection,
+    /// Secrets that were generated, by name; absent: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub generated: BTreeMap<String, String>,
 }
 
 /// A connection to be made.
@@ -212,7 +228,7 @@ pub struct Field {
     /// Value taken when it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<serde_json::Value>,
-    /// The only values allowed.
+    /// The only values allowed; of a list, those that are offered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
     /// List of the upstream to choose from, one of the connector's `metadata`.

@@ -10,10 +10,12 @@ pub mod deliveries;
 pub mod events;
 pub mod page;
 pub mod problem;
+pub mod retention;
 pub mod rules;
 pub mod sources;
 pub mod stats;
 pub mod stream;
+pub mod webhooks;
 pub mod workspaces;
 
 /// A moment, RFC 3339 in UTC on the wire. Fields are written with this name, by which the schema

@@ -122,6 +122,8 @@ codes! {
     RateLimited = "rate_limited", 429, "Too many requests";
     /// A fault of the server; details are in its log.
     Internal = "internal", 500, "Something went wrong on the server";
+    /// A message of ours came back to where it began.
+    LoopDetected = "loop_detected", 508, "The message has been here before";
     /// The upstream answered badly or not at all.
     UpstreamFailed = "upstream_failed", 502, "The upstream did not answer as it should";
     /// The server cannot take it now; see Retry-After.

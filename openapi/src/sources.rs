@@ -31,6 +31,9 @@ pub struct Source {
     pub rate_per_minute: Option<u32>,
     /// Bytes of a body; absent: the server's limit.
     pub body_limit: Option<u32>,
+    /// Days that its events are kept; absent: those of the workspace; 0: for good.
+    #[serde(default)]
+    pub retention_days: Option<u32>,
     /// Whether the first matching rule ends the search, or all matching rules act.
     #[serde(rename = "match")]
     pub match_mode: MatchMode,
@@ -78,6 +81,9 @@ pub struct NewSource {
     /// Bytes of a body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_limit: Option<u32>,
+    /// Days that its events are kept; 0: for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
     /// First match or all matches.
     #[serde(default, rename = "match")]
     pub match_mode: MatchMode,
@@ -120,6 +126,10 @@ pub struct ChangeSource {
     #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<u32>))]
     pub body_limit: Option<Option<u32>>,
+    /// Days that its events are kept.
+    #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<u32>))]
+    pub retention_days: Option<Option<u32>>,
     /// First match or all matches.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub match_mode: Option<MatchMode>,

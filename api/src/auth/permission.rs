@@ -47,6 +47,8 @@ permissions! {
     DlqReplay = "dlq:replay";
     /// Read settings and the dashboard.
     SettingsRead = "settings:read";
+    /// Change settings of the workspace.
+    SettingsWrite = "settings:write";
     /// Read workspaces.
     WorkspacesRead = "workspaces:read";
     /// Make and rename workspaces.

@@ -208,6 +208,7 @@ async fn the_tail_shows_each_event_once_also_those_committed_late() {
         allow_cidrs: "[]".to_owned(),
         rate_per_minute: None,
         body_limit: None,
+        retention_days: None,
         match_mode: "first".to_owned(),
         on_no_match: "\"keep\"".to_owned(),
         event_id_path: None,

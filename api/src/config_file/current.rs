@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use engine::model::RuleSpec;
 use engine::signature::Scheme;
-use entity::{connection, rule, sealed_secret, source};
+use entity::{connection, retention, rule, sealed_secret, source};
 use openapi::config::{ConnectionEntry, RuleEntry, SourceEntry};
+use openapi::retention::RetentionSpec;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
@@ -52,6 +53,8 @@ pub(super) struct Current {
     pub connections: Vec<CurrentConnection>,
     pub sources: Vec<CurrentSource>,
     pub rules: Vec<CurrentRule>,
+    /// None: nobody has changed it yet.
+    pub retention: Option<RetentionSpec>,
 }
 
 impl Current {
@@ -120,10 +123,15 @@ impl Current {
                 row,
             })
             .collect();
+        let retention = retention::Entity::find_by_id(workspace)
+            .one(db)
+            .await?
+            .and_then(|row| read(&row.spec));
         Ok(Self {
             connections,
             sources,
             rules,
+            retention,
         })
     }
 
@@ -176,6 +184,7 @@ fn source_entry(row: &source::Model) -> Option<SourceEntry> {
         allow_cidrs: read(&row.allow_cidrs)?,
         rate_per_minute: limit(row.rate_per_minute),
         body_limit: limit(row.body_limit),
+        retention_days: limit(row.retention_days),
         match_mode: serde_json::from_value(Value::String(row.match_mode.clone())).ok()?,
         on_no_match: read(&row.on_no_match)?,
         event_id_path: row.event_id_path.clone(),

@@ -2,6 +2,7 @@
 
 use openapi::config::{Change, ConnectionEntry, RuleEntry, SecretRef};
 use openapi::problem::FieldError;
+use openapi::retention::RetentionSpec;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -26,6 +27,8 @@ pub(super) enum Target<'a> {
     Source(Option<&'a CurrentSource>, &'a WantedSource, SecretChange),
     /// Make or change a rule.
     Rule(Option<&'a CurrentRule>, &'a RuleEntry),
+    /// Keep things as long as this says.
+    Retention(&'a RetentionSpec),
     /// Remove a rule.
     DropRule(&'a CurrentRule),
     /// Remove a source.
@@ -79,6 +82,11 @@ pub(super) fn compare<'a>(
     }
     for entry in &wanted.rules {
         d.rule(entry, current.rule(&entry.name));
+    }
+    if let Some(days) = &wanted.retention {
+        let fields = differing(Some(&current.retention.clone().unwrap_or_default()), days);
+        let target = Target::Retention(days);
+        d.create_or_update("retention", "days", true, fields, target);
     }
     d
 }

@@ -33,6 +33,7 @@ pub async fn export(store: &Store, scope: Scope) -> Result<String, FileError> {
         connections: Vec::new(),
         sources: Vec::new(),
         rules: Vec::new(),
+        retention: current.retention.clone(),
     };
     for stored in &current.connections {
         match stored.entry.clone() {

@@ -6,13 +6,14 @@ use engine::model::RuleSpec;
 use engine::signature::Scheme;
 use openapi::config::{ConnectionEntry, File, RuleEntry, SecretRef, SourceEntry};
 use openapi::problem::FieldError;
+use openapi::retention::RetentionSpec;
 use serde_json::Value;
 
 use super::secret::{self, is_sound};
 use crate::connectors::Registry;
 use crate::services::validate::{
-    ConnectionInput, Kinds, SourceInput, error, validate_connection, validate_rule,
-    validate_rule_name, validate_source, within,
+    ConnectionInput, Kinds, SourceInput, error, validate_connection, validate_retention,
+    validate_rule, validate_rule_name, validate_source, within,
 };
 
 /// The keys under which a source's secret can stand in its `auth`.
@@ -35,6 +36,7 @@ pub(super) struct Wanted {
     pub connections: Vec<ConnectionEntry>,
     pub sources: Vec<WantedSource>,
     pub rules: Vec<RuleEntry>,
+    pub retention: Option<RetentionSpec>,
 }
 
 impl Wanted {
@@ -75,6 +77,7 @@ impl Wanted {
                 connections: file.connections,
                 sources,
                 rules: file.rules,
+                retention: file.retention,
             })
         } else {
             Err(errors)
@@ -91,6 +94,9 @@ impl Wanted {
         stored: impl Fn(&str) -> Vec<&'a str>,
     ) -> Vec<FieldError> {
         let mut errors = Vec::new();
+        if let Some(days) = &self.retention {
+            errors.extend(within("retention", validate_retention(days)));
+        }
         for entry in &self.connections {
             let mut secrets: BTreeSet<&str> = entry.secrets.keys().map(String::as_str).collect();
             secrets.extend(stored(&entry.name));
@@ -119,6 +125,7 @@ impl Wanted {
                     allow_cidrs: &entry.allow_cidrs,
                     rate_per_minute: entry.rate_per_minute,
                     body_limit: entry.body_limit,
+                    retention_days: entry.retention_days,
                     on_no_match: &entry.on_no_match,
                     event_id_path: entry.event_id_path.as_deref(),
                 },

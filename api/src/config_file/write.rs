@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use entity::{connection, delivery, rule, sealed_secret, source};
 use openapi::config::{ConnectionEntry, RuleEntry};
+use openapi::retention::RetentionSpec;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -113,6 +114,7 @@ impl<'a> Writer<'a> {
                 }
             }
             Target::Rule(stored, entry) => self.rule(*stored, entry).await?,
+            Target::Retention(days) => self.retention(days).await?,
             Target::DropRule(rule) => {
                 rule::Entity::delete_by_id(rule.row.id)
                     .exec(self.txn)
@@ -154,6 +156,7 @@ impl<'a> Writer<'a> {
             state_at: stored
                 .filter(|c| c.row.state == "ok")
                 .map_or(now, |c| c.row.state_at),
+            failing_since: None,
             revision: stored.map_or(1, |c| c.row.revision.saturating_add(1)),
             created_at: stored.map_or(now, |c| c.row.created_at),
             updated_at: now,
@@ -202,6 +205,7 @@ impl<'a> Writer<'a> {
             allow_cidrs: text(&entry.allow_cidrs),
             rate_per_minute: column(entry.rate_per_minute),
             body_limit: column(entry.body_limit),
+            retention_days: column(entry.retention_days),
             match_mode,
             on_no_match: text(&entry.on_no_match),
             event_id_path: entry.event_id_path.clone(),
@@ -257,6 +261,12 @@ impl<'a> Writer<'a> {
                 .await?;
             self.next_seq = self.next_seq.saturating_add(1);
         }
+        Ok(())
+    }
+
+    async fn retention(&self, days: &RetentionSpec) -> Result<(), FileError> {
+        let now = self.clock.now_ms();
+        crate::retention::store(self.txn, self.scope, days, now).await?;
         Ok(())
     }
 

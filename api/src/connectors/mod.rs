@@ -9,6 +9,7 @@ pub mod http;
 mod outcome;
 mod registry;
 pub mod sandbox;
+pub mod webhook;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -37,8 +38,9 @@ pub use registry::Registry;
 pub fn standard(egress: Egress, db: Db, clock: Clock) -> Registry {
     Registry::new(vec![
         Arc::new(connectwise::ConnectWise::new(egress.clone(), clock.clone())),
-        Arc::new(http::Http::new(egress, clock.clone())),
-        Arc::new(sandbox::Sandbox::new(db, clock)),
+        Arc::new(http::Http::new(egress.clone(), clock.clone())),
+        Arc::new(sandbox::Sandbox::new(db, clock.clone())),
+        Arc::new(webhook::Webhook::new(egress, clock)),
     ])
 }
 
@@ -148,6 +150,16 @@ pub trait Connector: Send + Sync + 'static {
     /// Checks settings and the names of the secrets before they are saved; what is unknown is
     /// refused. Fields are named `settings.x` and `secrets.y`.
     fn validate(&self, settings: &Value, secrets: &[&str]) -> Vec<FieldError>;
+
+    /// What is wrong with a secret before it is saved, where that can be told.
+    fn validate_secret(&self, _name: &str, _secret: &str) -> Option<FieldError> {
+        None
+    }
+
+    /// A new secret by its name, where we and not the upstream choose it.
+    fn new_secret(&self) -> Option<(&'static str, String)> {
+        None
+    }
 
     /// Checks an operation of a rule before it is saved: known operation, key where one is needed,
     /// no unknown or missing field. Fields are named relative to the operation, as `map.summary`.

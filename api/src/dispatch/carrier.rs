@@ -15,6 +15,7 @@ use super::{Desk, claim, execute};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
+use crate::lifecycle::{self, Message};
 use crate::rate::Bucket;
 use crate::snapshot::ConnectionConfig;
 
@@ -208,6 +209,7 @@ impl Carrier {
             Some(true) => {
                 if self.breaker.state() != BreakerState::Closed {
                     tracing::info!(connection.id = %self.desk.id, "The breaker closed.");
+                    self.tell_breaker(false);
                 }
                 self.recovered |= self.failures >= OUTAGE;
                 self.failures = 0;
@@ -219,10 +221,18 @@ impl Carrier {
                 self.recovered &= self.failures < OUTAGE;
                 if self.breaker.transient_failure(self.elapsed_ms()) {
                     tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
+                    self.tell_breaker(true);
                 }
             }
             None => {}
         }
+    }
+
+    fn tell_breaker(&self, opened: bool) {
+        let connection = self.core.snapshots.current().connection(self.desk.id);
+        let now = self.core.clock.now_ms();
+        let message = connection.and_then(|c| Message::breaker(&c, opened, now));
+        lifecycle::tell(&self.core, message);
     }
 
     /// Gives back what is queued here, without an attempt.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::core::Core;
 use crate::db::bump_configuration;
+use crate::lifecycle::{self, Message};
 use crate::scope::Scope;
 
 /// Takes up the deliveries that were set aside while the connection needed attention. Called after
@@ -39,7 +40,16 @@ pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<u64, 
     if changed > 0 {
         bump_configuration(&txn).await?;
     }
+    let told = if changed > 0 {
+        let snapshot = core.snapshots.current();
+        let known = snapshot.connection(connection);
+        let message = known.and_then(|c| Message::resumed(&c, now));
+        lifecycle::publish_in(&txn, &snapshot, message).await?
+    } else {
+        Vec::new()
+    };
     txn.commit().await?;
+    lifecycle::wake(core, told);
     core.dispatch.attention_over(connection);
     Ok(resumed)
 }

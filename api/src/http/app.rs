@@ -9,7 +9,8 @@ use super::doc::Frame;
 use super::fallback;
 use super::health;
 use super::routes::{
-    auth, connections, dead_letters, deliveries, events, rules, sources, stream, workspaces,
+    auth, connections, dead_letters, deliveries, events, retention, rules, sources, stream,
+    workspaces,
 };
 use crate::auth::signed_in;
 
@@ -44,6 +45,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(connections::get_connection)
                 .service(connections::change_connection)
                 .service(connections::delete_connection)
+                .service(connections::rotate_connection_secret)
+                .service(connections::retire_connection_secret)
                 .service(connections::test_connection)
                 .service(connections::connection_metadata)
                 .service(connections::sandbox_records)
@@ -70,6 +73,11 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(dead_letters::list_dead_letters)
                 .service(dead_letters::replay_dead_letters)
                 .service(dead_letters::discard_dead_letters)
+                .service(retention::read_retention)
+                .service(retention::change_retention)
+                .service(retention::read_sizes)
+                .service(retention::preview_retention)
+                .service(retention::run_retention)
                 .service(stream::follow)
                 // Who is not known learns nothing about what there is.
                 .default_service(web::route().to(fallback::not_offered).wrap(signed_in())),

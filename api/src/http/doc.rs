@@ -44,7 +44,12 @@ pub fn document() -> &'static Value {
     ),
     paths(hook),
     servers((url = "/", description = "This server")),
-    components(schemas(openapi::problem::Problem, openapi::stream::Message)),
+    components(schemas(
+        openapi::problem::Problem, openapi::stream::Message, openapi::webhooks::Kind,
+        openapi::webhooks::WebhookMessage, openapi::webhooks::WebhookEvent,
+        openapi::webhooks::WebhookDelivery, openapi::webhooks::WebhookSource,
+        openapi::webhooks::WebhookConnection,
+    )),
     security(("session" = []), ("bearer" = [])),
     modifiers(&Schemes),
     tags(
@@ -57,6 +62,7 @@ pub fn document() -> &'static Value {
         (name = "deliveries", description = "What goes out"),
         (name = "dead letters", description = "What was given up"),
         (name = "live", description = "What happens now"),
+        (name = "retention", description = "How long things are kept"),
         (name = "operation", description = "Health and numbers"),
     ),
 )]

@@ -20,6 +20,7 @@ use crate::auth::client_address;
 use crate::core::Core;
 use crate::http::problem::ApiError;
 use crate::journal::Accept;
+use crate::lifecycle;
 use crate::snapshot::SourceConfig;
 
 /// Addresses of hooks, all alike. The short ones belong to the first workspace.
@@ -128,6 +129,14 @@ async fn receive(
             _ => Code::SignatureInvalid,
         })
     })?;
+
+    // A message of ours that comes back to where it began would go round for ever.
+    if let Some(hops) = text_of(headers, lifecycle::HOPS)
+        && hops.contains(&source.workspace_id.to_string())
+    {
+        return Err(ApiError::new(Code::LoopDetected)
+            .detail("This message tells what happened in this very workspace."));
+    }
 
     let method = request.method().as_str();
     let query = request.query_string();

@@ -13,6 +13,7 @@ mod accept;
 mod clean;
 mod entry;
 mod lanes;
+mod lifecycle;
 mod settle;
 pub(crate) mod sql;
 mod stats;
@@ -29,6 +30,7 @@ use crate::db::Db;
 use crate::dispatch;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::snapshot::Snapshots;
 
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use lanes::{OPEN_STATES, lock_lane, release_next};
@@ -119,6 +121,7 @@ pub struct Service {
     dispatch: dispatch::Handle,
     live: Hub,
     metrics: Metrics,
+    snapshots: Snapshots,
     options: Options,
     accepts: mpsc::Receiver<AcceptWaiting>,
     settlements: mpsc::Receiver<Settlement>,
@@ -134,6 +137,7 @@ impl Service {
         dispatch: dispatch::Handle,
         live: Hub,
         metrics: Metrics,
+        snapshots: Snapshots,
         options: Options,
     ) -> (Self, Handle) {
         let (accepts, accepts_out) = mpsc::channel(options.queue);
@@ -145,6 +149,7 @@ impl Service {
             dispatch,
             live,
             metrics,
+            snapshots,
             options,
             accepts: accepts_out,
             settlements: settlements_out,

@@ -23,8 +23,10 @@ pub struct Outcome {
     pub refused: HashSet<usize>,
     /// Deliveries that this node holds now, next in their lanes.
     pub leased: Vec<delivery::Model>,
-    /// Connections that need attention since now, with the reason.
+    /// Connections whose deliveries were set aside, with the reason.
     pub paused: HashMap<Uuid, String>,
+    /// Those of them that need attention since now.
+    pub attention: Vec<(Uuid, String)>,
 }
 
 /// Writes a batch.
@@ -70,7 +72,9 @@ pub async fn write(
             .extend(lanes::release_next(txn, dispatch, connection, &key, now).await?);
     }
     for (connection, reason) in &outcome.paused {
-        pause(txn, *connection, reason, now).await?;
+        if pause(txn, *connection, reason, now).await? {
+            outcome.attention.push((*connection, reason.clone()));
+        }
     }
     Ok(())
 }
@@ -136,6 +140,9 @@ async fn update(
 
 fn count(counters: &mut Counters, s: &Settlement, now: i64) {
     let row = &s.claimed;
+    if crate::lifecycle::is_message(row) {
+        return;
+    }
     let mut add = |name, n| counters.add(row.workspace_id, now, name, row.connection_id, n);
     match s.next {
         NewState::Delivered => {
@@ -219,13 +226,13 @@ async fn remember(txn: &impl ConnectionTrait, s: &Settlement, now: i64) -> Resul
     Ok(())
 }
 
-/// Marks a connection, and sets aside what waits for it.
+/// Marks a connection, and sets aside what waits for it. Returns whether it was fine before.
 async fn pause(
     txn: &impl ConnectionTrait,
     connection: Uuid,
     reason: &str,
     now: i64,
-) -> Result<(), DbErr> {
+) -> Result<bool, DbErr> {
     let changed = sql::execute(
         txn,
         "UPDATE connection SET state = 'attention', state_reason = $2, state_at = $3 \
@@ -244,5 +251,5 @@ async fn pause(
         vec![connection.into(), now.into()],
     )
     .await?;
-    Ok(())
+    Ok(changed > 0)
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::entry::{AcceptEvent, NewDelivery, NewState, Settlement};
 use super::stats::{Counters, metric};
-use super::{AcceptWaiting, JournalError, Refused, Service, accept, settle, sql};
+use super::{AcceptWaiting, JournalError, Refused, Service, accept, lifecycle, settle, sql};
 use crate::clock::from_ms;
 use crate::db::is_away;
 
@@ -202,6 +202,14 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
             )
             .await?;
         }
+        let told = lifecycle::write(
+            &txn,
+            &service.snapshots.current(),
+            now,
+            (&batch.accepts, &accepted),
+            (&batch.settlements, &settled),
+        )
+        .await?;
         refusals(
             service.options.refusals_kept,
             &mut service.refusal_counts,
@@ -211,26 +219,33 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
         )
         .await?;
         counters.write(&txn).await?;
-        txn.commit().await
+        txn.commit().await?;
+        Ok(told)
     }
     .await;
 
-    if let Err(error) = result {
-        for connection in accepted
-            .reserved
-            .into_iter()
-            .chain(settled.leased.iter().map(|d| d.connection_id))
-        {
-            service.dispatch.unreserve(connection);
+    let told = match result {
+        Ok(told) => told,
+        Err(error) => {
+            for connection in accepted
+                .reserved
+                .into_iter()
+                .chain(settled.leased.iter().map(|d| d.connection_id))
+            {
+                service.dispatch.unreserve(connection);
+            }
+            accept::unplace(&mut batch.accepts);
+            return Err(error);
         }
-        accept::unplace(&mut batch.accepts);
-        return Err(error);
-    }
+    };
     service.metrics.committed(
         batch.accepts.len() + batch.settlements.len(),
         begun.elapsed().as_secs_f64(),
     );
     tell(service, batch, accepted, settled);
+    for subscriber in told {
+        service.dispatch.kick(subscriber);
+    }
     Ok(())
 }
 

@@ -116,11 +116,11 @@ pub async fn discard(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
     Ok(())
 }
 
-/// Does a dead letter or a discarded delivery again. The new delivery carries the same message id,
+/// Does a dead letter, a discarded delivery or a message to a subscriber again. The new delivery carries the same message id,
 /// points back, and goes to the end of its lane.
 ///
 /// # Errors
-/// It is not there, was replayed before, or is not dead or discarded.
+/// It is not there, was replayed before, or is in no state for that.
 pub async fn replay(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Uuid> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
@@ -244,7 +244,7 @@ async fn repeat(
         .col_expr(delivery::Column::ReplayedAs, Expr::val(Some(id)))
         .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
         .filter(delivery::Column::Id.eq(row.id))
-        .filter(delivery::Column::State.is_in(["dead", "discarded"]))
+        .filter(delivery::Column::State.is_in(repeatable(row).iter().copied()))
         .exec(txn)
         .await?;
     changed(result.rows_affected)?;
@@ -293,6 +293,15 @@ async fn repeat(
         .exec_without_returning(txn)
         .await?;
     Ok((new, place))
+}
+
+/// The states that can be repeated from. A subscriber may want to be told again what it took.
+fn repeatable(row: &delivery::Model) -> &'static [&'static str] {
+    if crate::lifecycle::is_message(row) {
+        &["dead", "discarded", "delivered"]
+    } else {
+        &["dead", "discarded"]
+    }
 }
 
 async fn occupied(txn: &impl ConnectionTrait, row: &delivery::Model) -> Result<bool, DbErr> {

@@ -19,7 +19,7 @@ use crate::scope::Scope;
 
 pub use sandbox::records;
 pub use upstream::{metadata, test, view};
-pub use write::{change, create, delete};
+pub use write::{change, create, delete, retire_secret, rotate_secret};
 
 /// All connections of the workspace, by name.
 ///
@@ -81,6 +81,7 @@ async fn to_wire(
                 state: row.state,
                 state_reason: row.state_reason,
                 state_at: from_ms(row.state_at),
+                failing_since: row.failing_since.map(from_ms),
                 revision: row.revision,
                 created_at: from_ms(row.created_at),
                 updated_at: from_ms(row.updated_at),

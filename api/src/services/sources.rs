@@ -139,6 +139,7 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResu
                 allow_cidrs: stored("source.allow_cidrs", &row.allow_cidrs)?,
                 rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
                 body_limit: row.body_limit.and_then(|n| u32::try_from(n).ok()),
+                retention_days: row.retention_days.and_then(|n| u32::try_from(n).ok()),
                 match_mode: match_mode(&row.match_mode),
                 on_no_match: stored("source.on_no_match", &row.on_no_match)?,
                 event_id_path: row.event_id_path,

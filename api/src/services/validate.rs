@@ -12,6 +12,7 @@ use engine::signature::{Scheme, SecretEncoding, parse_standard_secret};
 use ipnet::IpNet;
 use openapi::connections::RetrySettings;
 use openapi::problem::FieldError;
+use openapi::retention::RetentionSpec;
 use serde_json::Value;
 
 use crate::connectors::Registry;
@@ -20,6 +21,8 @@ use crate::connectors::Registry;
 const MOST: u32 = i32::MAX as u32;
 /// Longest secret of a source, in bytes.
 const SECRET: usize = 1024;
+/// Most days that something can be kept before it is kept for good.
+const MOST_DAYS: u32 = 36_500;
 /// Networks of one source.
 const NETWORKS: usize = 200;
 
@@ -41,6 +44,8 @@ pub struct SourceInput<'a> {
     pub rate_per_minute: Option<u32>,
     /// Bytes of a body.
     pub body_limit: Option<u32>,
+    /// Days that its events are kept.
+    pub retention_days: Option<u32>,
     /// What becomes of an event that no rule takes.
     pub on_no_match: &'a NoMatch,
     /// JSONPath of the sender's delivery id.
@@ -96,6 +101,11 @@ pub fn validate_source(
     }
     check_limit(&mut errors, "rate_per_minute", source.rate_per_minute);
     check_limit(&mut errors, "body_limit", source.body_limit);
+    check_days(
+        &mut errors,
+        "retention_days",
+        source.retention_days.unwrap_or(0),
+    );
     if let Some(path) = source.event_id_path
         && let Err(fault) = JsonPath::parse(path)
     {
@@ -200,6 +210,50 @@ pub fn validate_rule(registry: &Registry, kinds: &Kinds, spec: &RuleSpec) -> Vec
         }
     }
     errors
+}
+
+/// Checks how long a workspace keeps what it has. Fields are named below `days`.
+pub fn validate_retention(days: &RetentionSpec) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (field, value) in [
+        ("events", days.events),
+        ("deliveries", days.deliveries),
+        ("attempts", days.attempts),
+        ("dead_letters", days.dead_letters),
+        ("refusals", days.refusals),
+        ("audit", days.audit),
+        ("jobs", days.jobs),
+        ("stats", days.stats),
+    ] {
+        check_days(&mut errors, field, value);
+    }
+    let outlives = |one: u32, other: u32| other != 0 && (one == 0 || one > other);
+    if outlives(days.deliveries, days.events) {
+        errors.push(error(
+            "deliveries",
+            "outlives",
+            "a delivery goes with its event: no more days than `events`",
+        ));
+    }
+    if outlives(days.attempts, days.deliveries) {
+        errors.push(error(
+            "attempts",
+            "outlives",
+            "an attempt goes with its delivery: no more days than `deliveries`",
+        ));
+    }
+    errors
+}
+
+/// Checks a number of days; 0 is for good.
+fn check_days(errors: &mut Vec<FieldError>, field: &str, days: u32) {
+    if days > MOST_DAYS {
+        errors.push(error(
+            field,
+            "out_of_range",
+            format!("0 to {MOST_DAYS} days; 0 is for good"),
+        ));
+    }
 }
 
 /// Checks the slug of a workspace or a source.
@@ -322,6 +376,7 @@ mod tests {
             allow_cidrs: cidrs,
             rate_per_minute: None,
             body_limit: Some(0),
+            retention_days: Some(90),
             on_no_match: no_match,
             event_id_path: Some("$..["),
         }

@@ -119,6 +119,31 @@ settings! {
         /// Failures in a row after which a connection is only probed, once a second.
         breaker_failures: u32 = "10", Never;
     }
+    section "Retention" {
+        /// Minutes between two clean-ups. How long things are kept is set in each workspace.
+        retention_minutes: u32 = "60", Never;
+        /// Megabytes that the database may hold; above that the oldest finished events are deleted
+        /// whatever their age. 0: no limit.
+        retention_max_mb: u64 = "0", Never;
+        /// Folder of the archive: rows are written there before they are deleted.
+        archive_folder: Option<PathBuf> = "", Never;
+        /// Whether the archive is compressed.
+        archive_gzip: bool = "true", Never;
+        /// Bucket of the archive in an S3-compatible store, beside or instead of the folder.
+        archive_bucket: String = "", Never;
+        /// Address of the store, as `https://s3.eu-central-1.amazonaws.com`.
+        archive_endpoint: String = "", Never;
+        /// Region of the bucket.
+        archive_region: String = "us-east-1", Never;
+        /// What the names of all objects begin with.
+        archive_prefix: String = "signalbox", Never;
+        /// Access key of the store.
+        archive_access_key: String = "", Never;
+        /// Secret key of the store.
+        archive_secret_key: Option<Secret> = "", Never;
+        /// True: the store may have a private or loopback address.
+        archive_allow_private: bool = "false", Never;
+    }
     section "Sessions" {
         /// Minutes without a request after which a person is signed out.
         session_idle_minutes: u32 = "720", Never;

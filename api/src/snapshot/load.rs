@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{ConnectionConfig, Snapshot, SourceConfig, WorkspaceConfig};
 use crate::connectors;
 use crate::db::Db;
+use crate::lifecycle::Subscription;
 use crate::secrets::{Keyring, Secret};
 
 /// The revision in the database.
@@ -47,6 +48,13 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
             .or_default()
             .insert(row.name.clone(), row.id);
         if let Some(config) = connection_config(row, &secrets) {
+            if let Some(subscription) = Subscription::of(&config.view).filter(|_| config.enabled) {
+                snapshot
+                    .subscriptions
+                    .entry(config.view.workspace_id)
+                    .or_default()
+                    .push(subscription);
+            }
             snapshot
                 .connections
                 .insert(config.view.id, Arc::new(config));

@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::connectors;
 use crate::db::Db;
 use crate::dispatch;
+use crate::lifecycle::Subscription;
 use crate::live::Hub;
 use crate::secrets::Keyring;
 
@@ -127,6 +128,7 @@ pub struct Snapshot {
     sources: HashMap<Uuid, Arc<SourceConfig>>,
     source_slugs: HashMap<(Uuid, String), Uuid>,
     connections: HashMap<Uuid, Arc<ConnectionConfig>>,
+    subscriptions: HashMap<Uuid, Vec<Subscription>>,
 }
 
 impl Snapshot {
@@ -164,6 +166,18 @@ impl Snapshot {
     /// A connection.
     pub fn connection(&self, id: Uuid) -> Option<Arc<ConnectionConfig>> {
         self.connections.get(&id).cloned()
+    }
+
+    /// Who wants to be told what happens in a workspace.
+    pub fn subscriptions(&self, workspace: Uuid) -> &[Subscription] {
+        self.subscriptions
+            .get(&workspace)
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether anybody wants to be told anything.
+    pub fn has_subscriptions(&self) -> bool {
+        !self.subscriptions.is_empty()
     }
 
     /// All connections.

@@ -134,7 +134,34 @@ pub fn all() -> HashMap<&'static str, Value> {
             }),
         ),
         ("Connector", connector()),
+        ("ConnectionCreated", connection.clone()),
         ("Connection", connection),
+        (
+            "NewSigningSecret",
+            json!({"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "revision": 2}),
+        ),
+        ("Retention", retention()),
+        (
+            "ChangeRetention",
+            json!({"events": 30, "deliveries": 30, "attempts": 14}),
+        ),
+        (
+            "RetentionPreview",
+            json!({
+                "would_delete": {
+                    "events": 120, "deliveries": 4, "attempts": 300, "refusals": 0, "audit": 0,
+                    "jobs": 1, "stats": 0
+                },
+                "at_least": false
+            }),
+        ),
+        (
+            "StorageSizes",
+            json!({
+                "bytes": 73_400_320, "used_bytes": 68_157_440,
+                "tables": [{"table": "event", "rows": 51_200, "bytes": 41_943_040, "oldest_at": TIME}]
+            }),
+        ),
         (
             "NewConnection",
             json!({"name": "psa", "connector": "sandbox"}),
@@ -231,7 +258,7 @@ fn source() -> Value {
     json!({
         "id": SOURCE, "name": "Uptime Kuma", "slug": "kuma", "kind": "webhook", "enabled": true,
         "auth": {"type": "bearer"}, "has_secret": true, "allow_cidrs": [], "rate_per_minute": null,
-        "body_limit": null, "match": "first", "on_no_match": "keep", "event_id_path": null,
+        "body_limit": null, "retention_days": null, "match": "first", "on_no_match": "keep", "event_id_path": null,
         "url": "http://localhost:8080/hooks/main/kuma", "last_event_at": TIME, "revision": 1,
         "created_at": TIME, "updated_at": TIME
     })
@@ -241,8 +268,28 @@ fn connection() -> Value {
     json!({
         "id": CONNECTION, "name": "psa", "connector": "sandbox", "settings": {}, "secrets": [],
         "allow_private": false, "enabled": true, "concurrency": null, "rate_per_minute": null,
-        "retry": {}, "state": "ok", "state_reason": null, "state_at": TIME, "revision": 1,
-        "created_at": TIME, "updated_at": TIME
+        "retry": {}, "state": "ok", "state_reason": null, "state_at": TIME, "failing_since": null,
+        "revision": 1, "created_at": TIME, "updated_at": TIME
+    })
+}
+
+fn retention() -> Value {
+    json!({
+        "days": {
+            "events": 90, "deliveries": 90, "attempts": 30, "dead_letters": 90, "refusals": 90,
+            "audit": 365, "jobs": 30, "stats": 400, "archive": true
+        },
+        "sources": [{"source": "kuma", "days": 14}],
+        "max_mb": null, "archive": [],
+        "last_run": {
+            "started_at": TIME, "finished_at": TIME,
+            "deleted": {
+                "events": 120, "deliveries": 124, "attempts": 310, "refusals": 0, "audit": 0,
+                "jobs": 0, "stats": 0
+            },
+            "archived_bytes": 0, "error": null
+        },
+        "next_run_at": TIME, "revision": 1
     })
 }
 
@@ -342,6 +389,12 @@ mod tests {
         reads::<openapi::deliveries::Delivery>("Delivery");
         reads::<openapi::deliveries::DeadGroup>("DeadGroup");
         reads::<openapi::stats::Stats>("Stats");
+        reads::<openapi::connections::ConnectionCreated>("ConnectionCreated");
+        reads::<openapi::webhooks::NewSigningSecret>("NewSigningSecret");
+        reads::<openapi::retention::Retention>("Retention");
+        reads::<openapi::retention::ChangeRetention>("ChangeRetention");
+        reads::<openapi::retention::RetentionPreview>("RetentionPreview");
+        reads::<openapi::retention::StorageSizes>("StorageSizes");
     }
 
     #[test]

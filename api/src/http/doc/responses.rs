@@ -26,7 +26,7 @@ sets! {
     /// Every operation that is not open to all.
     Guarded = [Unauthenticated, ScopeMissing, AddressNotAllowed, CsrfMissing, RateLimited, Internal, Unavailable];
     /// A hook.
-    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, UnsupportedMediaType, RateLimited, Unavailable];
+    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, UnsupportedMediaType, RateLimited, LoopDetected, Unavailable];
     /// Signing in.
     NotSignedIn = [LoginFailed, RateLimited, Internal, Unavailable];
     /// Needs a session.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use openapi::connections::{
-    ChangeConnection, Connection, Connector, Metadata, NewConnection, SandboxRecord, TestResult,
+    ChangeConnection, Connection, ConnectionCreated, Connector, Metadata, NewConnection,
+    SandboxRecord, TestResult,
 };
 use openapi::page::Page;
+use openapi::webhooks::NewSigningSecret;
 use uuid::Uuid;
 
 use super::{PageQuery, whole};
@@ -38,9 +40,10 @@ pub async fn list_connections(
 
 /// Make a connection
 ///
-/// Secrets are sealed and never returned.
+/// Secrets are sealed and never returned, but for one that is generated: the signing secret of a
+/// webhook that the caller did not bring stands in this answer only.
 #[utoipa::path(tag = "connections", responses(
-    (status = 201, description = "Made", body = Connection), Guarded, BadBody, Conflict))]
+    (status = 201, description = "Made", body = ConnectionCreated), Guarded, BadBody, Conflict))]
 #[post("/connections", wrap = "needs(Permission::ConnectionsWrite)")]
 pub async fn create_connection(
     core: web::Data<Core>,
@@ -49,8 +52,12 @@ pub async fn create_connection(
 ) -> ApiResult<HttpResponse> {
     let made = connections::create(&core, caller.scope, body).await?;
     Ok(HttpResponse::Created()
-        .insert_header(("location", format!("/api/v1/connections/{}", made.id)))
-        .insert_header(etag(made.revision))
+        .insert_header((
+            "location",
+            format!("/api/v1/connections/{}", made.connection.id),
+        ))
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(etag(made.connection.revision))
         .json(made))
 }
 
@@ -102,6 +109,53 @@ pub async fn delete_connection(
 ) -> ApiResult<HttpResponse> {
     connections::delete(&core, caller.scope, *id, revision).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Rotate the signing secret of a webhook
+///
+/// A new secret is generated and shown in this answer only. Messages are signed with it and with
+/// the old one until that is retired.
+#[utoipa::path(tag = "connections",
+    params(("If-Match" = String, Header, description = "The ETag as it was read")),
+    responses((status = 200, description = "The new secret", body = NewSigningSecret, headers(("etag" = String, description = "Its revision"))),
+    Guarded, Missing, Conflict, Revised))]
+#[post(
+    "/connections/{id}/rotate-secret",
+    wrap = "needs(Permission::ConnectionsWrite)"
+)]
+pub async fn rotate_connection_secret(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    revision: IfMatch,
+) -> ApiResult<HttpResponse> {
+    let made = connections::rotate_secret(&core, caller.scope, *id, revision).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(etag(made.revision))
+        .json(made))
+}
+
+/// Retire the old signing secret of a webhook
+///
+/// Messages are signed with the newest secret only from now on.
+#[utoipa::path(tag = "connections",
+    params(("If-Match" = String, Header, description = "The ETag as it was read")),
+    responses((status = 200, description = "The connection", body = Connection, headers(("etag" = String, description = "Its revision"))),
+    Guarded, Missing, Conflict, Revised))]
+#[post(
+    "/connections/{id}/retire-secret",
+    wrap = "needs(Permission::ConnectionsWrite)"
+)]
+pub async fn retire_connection_secret(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    revision: IfMatch,
+) -> ApiResult<HttpResponse> {
+    Ok(answer(
+        connections::retire_secret(&core, caller.scope, *id, revision).await?,
+    ))
 }
 
 /// Test a connection

@@ -133,7 +133,8 @@ pub async fn discard_delivery(
 
 /// Replay a delivery
 ///
-/// A new delivery with the same fields; the two point at each other.
+/// A new delivery with the same fields; the two point at each other. Dead letters, discarded
+/// deliveries and, also when they were delivered, messages of webhooks can be replayed.
 #[utoipa::path(tag = "deliveries", responses(
     (status = 201, description = "Replayed", body = ReplayedDelivery), Guarded, Missing, Conflict))]
 #[post("/deliveries/{id}/replay", wrap = "needs(Permission::DeliveriesWrite)")]

@@ -8,6 +8,7 @@ pub mod connections;
 pub mod dead_letters;
 pub mod deliveries;
 pub mod events;
+pub mod retention;
 pub mod rules;
 pub mod sources;
 pub mod stream;

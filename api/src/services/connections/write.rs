@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{connection, delivery, sealed_secret};
-use openapi::connections::{ChangeConnection, Connection, NewConnection};
+use openapi::connections::{ChangeConnection, Connection, ConnectionCreated, NewConnection};
 use openapi::deliveries::State;
 use openapi::problem::Code;
+use openapi::webhooks::NewSigningSecret;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
     PaginatorTrait as _, QueryFilter as _,
@@ -13,6 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{get, usage};
+use crate::connectors::webhook;
 use crate::core::Core;
 use crate::dispatch;
 use crate::http::extract::IfMatch;
@@ -28,11 +30,24 @@ use crate::services::validate::{ConnectionInput, validate_connection};
 /// Longest secret.
 const SECRET: usize = 16 * 1024;
 
-/// Makes a connection.
+/// Makes a connection. A secret that we choose and the caller did not bring is generated and shown
+/// this once.
 ///
 /// # Errors
 /// 409 for a taken name, 422 for faults.
-pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<Connection> {
+pub async fn create(
+    core: &Core,
+    scope: Scope,
+    mut new: NewConnection,
+) -> ApiResult<ConnectionCreated> {
+    let generated = core
+        .registry
+        .get(&new.connector)
+        .and_then(|connector| connector.new_secret())
+        .filter(|(name, _)| !new.secrets.contains_key(*name));
+    if let Some((name, secret)) = &generated {
+        new.secrets.insert((*name).to_owned(), secret.clone());
+    }
     let names: Vec<&str> = new.secrets.keys().map(String::as_str).collect();
     check(core, &new, &names)?;
     let change = Change::begin(core).await?;
@@ -51,6 +66,7 @@ pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<
         state: "ok".to_owned(),
         state_reason: None,
         state_at: change.now,
+        failing_since: None,
         revision: 1,
         created_at: change.now,
         updated_at: change.now,
@@ -62,7 +78,13 @@ pub async fn create(core: &Core, scope: Scope, new: NewConnection) -> ApiResult<
         put(core, &change, scope, id, &name, secret).await?;
     }
     change.commit().await?;
-    get(core, scope, id).await
+    Ok(ConnectionCreated {
+        connection: get(core, scope, id).await?,
+        generated: generated
+            .into_iter()
+            .map(|(name, secret)| (name.to_owned(), secret))
+            .collect(),
+    })
 }
 
 /// Changes a connection that was read at a revision. Rules follow a new name. New settings or
@@ -81,6 +103,7 @@ pub async fn change(
     let row = find(&change, scope, id).await?;
     revision.check(row.revision)?;
     let repaired = wanted.settings.is_some() || wanted.secrets.is_some();
+    let switched_on = wanted.enabled == Some(true) && !row.enabled;
     let secrets = wanted.secrets.clone().unwrap_or_default();
     let merged = merge(&row, wanted)?;
     let names = secrets_after(&change, id, &secrets).await?;
@@ -103,6 +126,16 @@ pub async fn change(
         concurrency: number(merged.concurrency),
         rate_per_minute: number(merged.rate_per_minute),
         retry: store(&merged.retry)?,
+        // Switched on by hand, it begins anew.
+        failing_since: row.failing_since.filter(|_| !switched_on),
+        state_reason: row
+            .state_reason
+            .filter(|_| !switched_on || row.state != "ok"),
+        state_at: if switched_on && row.state == "ok" {
+            change.now
+        } else {
+            row.state_at
+        },
         revision: row.revision + 1,
         updated_at: change.now,
         ..row
@@ -117,6 +150,79 @@ pub async fn change(
     }
     core.dispatch.kick(id);
     get(core, scope, id).await
+}
+
+/// Puts a new signing secret beside the one that is there: messages are signed with both until the
+/// old one is retired. The new one is shown this once.
+///
+/// # Errors
+/// 404, 409 for a connection whose secrets are not ours to choose, 412.
+pub async fn rotate_secret(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    revision: IfMatch,
+) -> ApiResult<NewSigningSecret> {
+    let (view, connector) = super::view(core, scope, id)?;
+    let Some((name, secret)) = connector.new_secret() else {
+        return Err(not_ours());
+    };
+    let old = view.secrets.get(name).map(Secret::reveal);
+    let both = webhook::rotated(&secret, old);
+    let revision = replace(core, scope, id, revision, name, both).await?;
+    Ok(NewSigningSecret { secret, revision })
+}
+
+/// Ends the use of all signing secrets but the newest.
+///
+/// # Errors
+/// As above.
+pub async fn retire_secret(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    revision: IfMatch,
+) -> ApiResult<Connection> {
+    let (view, connector) = super::view(core, scope, id)?;
+    let newest = connector.new_secret().and_then(|(name, _)| {
+        let all = view.secrets.get(name)?.reveal();
+        Some((name, all.split_whitespace().next()?.to_owned()))
+    });
+    let Some((name, newest)) = newest else {
+        return Err(not_ours());
+    };
+    replace(core, scope, id, revision, name, newest).await?;
+    get(core, scope, id).await
+}
+
+fn not_ours() -> ApiError {
+    ApiError::new(Code::Conflict).detail("The secrets of this connector are not made here.")
+}
+
+/// Stores a secret in place of the one of this name; returns the new revision.
+async fn replace(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    revision: IfMatch,
+    name: &str,
+    secret: String,
+) -> ApiResult<i64> {
+    let change = Change::begin(core).await?;
+    let row = find(&change, scope, id).await?;
+    revision.check(row.revision)?;
+    put(core, &change, scope, id, name, secret).await?;
+    let next = row.revision + 1;
+    let changed = connection::Model {
+        revision: next,
+        updated_at: change.now,
+        ..row
+    };
+    connection::Entity::update(changed.into_active_model().reset_all())
+        .exec(&change.txn)
+        .await?;
+    change.commit().await?;
+    Ok(next)
 }
 
 /// Deletes a connection.
@@ -238,6 +344,8 @@ fn check(core: &Core, connection: &NewConnection, secrets: &[&str]) -> ApiResult
                 "length",
                 format!("1 to {SECRET} bytes are expected."),
             ));
+        } else if let Some(connector) = core.registry.get(&connection.connector) {
+            faults.extend(connector.validate_secret(name, secret));
         }
     }
     ApiError::refuse(faults)

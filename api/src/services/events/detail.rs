@@ -23,6 +23,8 @@ pub async fn detail(core: &Core, scope: Scope, id: Uuid) -> ApiResult<EventDetai
     let rows = delivery::Entity::find()
         .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
         .filter(delivery::Column::EventId.eq(id))
+        // Messages about it are no part of its way.
+        .filter(delivery::Column::Operation.ne(crate::lifecycle::MESSAGE))
         .order_by_asc(delivery::Column::Id)
         .all(core.db.read())
         .await?;

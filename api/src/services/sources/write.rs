@@ -50,6 +50,7 @@ pub async fn create(core: &Core, scope: Scope, new: NewSource) -> ApiResult<Sour
         allow_cidrs: networks(&new.allow_cidrs)?,
         rate_per_minute: number(new.rate_per_minute),
         body_limit: number(new.body_limit),
+        retention_days: number(new.retention_days),
         match_mode: match_word(new.match_mode).to_owned(),
         on_no_match: store(&new.on_no_match)?,
         event_id_path: new.event_id_path,
@@ -110,6 +111,7 @@ pub async fn change(
         allow_cidrs: networks(&merged.allow_cidrs)?,
         rate_per_minute: number(merged.rate_per_minute),
         body_limit: number(merged.body_limit),
+        retention_days: number(merged.retention_days),
         match_mode: match_word(merged.match_mode).to_owned(),
         on_no_match: store(&merged.on_no_match)?,
         event_id_path: merged.event_id_path,
@@ -211,6 +213,9 @@ fn merge(row: &source::Model, wanted: ChangeSource) -> ApiResult<NewSource> {
         body_limit: wanted
             .body_limit
             .unwrap_or_else(|| unsigned(row.body_limit)),
+        retention_days: wanted
+            .retention_days
+            .unwrap_or_else(|| unsigned(row.retention_days)),
         match_mode: wanted
             .match_mode
             .unwrap_or_else(|| super::match_mode(&row.match_mode)),
@@ -235,6 +240,7 @@ fn check(core: &Core, kinds: &Kinds, source: &NewSource) -> ApiResult<()> {
             allow_cidrs: &source.allow_cidrs,
             rate_per_minute: source.rate_per_minute,
             body_limit: source.body_limit,
+            retention_days: source.retention_days,
             on_no_match: &source.on_no_match,
             event_id_path: source.event_id_path.as_deref(),
         },

@@ -1,0 +1,341 @@
+//! Telling subscribers, in the transaction of what they are told.
+//!
+//! Nothing happens here for a workspace without subscriptions.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use entity::delivery;
+use openapi::webhooks::{Kind, WebhookDelivery};
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use super::entry::{NewState, Settlement};
+use super::sql::{self, Values};
+use super::{AcceptWaiting, accept, settle};
+use crate::clock::from_ms;
+use crate::connectors::webhook;
+use crate::db::bump_configuration;
+use crate::lifecycle::{self, Data, EventRef, MESSAGE, Message};
+use crate::snapshot::Snapshot;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Writes what subscribers want to know of a batch. Returns their connections, to be woken after
+/// the commit.
+pub async fn write(
+    txn: &impl ConnectionTrait,
+    snapshot: &Snapshot,
+    now: i64,
+    (accepts, accepted): (&[AcceptWaiting], &accept::Outcome),
+    (settlements, settled): (&[Settlement], &settle::Outcome),
+) -> Result<BTreeSet<Uuid>, DbErr> {
+    if !snapshot.has_subscriptions() {
+        return Ok(BTreeSet::new());
+    }
+    let mut messages = Vec::new();
+    accepts_of(snapshot, accepts, &accepted.repeats, now, &mut messages);
+    let done = settlements
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !settled.refused.contains(index))
+        .map(|(_, s)| s);
+    let (own, others): (Vec<&Settlement>, Vec<&Settlement>) =
+        done.partition(|s| lifecycle::is_message(&s.claimed));
+    outcomes_of(txn, snapshot, &others, now, &mut messages).await?;
+    for (connection, reason) in &settled.attention {
+        let known = snapshot.connection(*connection);
+        messages.extend(known.and_then(|c| Message::attention(&c, reason, now)));
+    }
+    let rows: Vec<delivery::Model> = messages
+        .iter()
+        .flat_map(|m| lifecycle::rows(snapshot, m))
+        .collect();
+    let all: Vec<&delivery::Model> = rows.iter().collect();
+    sql::insert(txn, &all).await?;
+    health(txn, snapshot, &own, now).await?;
+    Ok(rows.iter().map(|row| row.connection_id).collect())
+}
+
+/// New events, and deliveries that were dead from the start.
+fn accepts_of(
+    snapshot: &Snapshot,
+    accepts: &[AcceptWaiting],
+    repeats: &HashSet<(usize, usize)>,
+    now: i64,
+    messages: &mut Vec<Message>,
+) {
+    for (a, waiting) in accepts.iter().enumerate() {
+        for (e, item) in waiting.accept.events.iter().enumerate() {
+            let subscriptions = snapshot.subscriptions(item.event.workspace_id);
+            if subscriptions.is_empty() || repeats.contains(&(a, e)) {
+                continue;
+            }
+            let source = Some(item.source.as_str());
+            let mut takers = subscriptions
+                .iter()
+                .filter(|s| s.wants(Kind::EventReceived, source))
+                .peekable();
+            if !item.replay && takers.peek().is_some() {
+                let full = takers.any(|s| s.full);
+                messages.push(Message::event(&item.event, &item.source, &item.rules, full));
+            }
+            for new in item.deliveries.iter().filter(|d| d.row.state == "dead") {
+                messages.push(outcome(
+                    &new.row,
+                    Kind::DeliveryDead,
+                    Outcome {
+                        state: "dead",
+                        connection: &new.connection,
+                        source: Some(item.source.clone()),
+                        hops: lifecycle::hops_of(&item.event.headers),
+                        error: (new.row.error_code.clone(), new.row.error.clone()),
+                        ..Outcome::at(now)
+                    },
+                ));
+            }
+        }
+    }
+}
+
+/// What attempts came to.
+async fn outcomes_of(
+    txn: &impl ConnectionTrait,
+    snapshot: &Snapshot,
+    settlements: &[&Settlement],
+    now: i64,
+    messages: &mut Vec<Message>,
+) -> Result<(), DbErr> {
+    let wanted: Vec<(&Settlement, Kind)> = settlements
+        .iter()
+        .filter_map(|s| Some((*s, kind_of(s)?)))
+        .filter(|(s, kind)| {
+            let all = snapshot.subscriptions(s.claimed.workspace_id);
+            all.iter().any(|one| one.wants(*kind, None))
+        })
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let events = origins(txn, wanted.iter().map(|(s, _)| s.claimed.event_id)).await?;
+    for (s, kind) in wanted {
+        let origin = events.get(&s.claimed.event_id);
+        let source = origin.and_then(|(source, _)| snapshot.source(*source));
+        let fault = s.fault.as_ref();
+        let record = s.record.as_ref();
+        let next_attempt = match s.next {
+            NewState::Retrying { due_at, .. } => Some(due_at),
+            _ => None,
+        };
+        messages.push(outcome(
+            &s.claimed,
+            kind,
+            Outcome {
+                state: s.next.state().as_str(),
+                connection: &s.connection,
+                source: source.map(|s| s.slug.clone()),
+                hops: origin.map(|(_, hops)| hops.clone()).unwrap_or_default(),
+                tried: s.started_at.is_some(),
+                next_attempt,
+                error: (
+                    fault.map(|f| f.code.clone()),
+                    fault.map(|f| f.message.clone()),
+                ),
+                effect: s.effect.map(|e| e.word().to_owned()),
+                record: (
+                    record.map(|r| r.id.clone()),
+                    record.and_then(|r| r.url.clone()),
+                ),
+                ..Outcome::at(now)
+            },
+        ));
+    }
+    Ok(())
+}
+
+/// What is told of a settlement, if anything.
+fn kind_of(s: &Settlement) -> Option<Kind> {
+    match s.next {
+        NewState::Delivered => Some(Kind::DeliveryDelivered),
+        NewState::Dead => Some(Kind::DeliveryDead),
+        NewState::Retrying { .. } if s.started_at.is_some() => Some(Kind::DeliveryFailed),
+        _ => None,
+    }
+}
+
+/// What a message says of a delivery beyond its row.
+struct Outcome<'a> {
+    at: i64,
+    state: &'static str,
+    connection: &'a str,
+    source: Option<String>,
+    hops: Vec<Uuid>,
+    tried: bool,
+    next_attempt: Option<i64>,
+    error: (Option<String>, Option<String>),
+    effect: Option<String>,
+    record: (Option<String>, Option<String>),
+}
+
+impl Outcome<'_> {
+    const fn at(at: i64) -> Self {
+        Self {
+            at,
+            state: "",
+            connection: "",
+            source: None,
+            hops: Vec::new(),
+            tried: false,
+            next_attempt: None,
+            error: (None, None),
+            effect: None,
+            record: (None, None),
+        }
+    }
+}
+
+fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
+    Message {
+        workspace: row.workspace_id,
+        kind,
+        at: outcome.at,
+        event: Some(EventRef {
+            id: row.event_id,
+            correlation_id: row.correlation_id.clone(),
+            received_at: row.received_at,
+        }),
+        source: outcome.source.clone(),
+        hops: outcome.hops,
+        data: Data::Delivery(Box::new(WebhookDelivery {
+            delivery_id: row.id,
+            event_id: row.event_id,
+            correlation_id: row.correlation_id.clone(),
+            source: outcome.source,
+            rule: row.rule_name.clone(),
+            connection: outcome.connection.to_owned(),
+            operation: row.operation.clone(),
+            state: outcome.state.to_owned(),
+            attempts: row.attempts + i32::from(outcome.tried),
+            next_attempt_at: outcome.next_attempt.map(from_ms),
+            error_code: outcome.error.0,
+            error: outcome.error.1,
+            effect: outcome.effect,
+            record_id: outcome.record.0.or_else(|| row.record_id.clone()),
+            record_url: outcome.record.1.or_else(|| row.record_url.clone()),
+            key: row.lane.clone(),
+            fields: serde_json::from_str(&row.fields).ok(),
+        })),
+    }
+}
+
+/// Source and way of events.
+async fn origins(
+    txn: &impl ConnectionTrait,
+    events: impl Iterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, (Uuid, Vec<Uuid>)>, DbErr> {
+    let wanted: BTreeSet<Uuid> = events.collect();
+    let wanted: Vec<Uuid> = wanted.into_iter().collect();
+    let mut found = HashMap::new();
+    for chunk in sql::padded(&wanted) {
+        let mut rows = Values::of(txn);
+        for id in chunk {
+            rows.row([(*id).into()]);
+        }
+        let query = format!(
+            "WITH v(id) AS (VALUES {}) SELECT e.id AS id, e.source_id AS source_id, \
+             CASE WHEN e.headers LIKE '%{}%' THEN e.headers ELSE '' END AS headers \
+             FROM v JOIN event e ON e.id = v.id",
+            rows.text,
+            lifecycle::HOPS
+        );
+        for row in sql::rows(txn, query, rows.values).await? {
+            let headers: String = row.try_get("", "headers")?;
+            found.insert(
+                row.try_get("", "id")?,
+                (row.try_get("", "source_id")?, lifecycle::hops_of(&headers)),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// How the subscribers of a batch do.
+#[derive(Default)]
+struct Health {
+    delivered: bool,
+    failed: bool,
+    gone: bool,
+}
+
+/// Notes since when a subscriber only fails, and switches one off that has for too long, or that
+/// says that it is gone.
+async fn health(
+    txn: &impl ConnectionTrait,
+    snapshot: &Snapshot,
+    own: &[&Settlement],
+    now: i64,
+) -> Result<(), DbErr> {
+    let mut all: BTreeMap<Uuid, Health> = BTreeMap::new();
+    for s in own.iter().filter(|s| s.started_at.is_some()) {
+        let health = all.entry(s.claimed.connection_id).or_default();
+        health.delivered |= s.next == NewState::Delivered;
+        health.failed |= s.next != NewState::Delivered;
+        health.gone |= s.outcome == "gone";
+    }
+    for (connection, health) in all {
+        let id = || sea_orm::Value::from(connection);
+        if health.delivered {
+            sql::execute(
+                txn,
+                "UPDATE connection SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL",
+                vec![id()],
+            )
+            .await?;
+        } else if health.failed {
+            sql::execute(
+                txn,
+                "UPDATE connection SET failing_since = $2 WHERE id = $1 AND failing_since IS NULL",
+                vec![id(), now.into()],
+            )
+            .await?;
+        }
+        let days = snapshot
+            .connection(connection)
+            .and_then(|c| webhook::settings(&c.view).ok())
+            .and_then(|settings| settings.disable_after_days());
+        let (since, reason) = match (health.gone, health.failed && !health.delivered, days) {
+            (true, _, _) => (
+                i64::MAX,
+                "Switched off: the subscriber said that it is gone (410).".to_owned(),
+            ),
+            (false, true, Some(days)) => (
+                now - i64::from(days) * DAY_MS,
+                format!("Switched off: every message failed for {days} days."),
+            ),
+            _ => continue,
+        };
+        switch_off(txn, connection, since, &reason, now).await?;
+    }
+    Ok(())
+}
+
+async fn switch_off(
+    txn: &impl ConnectionTrait,
+    connection: Uuid,
+    since: i64,
+    reason: &str,
+    now: i64,
+) -> Result<(), DbErr> {
+    let changed = sql::execute(
+        txn,
+        "UPDATE connection SET enabled = FALSE, state_reason = $2, state_at = $3, \
+         revision = revision + 1, updated_at = $3 WHERE id = $1 AND enabled = TRUE \
+         AND COALESCE(failing_since, $3) <= $4",
+        vec![connection.into(), reason.into(), now.into(), since.into()],
+    )
+    .await?;
+    if changed > 0 {
+        tracing::warn!(connection.id = %connection, reason, operation = MESSAGE, "A subscriber was switched off.");
+        bump_configuration(txn).await?;
+    }
+    Ok(())
+}

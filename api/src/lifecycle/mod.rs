@@ -1,0 +1,172 @@
+//! Lifecycle messages: telling subscribers what happens here.
+//!
+//! A subscription is a connection of the connector `webhook`, and a message is a delivery to it:
+//! rule none, operation [`MESSAGE`], fields the body. So messages have state, attempts, breaker,
+//! retries and dead letters like everything else that goes out.
+//!
+//! Invariant: a message is written in the transaction of what it tells about, once for each
+//! subscription that wants it, and only then; without subscriptions nothing is built or written.
+//! Loops cannot arise: deliveries to subscribers, and connections of theirs, produce no messages,
+//! and a message that comes back as an event carries the workspaces it has passed in the header
+//! [`HOPS`], by which a hook refuses it. Failure: a transaction that fails takes its messages
+//! along. A crash after the commit leaves ready deliveries, which are carried out later.
+
+mod message;
+mod subscription;
+
+use entity::delivery;
+use sea_orm::{ConnectionTrait, DbErr};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::clock::from_ms;
+use crate::core::Core;
+use crate::ids;
+use crate::journal::sql;
+use crate::snapshot::Snapshot;
+
+pub use message::{Data, EventRef, Message, hops_of};
+pub use subscription::Subscription;
+
+/// The operation of messages.
+pub const MESSAGE: &str = "webhook.send";
+/// What stands in place of the rule.
+pub const RULE: &str = "lifecycle";
+/// The header that names the workspaces which a message has passed.
+pub const HOPS: &str = "signalbox-hops";
+
+/// Whether a delivery is a message to a subscriber.
+pub fn is_message(row: &delivery::Model) -> bool {
+    row.operation == MESSAGE
+}
+
+/// The deliveries of a message: one for each subscription of its workspace that wants it.
+pub fn rows(snapshot: &Snapshot, message: &Message) -> Vec<delivery::Model> {
+    snapshot
+        .subscriptions(message.workspace)
+        .iter()
+        .filter(|s| s.wants(message.kind, message.source.as_deref()))
+        .map(|s| row(s, message))
+        .collect()
+}
+
+/// Writes the deliveries of a message within the transaction of what it tells about. Hand what it
+/// returns to [`wake`] after the commit.
+///
+/// # Errors
+/// A statement failed.
+pub async fn publish_in(
+    txn: &impl ConnectionTrait,
+    snapshot: &Snapshot,
+    message: Option<Message>,
+) -> Result<Vec<Uuid>, DbErr> {
+    let Some(message) = message else {
+        return Ok(Vec::new());
+    };
+    let rows = rows(snapshot, &message);
+    let all: Vec<&delivery::Model> = rows.iter().collect();
+    sql::insert(txn, &all).await?;
+    Ok(rows.iter().map(|row| row.connection_id).collect())
+}
+
+/// Lets the carriers of subscriptions look for what was written.
+pub fn wake(core: &Core, subscriptions: Vec<Uuid>) {
+    for connection in subscriptions {
+        core.dispatch.kick(connection);
+    }
+}
+
+/// Writes the deliveries of a message in a transaction of its own.
+///
+/// # Errors
+/// The database failed; nothing was written.
+pub async fn publish(core: &Core, message: Option<Message>) -> Result<(), DbErr> {
+    let snapshot = core.snapshots.current();
+    let wanted = |m: &Message| !rows(&snapshot, m).is_empty();
+    if !message.as_ref().is_some_and(wanted) {
+        return Ok(());
+    }
+    let txn = core.db.begin().await?;
+    let told = publish_in(&txn, &snapshot, message).await?;
+    txn.commit().await?;
+    wake(core, told);
+    Ok(())
+}
+
+/// The same for callers that cannot wait, about what is not on disk itself. A message that cannot
+/// be written is named in the log.
+pub fn tell(core: &Core, message: Option<Message>) {
+    let Some(message) = message else { return };
+    if core
+        .snapshots
+        .current()
+        .subscriptions(message.workspace)
+        .is_empty()
+    {
+        return;
+    }
+    let core = core.clone();
+    tokio::spawn(async move {
+        let kind = message.kind.word();
+        if let Err(error) = publish(&core, Some(message)).await {
+            tracing::warn!(%error, kind, "Subscribers could not be told.");
+        }
+    });
+}
+
+fn row(subscription: &Subscription, message: &Message) -> delivery::Model {
+    let id = ids::at(message.at);
+    let mut fields = json!({
+        "type": message.kind.word(),
+        "timestamp": from_ms(message.at),
+        "data": message.data.value(subscription.full),
+    });
+    if let (Some(map), false) = (fields.as_object_mut(), message.hops.is_empty()) {
+        // Not part of the body: the connector makes the header of it.
+        map.insert("hops".to_owned(), json!(message.hops));
+    }
+    let event = message.event.clone().unwrap_or_else(|| EventRef {
+        id: Uuid::nil(),
+        correlation_id: id.to_string(),
+        received_at: message.at,
+    });
+    delivery::Model {
+        id,
+        workspace_id: message.workspace,
+        event_id: event.id,
+        correlation_id: event.correlation_id,
+        received_at: event.received_at,
+        rule_id: None,
+        rule_name: RULE.to_owned(),
+        rule_revision: 0,
+        step: 0,
+        connection_id: subscription.connection,
+        operation: MESSAGE.to_owned(),
+        lane: None,
+        action: None,
+        // What a payload may hold and the database may not.
+        fields: fields.to_string().replace("\\u0000", "\\ufffd"),
+        message_id: format!("msg_{}", id.simple()),
+        state: "ready".to_owned(),
+        behind: false,
+        due_at: message.at,
+        lease_owner: None,
+        fence: 0,
+        attempts: 0,
+        tried_at: None,
+        unsure: false,
+        error_code: None,
+        error: None,
+        effect: None,
+        record_id: None,
+        record_url: None,
+        replay_of: None,
+        replayed_as: None,
+        created_at: message.at,
+        updated_at: message.at,
+        finished_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! How far a file of the archive counts: what lies behind belongs to a piece that was not deleted.
+
+use sea_orm::entity::prelude::*;
+
+/// How far a file of the archive counts.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "archive_file")]
+pub struct Model {
+    /// The workspace.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub workspace_id: Uuid,
+    /// The table.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub name: String,
+    /// The day in UTC, `2026-01-31`.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub day: String,
+    /// Bytes that count.
+    pub bytes: i64,
+    /// Rows in them.
+    pub rows: i64,
+    /// Last piece; milliseconds since 1970.
+    pub updated_at: i64,
+}
+
+/// No relations: queries name their joins.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
