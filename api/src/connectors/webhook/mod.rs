@@ -23,7 +23,7 @@ use openapi::problem::FieldError;
 use openapi::rules::PlannedRequest;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
@@ -329,10 +329,4 @@ fn unanswered(failure: &Failure) -> Outcome {
         _ if failure.sent => Outcome::Unknown(fault),
         _ => Outcome::Retry { after: None, fault },
     }
-}
-
-/// Fields of a message, for tests of what is sent.
-#[cfg(test)]
-fn fields(body: Value) -> Map<String, Value> {
-    body.as_object().cloned().unwrap_or_default()
 }

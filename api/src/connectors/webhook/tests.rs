@@ -43,7 +43,7 @@ fn job(body: Value) -> Job {
         operation: MESSAGE.to_owned(),
         key: None,
         action: None,
-        fields: fields(body),
+        fields: body.as_object().unwrap().clone(),
         link: None,
         unsure: false,
         attempt: 1,

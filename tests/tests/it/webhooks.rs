@@ -1,0 +1,406 @@
+//! Lifecycle messages: who is told what, how it is signed and repeated, and what it cannot do.
+
+use std::collections::BTreeMap;
+
+use openapi::connections::{Connection, ConnectionCreated, TestResult};
+use openapi::deliveries::{Delivery, ReplayedDelivery, State};
+use openapi::events::EventSummary;
+use openapi::problem::Code;
+use openapi::stats::Stats;
+use openapi::webhooks::{
+    NewSigningSecret, WebhookConnection, WebhookDelivery, WebhookEvent, WebhookMessage,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tests::fakes::sink::Seen;
+use tests::fakes::{Effect, FakeSink, Fault};
+use tests::signing::{base64, sha256, webhook_key};
+use tests::yaml::{File, copy_to, quick};
+use tests::{Client, Options, Server, both, wait_until};
+use uuid::Uuid;
+
+use crate::support::{all, drained, event, in_state};
+
+/// A sink behind the rule `copy`, and nothing else.
+fn to(sink: &FakeSink) -> File {
+    File::new()
+        .http("sink", &sink.url)
+        .source("alerts")
+        .rule("copy", json!([]), json!([copy_to("sink")]))
+}
+
+/// Subscribes a sink; `more` joins its settings.
+async fn subscribe(client: &Client, name: &str, hub: &FakeSink, more: Value) -> ConnectionCreated {
+    let mut settings = json!({ "url": hub.url, "types": ["*"] });
+    settings
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let new = json!({
+        "name": name, "connector": "webhook", "allow_private": true, "retry": quick(), "settings": settings,
+    });
+    client.post("/api/v1/connections", &new).await.ok()
+}
+
+fn header<'a>(seen: &'a Seen, name: &str) -> &'a str {
+    let found = seen.headers.iter().find(|(known, _)| known == name);
+    found.map_or("", |(_, value)| value)
+}
+
+/// The signatures of a message by a secret, as a receiver makes them.
+fn signature(seen: &Seen, secret: &str) -> String {
+    let parts: [&[u8]; 5] = [
+        header(seen, "webhook-id").as_bytes(),
+        b".",
+        header(seen, "webhook-timestamp").as_bytes(),
+        b".",
+        seen.body.as_bytes(),
+    ];
+    format!("v1,{}", base64(&sha256(&webhook_key(secret), &parts)))
+}
+
+/// What a hub was told, by type.
+fn told(hub: &FakeSink) -> BTreeMap<String, Vec<WebhookMessage>> {
+    let mut by_type: BTreeMap<String, Vec<WebhookMessage>> = BTreeMap::new();
+    for seen in hub.seen().into_values() {
+        let message: WebhookMessage = serde_json::from_str(&seen.body).unwrap();
+        by_type.entry(message.kind.clone()).or_default().push(message);
+    }
+    by_type
+}
+
+/// Waits until a hub was told so many messages of a type.
+async fn told_of(hub: &FakeSink, kind: &str, count: usize) -> Vec<WebhookMessage> {
+    wait_until(&format!("{count} × {kind}"), async || {
+        let messages = told(hub).remove(kind).unwrap_or_default();
+        (messages.len() >= count).then_some(messages)
+    })
+    .await
+}
+
+fn data<T: DeserializeOwned>(message: &WebhookMessage) -> T {
+    serde_json::from_value(message.data.clone()).unwrap()
+}
+
+async fn connection(client: &Client, id: Uuid) -> Connection {
+    client.read(&format!("/api/v1/connections/{id}")).await
+}
+
+/// Runs a statement on the database of a server.
+async fn sql(server: &Server, statement: &str) {
+    use sea_orm::ConnectionTrait as _;
+    let db = server.store.connect().await;
+    db.execute_unprepared(statement).await.unwrap();
+    db.close().await.unwrap();
+}
+
+both! {
+    async fn an_event_and_its_delivery_are_told_signed_and_counted_as_nothing_else(db) {
+        let (sink, hub) = (FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap());
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        let made = subscribe(&client, "hub", &hub, json!({})).await;
+        let secret = made.generated["signing_secret"].clone();
+        assert!(secret.starts_with("whsec_"), "{secret}");
+        let again = connection(&client, made.connection.id).await;
+        assert_eq!(again, made.connection, "the secret is shown once");
+
+        let sent = server.anonymous().hook("alerts", &json!({ "msg": "hello" })).await;
+        let received = told_of(&hub, "event.received", 1).await;
+        let delivered = told_of(&hub, "delivery.delivered", 1).await;
+        let received: WebhookEvent = data(&received[0]);
+        assert_eq!((received.event_id, received.source.as_str()), (sent.event_ids[0], "alerts"));
+        assert_eq!(received.rules, ["copy"]);
+        assert_eq!((received.title, received.payload), (None, None), "ids only");
+        let delivered: WebhookDelivery = data(&delivered[0]);
+        assert_eq!((delivered.event_id, delivered.connection.as_str()), (sent.event_ids[0], "sink"));
+        assert_eq!((delivered.state.as_str(), delivered.attempts, delivered.fields), ("delivered", 1, None));
+        assert_eq!(delivered.source.as_deref(), Some("alerts"));
+        for seen in hub.seen().values() {
+            assert_eq!(header(seen, "webhook-signature"), signature(seen, &secret));
+            assert_eq!(header(seen, "content-type"), "application/json");
+            assert_eq!(header(seen, "x-correlation-id"), sent.correlation_id);
+        }
+        drained(&server).await;
+        assert_eq!(told(&hub).values().flatten().count(), 2, "no message about a message");
+
+        let stats: Stats = client.read("/api/v1/stats").await;
+        assert_eq!((stats.today.accepted, stats.today.delivered), (1, 1));
+        let shown = event(&client, sent.event_ids[0]).await;
+        assert_eq!(shown.deliveries.len(), 1, "the way of the event alone");
+        let messages: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=hub").await;
+        assert_eq!(messages.len(), 2);
+        assert!(messages.iter().all(|m| m.rule == "lifecycle" && m.operation == "webhook.send"));
+    }
+
+    async fn failures_are_told_and_a_message_keeps_its_id_over_repeats(db) {
+        let (sink, hub) = (FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap());
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        subscribe(&client, "hub", &hub, json!({ "types": ["delivery.*"], "detail": "full" })).await;
+        hub.fault(Fault::new(Effect::LoseReply).times(2));
+        hub.fault(Fault::status(404).times(2));
+        sink.fault(Fault::status(500));
+        let sent = server.anonymous().hook("alerts", &json!({ "n": 1 })).await;
+        let failed = told_of(&hub, "delivery.failed", 1).await;
+        let failed: WebhookDelivery = data(&failed[0]);
+        assert_eq!((failed.error_code.as_deref(), failed.attempts), (Some("http_500"), 1));
+        assert!(failed.next_attempt_at.is_some() && failed.error.is_some());
+        assert_eq!(failed.fields.unwrap()["body"]["n"], 1);
+        let delivered = told_of(&hub, "delivery.delivered", 1).await;
+        assert_eq!(data::<WebhookDelivery>(&delivered[0]).event_id, sent.event_ids[0]);
+
+        sink.answer(400);
+        server.anonymous().hook("alerts", &json!({ "n": 2 })).await;
+        let dead = told_of(&hub, "delivery.dead", 1).await;
+        let dead: WebhookDelivery = data(&dead[0]);
+        assert_eq!((dead.state.as_str(), dead.error_code.as_deref()), ("dead", Some("http_400")));
+        wait_until("every message was taken", async || {
+            let open: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=hub&state=ready,leased,retrying").await;
+            open.is_empty().then_some(())
+        }).await;
+        let seen = hub.seen();
+        assert_eq!(seen.len(), 3);
+        assert!(seen.values().any(|s| s.count > 1), "a lost reply is repeated");
+        assert!(seen.values().all(|s| s.bodies == 1), "a repeat has the same body");
+    }
+
+    async fn a_subscriber_gets_what_it_asks_for(db) {
+        let server = Server::start(db).await;
+        let (sink, hub, full, off) = (
+            FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap(),
+            FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap(),
+        );
+        server.apply(&to(&sink).source("quiet").text()).await;
+        let client = server.client();
+        subscribe(&client, "hub", &hub, json!({ "types": ["event.received"], "sources": ["quiet"] })).await;
+        subscribe(&client, "full", &full, json!({ "types": ["event.*"], "detail": "full" })).await;
+        let made = subscribe(&client, "off", &off, json!({})).await.connection;
+        let path = format!("/api/v1/connections/{}", made.id);
+        client.patch(&path, made.revision, &json!({ "enabled": false })).await.done();
+
+        server.anonymous().hook("alerts", &json!({ "msg": "loud", "password": "hunter2" })).await;
+        server.anonymous().hook("quiet", &json!({ "msg": "quiet" })).await;
+        told_of(&full, "event.received", 2).await;
+        let quiet = told_of(&hub, "event.received", 1).await;
+        assert_eq!(data::<WebhookEvent>(&quiet[0]).source, "quiet");
+        drained(&server).await;
+        assert_eq!(told(&hub).values().flatten().count(), 1);
+        let loud = told(&full).remove("event.received").unwrap().into_iter()
+            .map(|m| data::<WebhookEvent>(&m)).find(|e| e.source == "alerts").unwrap();
+        assert_eq!(loud.title.as_deref(), Some("loud"));
+        assert_eq!(loud.payload, Some(json!({ "msg": "loud", "password": "hunter2" })));
+        assert_eq!(off.counts().requests, 0);
+        assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery WHERE operation = 'webhook.send'").await, 3);
+
+        for (wrong, field) in [
+            (json!({ "types": ["nothing.*"] }), "settings.types[0]"),
+            (json!({ "types": [] }), "settings.types"),
+            (json!({ "detail": "all" }), "settings.detail"),
+        ] {
+            let mut settings = json!({ "url": hub.url, "types": ["*"] });
+            settings.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+            let new = json!({ "name": "wrong", "connector": "webhook", "settings": settings });
+            let problem = client.post("/api/v1/connections", &new).await.problem(Code::ValidationFailed);
+            assert!(problem.errors.iter().any(|e| e.field.starts_with(field)), "{problem:?}");
+        }
+        let rule = json!({
+            "name": "no", "priority": 1,
+            "spec": { "then": [{ "deliver": { "connection": "hub", "operation": "webhook.send" } }] },
+        });
+        client.post("/api/v1/rules", &rule).await.problem(Code::ValidationFailed);
+    }
+
+    async fn the_state_of_connections_is_told(db) {
+        let (sink, hub) = (FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap());
+        let server = Server::start_with(db, Options::default().set("breaker_failures", 3)).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        subscribe(&client, "hub", &hub, json!({ "types": ["connection.*", "breaker.*"], "detail": "full" })).await;
+        sink.answer(503);
+        for n in 0..4 {
+            server.anonymous().hook("alerts", &json!({ "n": n })).await;
+        }
+        let opened = told_of(&hub, "breaker.opened", 1).await;
+        let opened: WebhookConnection = data(&opened[0]);
+        assert_eq!((opened.connection.as_str(), opened.connector.as_str()), ("sink", "http"));
+        sink.answer(200);
+        told_of(&hub, "breaker.closed", 1).await;
+        drained(&server).await;
+
+        sink.answer(401);
+        for n in 0..4 {
+            server.anonymous().hook("alerts", &json!({ "n": n })).await;
+        }
+        let attention = told_of(&hub, "connection.attention", 1).await;
+        assert!(data::<WebhookConnection>(&attention[0]).reason.unwrap().contains("401"));
+        sink.answer(200);
+        let id = opened.connection_id;
+        let passed: TestResult = client.post(&format!("/api/v1/connections/{id}/test"), &json!({})).await.ok();
+        assert!(passed.ok);
+        told_of(&hub, "connection.resumed", 1).await;
+        drained(&server).await;
+        let told = told(&hub);
+        assert_eq!((told["connection.attention"].len(), told["connection.resumed"].len()), (1, 1), "once each");
+        let messages: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=hub").await;
+        assert!(messages.iter().all(|m| m.event_id == Uuid::nil()));
+    }
+
+    async fn a_message_that_comes_back_goes_no_further(db) {
+        let server = Server::start(db).await;
+        server.apply(&File::new().source("own").text()).await;
+        let client = server.client();
+        let new = json!({
+            "name": "loop", "connector": "webhook", "allow_private": true, "retry": quick(),
+            "settings": { "url": format!("{}/hooks/own", server.url()), "types": ["*"] },
+        });
+        client.post("/api/v1/connections", &new).await.done();
+        server.anonymous().hook("own", &json!({ "n": 1 })).await;
+        let dead = wait_until("the message is dead", async || {
+            let dead: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=loop&state=dead").await;
+            dead.into_iter().next()
+        }).await;
+        assert_eq!((dead.error_code.as_deref(), dead.attempts), (Some("http_508"), 1));
+        drained(&server).await;
+        let events: Vec<EventSummary> = all(&client, "/api/v1/events").await;
+        assert_eq!(events.len(), 1);
+
+        // Elsewhere it is welcome, and what is told of it names the way it came.
+        let hub = FakeSink::start().await.unwrap();
+        subscribe(&client, "hub", &hub, json!({ "types": ["event.received"] })).await;
+        let passed = Uuid::from_u128(77);
+        let away = server.anonymous().header("signalbox-hops", &passed.to_string());
+        away.hook("own", &json!({ "n": 2 })).await;
+        told_of(&hub, "event.received", 1).await;
+        let seen = hub.seen().into_values().next().unwrap();
+        let own: Value = client.read("/api/v1/workspaces").await;
+        let own = own["items"][0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(header(&seen, "signalbox-hops"), format!("{passed}, {own}"));
+        assert!(!seen.body.contains("hops"), "{}", seen.body);
+    }
+
+    async fn a_subscriber_that_only_fails_is_switched_off_and_begins_anew(db) {
+        let (sink, hub) = (FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap());
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        let made = subscribe(&client, "hub", &hub, json!({ "types": ["event.received"] })).await.connection;
+        hub.answer(500);
+        server.anonymous().hook("alerts", &json!({ "n": 1 })).await;
+        let failing = wait_until("it is known to fail", async || {
+            connection(&client, made.id).await.failing_since
+        }).await;
+        assert!(connection(&client, made.id).await.enabled, "not at once: {failing}");
+        let week = 8 * 86_400_000_i64;
+        sql(&server, &format!("UPDATE connection SET failing_since = failing_since - {week} WHERE name = 'hub'")).await;
+        let off = wait_until("it is switched off", async || {
+            Some(connection(&client, made.id).await).filter(|c| !c.enabled)
+        }).await;
+        assert!(off.state_reason.unwrap().contains("7 days"));
+        // Nothing new is written for it; what waits stays.
+        let count = "SELECT COUNT(*) FROM delivery WHERE operation = 'webhook.send'";
+        wait_until("the server takes it up", async || {
+            let before = server.store.number(count).await;
+            server.anonymous().hook("alerts", &json!({ "n": 2 })).await;
+            (server.store.number(count).await == before).then_some(())
+        }).await;
+
+        hub.answer(200);
+        let path = format!("/api/v1/connections/{}", made.id);
+        let on: Connection = client.patch(&path, off.revision, &json!({ "enabled": true })).await.ok();
+        assert_eq!((on.enabled, on.failing_since, on.state_reason), (true, None, None));
+        told_of(&hub, "event.received", 1).await;
+
+        hub.answer(410);
+        server.anonymous().hook("alerts", &json!({ "n": 3 })).await;
+        let gone = wait_until("it is gone", async || {
+            Some(connection(&client, made.id).await).filter(|c| !c.enabled)
+        }).await;
+        assert!(gone.state_reason.unwrap().contains("410"));
+    }
+
+    async fn a_message_is_sent_again_by_hand(db) {
+        let (sink, hub) = (FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap());
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        subscribe(&client, "hub", &hub, json!({ "types": ["delivery.delivered"] })).await;
+        let sent = server.anonymous().hook("alerts", &json!({})).await;
+        told_of(&hub, "delivery.delivered", 1).await;
+        drained(&server).await;
+        let [message] = all::<Delivery>(&client, "/api/v1/deliveries?connection=hub").await.try_into().unwrap();
+        let again: ReplayedDelivery = client
+            .post(&format!("/api/v1/deliveries/{}/replay", message.id), &json!({})).await.ok();
+        let done = in_state(&client, again.delivery_id, State::Delivered).await;
+        assert_eq!((done.replay_of, &done.message_id), (Some(message.id), &message.message_id));
+        let seen = hub.seen();
+        assert_eq!((seen.len(), seen[&message.message_id].count, seen[&message.message_id].bodies), (1, 2, 1));
+        // What went to an upstream is not done twice.
+        let done = event(&client, sent.event_ids[0]).await.deliveries[0].id;
+        client.post(&format!("/api/v1/deliveries/{done}/replay"), &json!({})).await.problem(Code::Conflict);
+    }
+
+    async fn a_rotated_secret_signs_beside_the_old_one_until_that_is_retired(db) {
+        let hub = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&File::new().source("alerts").sandbox("box", json!({})).text()).await;
+        let client = server.client();
+        let made = subscribe(&client, "hub", &hub, json!({ "types": ["event.received"] })).await;
+        let old = made.generated["signing_secret"].clone();
+        let path = format!("/api/v1/connections/{}", made.connection.id);
+        let call = async |what: &str, revision: i64| {
+            client.call(reqwest::Method::POST, &format!("{path}/{what}")).revision(revision).send().await
+        };
+        let signatures = async |count: usize| -> Vec<String> {
+            server.anonymous().hook("alerts", &json!({ "count": count })).await;
+            told_of(&hub, "event.received", count).await;
+            let newest = hub.seen().into_values().max_by_key(|s| s.first_at_us).unwrap();
+            let mut known: Vec<String> = Vec::new();
+            for one in header(&newest, "webhook-signature").split(' ') {
+                known.push(one.to_owned());
+            }
+            known.push(signature(&newest, &old));
+            known
+        };
+        let first = signatures(1).await;
+        assert_eq!((first.len(), &first[0]), (2, &first[1]));
+        call("rotate-secret", 99).await.problem(Code::RevisionStale);
+        let new: NewSigningSecret = call("rotate-secret", made.connection.revision).await.ok();
+        assert_ne!(new.secret, old);
+        let both = signatures(2).await;
+        assert_eq!((both.len(), &both[1]), (3, &both[2]), "new, then old");
+        let retired: Connection = call("retire-secret", new.revision).await.ok();
+        let last = signatures(3).await;
+        assert_eq!(last.len(), 2);
+        assert_ne!(last[0], last[1]);
+        assert_eq!(retired.revision, new.revision + 1);
+
+        let test: TestResult = client.post(&format!("{path}/test"), &json!({})).await.ok();
+        assert!(test.ok, "{test:?}");
+        assert!(told(&hub).contains_key("webhook.test"));
+        let other = all::<Connection>(&client, "/api/v1/connections").await.into_iter().find(|c| c.name == "box").unwrap();
+        let refused = client.call(reqwest::Method::POST, &format!("/api/v1/connections/{}/rotate-secret", other.id));
+        refused.revision(other.revision).send().await.problem(Code::Conflict);
+    }
+
+    async fn a_file_can_subscribe(db) {
+        let hub = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        let file = File::new().source("alerts").connection("hub", "webhook", json!({
+            "allow_private": true,
+            "settings": { "url": hub.url, "types": ["event.*"] },
+            "secrets": { "signing_secret": { "env": "HUB_SECRET" } },
+        }));
+        let secret = format!("whsec_{}", base64(b"the secret of a subscriber"));
+        server.apply_with(&file.text(), &[("HUB_SECRET", &secret)]).await;
+        server.anonymous().hook("alerts", &json!({})).await;
+        told_of(&hub, "event.received", 1).await;
+        let seen = hub.seen().into_values().next().unwrap();
+        assert_eq!(header(&seen, "webhook-signature"), signature(&seen, &secret));
+        let exported = server.cli(&["export"]).await;
+        let exported = String::from_utf8(exported.stdout).unwrap();
+        assert!(exported.contains("event.*") && !exported.contains("whsec_"), "{exported}");
+    }
+}
