@@ -88,6 +88,7 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/connections") view=pages::Connections />
             <Route path=path!("/connections/new") view=pages::NewConnectionPage />
             <Route path=path!("/connections/:id") view=pages::ConnectionPage />
+            <Route path=path!("/retention") view=pages::RetentionPage />
         </FlatRoutes>
     }
     .into_any()

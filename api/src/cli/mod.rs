@@ -3,6 +3,7 @@
 //! Answers go to standard output, words about the work to standard error, so that output can be
 //! piped. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `plan --exit-code` found differences.
 
+mod archive;
 mod bootstrap;
 mod config_file;
 mod events;
@@ -94,6 +95,9 @@ Examples:
     Export(config_file::Export),
     /// Print the JSON Schema of the workspace file
     Schema,
+    /// Read the archive
+    #[command(subcommand)]
+    Archive(archive::Archive),
     /// Look at events
     #[command(subcommand)]
     Events(events::Events),
@@ -150,6 +154,7 @@ fn dispatch(cli: Cli) -> Done {
             output::json(&crate::config_file::schema())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Archive(command) => command.run(),
         Command::Events(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Migrate(command) => command.run(config),

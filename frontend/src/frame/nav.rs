@@ -60,6 +60,7 @@ pub fn Nav(
                 {entry("/sources", "Sources", Icon::Source, None)}
                 {entry("/rules", "Rules", Icon::Rule, None)}
                 {entry("/connections", "Connections", Icon::Connection, None)}
+                {entry("/retention", "Retention", Icon::Clock, None)}
             </div>
             <div class="nav-foot nav-list">
                 <a class="nav-link" href="/api/docs" target="_blank" rel="noopener external">

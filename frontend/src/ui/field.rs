@@ -291,6 +291,86 @@ pub fn CheckField(
     .into_any()
 }
 
+/// Several of a few.
+#[component]
+pub fn TickField(
+    /// Its label.
+    #[prop(into)]
+    label: String,
+    /// The ticked values.
+    value: RwSignal<Vec<String>>,
+    /// What can be ticked.
+    choices: Vec<String>,
+    /// What it is for.
+    #[prop(optional, into)]
+    help: String,
+    /// At least one.
+    #[prop(optional)]
+    required: bool,
+    /// The faults of the form.
+    #[prop(optional, into)]
+    faults: Option<Faults>,
+    /// Its name in them.
+    #[prop(optional, into)]
+    at: String,
+    /// For tests; each choice adds its value.
+    #[prop(optional, into)]
+    testid: String,
+) -> impl IntoView {
+    let described = next_id("ticks");
+    let fault = Memo::new(move |_| fault_of(faults, &at));
+    let boxes = choices
+        .into_iter()
+        .map(|choice| {
+            let (own, ticked) = (choice.clone(), choice.clone());
+            let change = move |event| {
+                let on = event_target_checked(&event);
+                value.update(|list| {
+                    list.retain(|known| *known != own);
+                    if on {
+                        list.push(own.clone());
+                    }
+                });
+            };
+            view! {
+                <label class="check">
+                    <input
+                        type="checkbox"
+                        data-testid=format!("{testid}-{choice}")
+                        prop:checked=move || value.with(|list| list.contains(&ticked))
+                        on:change=change
+                    />
+                    <span>{choice}</span>
+                </label>
+            }
+        })
+        .collect_view();
+    view! {
+        <fieldset class="field ticks" aria-describedby=described.clone() data-testid=testid.clone()>
+            <legend>
+                {label}
+                {required
+                    .then(|| {
+                        view! {
+                            " "
+                            <span class="required" aria-hidden="true">
+                                "*"
+                            </span>
+                        }
+                    })}
+            </legend>
+            <div class="form-grid">{boxes}</div>
+            <div id=described>
+                {(!help.is_empty()).then(|| view! { <p class="help">{help}</p> })}
+                {move || {
+                    fault.get().map(|text| view! { <p class="fault" data-testid="field-fault">{text}</p> })
+                }}
+            </div>
+        </fieldset>
+    }
+    .into_any()
+}
+
 /// All faults of a form, for those whose field is not on the page.
 #[component]
 pub fn FaultList(

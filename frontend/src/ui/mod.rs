@@ -30,7 +30,9 @@ pub use chart::{Bars, Lines, Point};
 pub use code::{CodeBlock, CopyButton, CopyLine, JsonView};
 pub use combo::{Choice, Combo};
 pub use confirm::{Confirm, ConfirmHost, Question, use_confirm};
-pub use field::{AreaField, CheckField, FaultList, Faults, SelectField, TextField, next_id};
+pub use field::{
+    AreaField, CheckField, FaultList, Faults, SelectField, TextField, TickField, next_id,
+};
 pub use filter::{Filter, FilterSelect, SearchBox};
 pub use icon::{Icon, Mark, icon};
 pub use more::More;

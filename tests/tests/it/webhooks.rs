@@ -23,10 +23,11 @@ use crate::support::{all, drained, event, in_state};
 
 /// A sink behind the rule `copy`, and nothing else.
 fn to(sink: &FakeSink) -> File {
-    File::new()
-        .http("sink", &sink.url)
-        .source("alerts")
-        .rule("copy", json!([]), json!([copy_to("sink")]))
+    File::new().http("sink", &sink.url).source("alerts").rule(
+        "copy",
+        json!([]),
+        json!([copy_to("sink")]),
+    )
 }
 
 /// Subscribes a sink; `more` joins its settings.
@@ -59,12 +60,34 @@ fn signature(seen: &Seen, secret: &str) -> String {
     format!("v1,{}", base64(&sha256(&webhook_key(secret), &parts)))
 }
 
+/// What the example in the guide says of a message.
+fn documented(server: &Server, seen: &Seen, secret: &str) -> bool {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/webhooks.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (_, rest) = guide.split_once("```python\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let headers: BTreeMap<&str, &str> = seen.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let message = json!({ "secret": secret, "headers": headers, "body": seen.body });
+    let message = server.write("message.json", &message.to_string());
+    let text = format!(
+        "{example}\nimport json, sys\nm = json.load(open(sys.argv[1]))\n\
+         sys.exit(0 if verify(m['secret'], m['headers'], m['body'].encode()) else 9)\n"
+    );
+    let script = server.write("verify.py", &text);
+    let done = std::process::Command::new("python3").arg(script).arg(message).output().unwrap();
+    assert!(matches!(done.status.code(), Some(0 | 9)), "{done:?}");
+    done.status.success()
+}
+
 /// What a hub was told, by type.
 fn told(hub: &FakeSink) -> BTreeMap<String, Vec<WebhookMessage>> {
     let mut by_type: BTreeMap<String, Vec<WebhookMessage>> = BTreeMap::new();
     for seen in hub.seen().into_values() {
         let message: WebhookMessage = serde_json::from_str(&seen.body).unwrap();
-        by_type.entry(message.kind.clone()).or_default().push(message);
+        by_type
+            .entry(message.kind.clone())
+            .or_default()
+            .push(message);
     }
     by_type
 }
@@ -120,6 +143,8 @@ both! {
         for seen in hub.seen().values() {
             assert_eq!(header(seen, "webhook-signature"), signature(seen, &secret));
             assert_eq!(header(seen, "content-type"), "application/json");
+            assert!(documented(&server, seen, &secret), "the example of the guide verifies it");
+            assert!(!documented(&server, seen, &format!("whsec_{}", base64(b"another"))));
             assert_eq!(header(seen, "x-correlation-id"), sent.correlation_id);
         }
         drained(&server).await;

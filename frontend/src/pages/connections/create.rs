@@ -5,12 +5,13 @@ use leptos::task::spawn_local;
 use leptos_router::NavigateOptions;
 use leptos_router::components::A;
 use leptos_router::hooks::use_navigate;
-use openapi::connections::{Connection, Connector};
+use openapi::connections::{ConnectionCreated, Connector};
 use openapi::page::Page;
 use web_sys::SubmitEvent;
 
 use super::form::ConnectionForm;
-use crate::api::{load, use_api};
+use super::webhook::signing_secret;
+use crate::api::{Load, load, use_api};
 use crate::ui::{Button, Card, Kind, PageHead, show, use_toasts};
 
 /// A new connection.
@@ -18,13 +19,46 @@ use crate::ui::{Button, Card, Kind, PageHead, show, use_toasts};
 pub fn NewConnectionPage() -> impl IntoView {
     let connectors = load::<Page<Connector>>(|| "connectors".to_owned());
     let chosen = RwSignal::new(None::<Connector>);
+    let created = RwSignal::new(None::<ConnectionCreated>);
+    move || match created.get() {
+        Some(created) => done(created),
+        None => choose(connectors, chosen, created),
+    }
+}
+
+fn choose(
+    connectors: Load<Page<Connector>>,
+    chosen: RwSignal<Option<Connector>>,
+    created: RwSignal<Option<ConnectionCreated>>,
+) -> AnyView {
     view! {
         <PageHead title="New connection" back=("/connections", "Connections") text="Choose what it speaks to, then fill in where and as whom." />
         <div class="stack narrow">
             <Card title="Connector">
                 {show(connectors, move |list| choices(list.items, chosen))}
             </Card>
-            {move || chosen.get().map(form)}
+            {move || chosen.get().map(|connector| form(connector, created))}
+        </div>
+    }
+    .into_any()
+}
+
+/// A connection with a secret that was generated.
+fn done(created: ConnectionCreated) -> AnyView {
+    let connection = created.connection;
+    view! {
+        <PageHead title=connection.name back=("/connections", "Connections") text="The connection is ready." />
+        <div class="stack narrow" data-testid="connection-ready">
+            {created.generated.into_values().map(signing_secret).collect_view()}
+            <div class="form-foot">
+                <A
+                    href=format!("/connections/{}", connection.id)
+                    attr:class="button primary"
+                    attr:data-testid="connection-continue"
+                >
+                    "Go to the connection"
+                </A>
+            </div>
         </div>
     }
     .into_any()
@@ -60,7 +94,7 @@ fn choices(list: Vec<Connector>, chosen: RwSignal<Option<Connector>>) -> AnyView
     .into_any()
 }
 
-fn form(connector: Connector) -> AnyView {
+fn form(connector: Connector, created: RwSignal<Option<ConnectionCreated>>) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let navigate = use_navigate();
@@ -72,16 +106,19 @@ fn form(connector: Connector) -> AnyView {
         let navigate = navigate.clone();
         busy.set(true);
         spawn_local(async move {
-            match api.post::<_, Connection>("connections", &new).await {
-                Ok(connection) => {
+            match api.post::<_, ConnectionCreated>("connections", &new).await {
+                Ok(made) => {
+                    let connection = &made.connection;
                     toasts.good(format!(
                         "{} is ready. Test it before you use it.",
                         connection.name
                     ));
-                    navigate(
-                        &format!("/connections/{}", connection.id),
-                        NavigateOptions::default(),
-                    );
+                    if made.generated.is_empty() {
+                        let path = format!("/connections/{}", connection.id);
+                        navigate(&path, NavigateOptions::default());
+                    } else {
+                        created.try_set(Some(made));
+                    }
                 }
                 Err(failure) => {
                     form.faults.try_set(failure.errors());

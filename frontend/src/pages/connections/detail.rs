@@ -12,6 +12,7 @@ use web_sys::SubmitEvent;
 use super::form::ConnectionForm;
 use super::light;
 use super::records::records;
+use super::webhook::{messages, secret_card};
 use crate::api::{Load, load, use_api};
 use crate::format;
 use crate::pages::stale::explain_failure;
@@ -28,6 +29,7 @@ pub fn ConnectionPage() -> impl IntoView {
     let connection = load::<Connection>(move || format!("connections/{}", id.get()));
     let connectors = load::<Page<Connector>>(|| "connectors".to_owned());
     let tab = RwSignal::new("settings");
+    let secret = RwSignal::new(None::<String>);
     let title = Signal::derive(move || {
         connection
             .get()
@@ -39,26 +41,38 @@ pub fn ConnectionPage() -> impl IntoView {
         </PageHead>
         <div data-testid="connection">
             {show(connection, move |c| {
-                let is_sandbox = c.connector == "sandbox";
+                let tabs = match c.connector.as_str() {
+                    "sandbox" => vec![("settings", "Settings"), ("records", "Records")],
+                    "webhook" => vec![("settings", "Settings"), ("messages", "Messages")],
+                    _ => Vec::new(),
+                };
+                let is_webhook = c.connector == "webhook";
                 view! {
                     {test(c.clone(), connection)}
-                    {if is_sandbox {
-                        view! {
-                            <Tabs
-                                name="connection"
-                                label="Parts of the connection"
-                                tabs=vec![("settings", "Settings"), ("records", "Records")]
-                                chosen=tab
-                            />
-                        }
-                            .into_any()
-                    } else {
-                        ().into_any()
-                    }}
+                    {(!tabs.is_empty())
+                        .then(|| {
+                            view! {
+                                <Tabs
+                                    name="connection"
+                                    label="Parts of the connection"
+                                    tabs=tabs
+                                    chosen=tab
+                                />
+                            }
+                        })}
                     <div id="connection-panel">
                         {move || match (tab.get(), connectors.get()) {
                             ("records", _) => records(c.id.to_string()),
-                            (_, Some(list)) => settings(c.clone(), list.items, connection),
+                            ("messages", _) => messages(c.id.to_string()),
+                            (_, Some(list)) => {
+                                view! {
+                                    <div class="stack narrow">
+                                        {is_webhook.then(|| secret_card(&c, connection, secret))}
+                                        {settings(c.clone(), list.items, connection)}
+                                    </div>
+                                }
+                                    .into_any()
+                            }
                             (_, None) => view! { <Skeleton /> }.into_any(),
                         }}
                     </div>
@@ -108,6 +122,16 @@ fn test(connection: Connection, load: Load<Connection>) -> AnyView {
                         {connection.state_reason.unwrap_or_default()}
                         " since "
                         <Ago at=connection.state_at />
+                        {connection
+                            .failing_since
+                            .map(|at| {
+                                view! {
+                                    <span data-testid="failing-since">
+                                        "; every message failed since "
+                                        <Ago at=at />
+                                    </span>
+                                }
+                            })}
                     </span>
                 </div>
                 <div class="row">

@@ -5,7 +5,7 @@ use openapi::connections::Field;
 use openapi::problem::FieldError;
 use serde_json::{Map, Value};
 
-use crate::ui::{AreaField, CheckField, Faults, SelectField, TextField};
+use crate::ui::{AreaField, CheckField, Faults, SelectField, TextField, TickField};
 
 /// One field and what a person put in.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub struct Entry {
     pub field: Field,
     text: RwSignal<String>,
     on: RwSignal<bool>,
+    /// Of a list with choices: those that are ticked, and others that were written elsewhere.
+    ticked: RwSignal<Vec<String>>,
 }
 
 /// A value as a person would write it.
@@ -34,6 +36,15 @@ fn written(field: &Field, value: Option<&Value>) -> String {
     }
 }
 
+fn texts(value: Option<&Value>) -> Vec<String> {
+    let items = value.and_then(Value::as_array);
+    items
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
 fn is_plain(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.contains('\n')) || value.is_number()
 }
@@ -45,6 +56,7 @@ impl Entry {
         Self {
             text: RwSignal::new(written(&field, value)),
             on: RwSignal::new(value.and_then(Value::as_bool).unwrap_or(false)),
+            ticked: RwSignal::new(texts(value)),
             field,
         }
     }
@@ -54,6 +66,7 @@ impl Entry {
         Self {
             text: RwSignal::new(String::new()),
             on: RwSignal::new(false),
+            ticked: RwSignal::new(Vec::new()),
             field,
         }
     }
@@ -76,6 +89,10 @@ impl Entry {
         let kind = self.field.kind.as_str();
         if kind == "boolean" {
             return Ok(Some(Value::Bool(self.on.get_untracked())));
+        }
+        if kind == "list" && !self.field.choices.is_empty() {
+            let ticked = self.ticked.get_untracked();
+            return Ok((!ticked.is_empty()).then(|| ticked.into_iter().map(Value::from).collect()));
         }
         if trimmed.is_empty() {
             return Ok(None);
@@ -114,6 +131,25 @@ impl Entry {
         let at = format!("{group}.{}", field.name);
         let testid = format!("{group}-{}", field.name);
         let text = self.text;
+        if field.kind == "list" && !field.choices.is_empty() {
+            let mut choices = field.choices.clone();
+            // What was written in a file, as `delivery.*`, can be kept or taken away.
+            let others = self.ticked.get_untracked();
+            choices.extend(others.into_iter().filter(|o| !field.choices.contains(o)));
+            return view! {
+                <TickField
+                    label=field.title
+                    value=self.ticked
+                    choices=choices
+                    help=field.help
+                    required=field.required
+                    faults=faults
+                    at=at
+                    testid=testid
+                />
+            }
+            .into_any();
+        }
         if !field.choices.is_empty() {
             let mut options: Vec<(String, String)> = field
                 .choices

@@ -44,6 +44,8 @@ impl ConnectionForm {
             .iter()
             .map(|field| {
                 let mut field = field.clone();
+                // One that is left out is made by the server.
+                field.required &= connector.kind != "webhook";
                 if saved
                     .as_ref()
                     .is_some_and(|c| c.secrets.contains(&field.name))

@@ -5,6 +5,7 @@ mod detail;
 mod fields;
 mod form;
 mod records;
+mod webhook;
 
 use leptos::prelude::*;
 use leptos_router::components::A;

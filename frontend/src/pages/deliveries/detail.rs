@@ -189,6 +189,7 @@ fn facts(delivery: Delivery) -> AnyView {
     let record = record(&delivery);
     let rule = match delivery.rule_id {
         Some(id) => view! { <A href=format!("/rules/{id}")>{delivery.rule.clone()}</A> }.into_any(),
+        None if delivery.operation == "webhook.send" => "None: a lifecycle message".into_any(),
         None => "The source's default target".into_any(),
     };
     let other = |label: &'static str, id: Option<uuid::Uuid>| {
@@ -223,10 +224,15 @@ fn facts(delivery: Delivery) -> AnyView {
                             </dd>
                         }
                     })}
-                <dt>"Event"</dt>
-                <dd>
-                    <A href=format!("/events/{}", delivery.event_id)>"Show the event"</A>
-                </dd>
+                {(!delivery.event_id.is_nil())
+                    .then(|| {
+                        view! {
+                            <dt>"Event"</dt>
+                            <dd>
+                                <A href=format!("/events/{}", delivery.event_id)>"Show the event"</A>
+                            </dd>
+                        }
+                    })}
                 <dt>"Rule"</dt>
                 <dd>{rule}</dd>
                 <dt>"Connection"</dt>

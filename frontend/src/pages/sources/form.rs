@@ -48,6 +48,7 @@ pub struct SourceForm {
     cidrs: RwSignal<String>,
     rate: RwSignal<String>,
     limit: RwSignal<String>,
+    days: RwSignal<String>,
     mode: RwSignal<String>,
     no_match: RwSignal<String>,
     event_id: RwSignal<String>,
@@ -80,6 +81,7 @@ impl SourceForm {
             cidrs: text(""),
             rate: text(""),
             limit: text(""),
+            days: text(""),
             mode: text("first"),
             no_match: text("keep"),
             event_id: text(""),
@@ -99,6 +101,7 @@ impl SourceForm {
         form.cidrs.set(source.allow_cidrs.join("\n"));
         form.rate.set(number(source.rate_per_minute));
         form.limit.set(number(source.body_limit));
+        form.days.set(number(source.retention_days));
         form.event_id
             .set(source.event_id_path.clone().unwrap_or_default());
         form.mode.set(match source.match_mode {
@@ -284,6 +287,7 @@ impl SourceForm {
             allow_cidrs: self.networks(),
             rate_per_minute: self.number("rate_per_minute", self.rate),
             body_limit: self.number("body_limit", self.limit),
+            retention_days: self.number("retention_days", self.days),
             match_mode: self.mode(),
             on_no_match: self.policy(),
             event_id_path: Self::optional(self.event_id),
@@ -303,6 +307,7 @@ impl SourceForm {
             allow_cidrs: Some(new.allow_cidrs),
             rate_per_minute: Some(new.rate_per_minute),
             body_limit: Some(new.body_limit),
+            retention_days: Some(new.retention_days),
             match_mode: Some(new.match_mode),
             on_no_match: Some(new.on_no_match),
             event_id_path: Some(new.event_id_path),
@@ -446,6 +451,7 @@ impl SourceForm {
                 />
                 <TextField label="Requests a minute" value=self.rate placeholder="unlimited" faults=faults at="rate_per_minute" />
                 <TextField label="Largest body in bytes" value=self.limit placeholder="the server's limit" faults=faults at="body_limit" />
+                <TextField label="Days its events are kept" value=self.days placeholder="as the workspace" help="0: for good." faults=faults at="retention_days" testid="source-days" />
                 <AreaField
                     label="Allowed networks"
                     value=self.cidrs
