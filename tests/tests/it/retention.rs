@@ -12,7 +12,7 @@ use openapi::retention::{Retention, RetentionPreview, StorageSizes};
 use openapi::sources::Source;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement, Value as Bound};
 use serde_json::{Value, json};
-use tests::server::{command, run};
+use tests::server::{self, command};
 use tests::yaml::{File, copy_to};
 use tests::{Client, Database, Options, Server, both, wait_until, wait_until_within};
 use uuid::Uuid;
@@ -449,7 +449,7 @@ both! {
         let file = std::fs::read_dir(folder.path().join("main/event")).unwrap().next().unwrap().unwrap().path();
         let mut cat = command(&Options::default());
         cat.args(["archive", "cat", file.to_str().unwrap()]);
-        let shown = run(cat).await;
+        let shown = server::run(cat).await;
         assert!(shown.status.success());
         let first = String::from_utf8(shown.stdout).unwrap();
         assert!(serde_json::from_str::<Value>(first.lines().next().unwrap()).is_ok(), "{first}");
