@@ -380,9 +380,6 @@ both! {
         }
         // The oldest of all is needed.
         past.delivery(written[0], 2, "held", 2).await;
-        if db == Database::Postgres {
-            past.db.execute_unprepared("ANALYZE").await.unwrap();
-        }
         let sizes = async || -> StorageSizes { client.read(&format!("{RETENTION}/sizes")).await };
         let before = sizes().await;
         assert!(before.used_bytes > 8 << 20, "{before:?}");
@@ -647,7 +644,7 @@ fn ids_of(lines: &BTreeMap<String, Vec<Value>>) -> BTreeSet<Uuid> {
     set
 }
 
-/// An S3-compatible store, asked without signatures.
+/// The object store of the test run, asked without signatures.
 struct Store {
     url: String,
 }
@@ -681,14 +678,10 @@ impl Store {
 
     async fn get(&self, name: &str) -> Vec<u8> {
         let url = format!("{}/{name}", self.url);
-        tests::client::http()
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap()
-            .to_vec()
+        let call = tests::client::http().get(url);
+        // Whoever says who it is may read; the store of the tests believes it.
+        let call = call.header("authorization", "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request");
+        let answer = call.send().await.unwrap().error_for_status().unwrap();
+        answer.bytes().await.unwrap().to_vec()
     }
 }
