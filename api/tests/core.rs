@@ -97,6 +97,7 @@ async fn start(data: &Path, url: Option<&str>, sandbox: Value, then: Value) -> W
         state: Set("ok".into()),
         state_reason: Set(None),
         state_at: Set(1),
+        failing_since: Set(None),
         revision: Set(1),
         created_at: Set(1),
         updated_at: Set(1),

@@ -318,6 +318,7 @@ pub fn TickField(
     testid: String,
 ) -> impl IntoView {
     let described = next_id("ticks");
+    let help_id = described.clone();
     let fault = Memo::new(move |_| fault_of(faults, &at));
     let boxes = choices
         .into_iter()
@@ -346,7 +347,7 @@ pub fn TickField(
         })
         .collect_view();
     view! {
-        <fieldset class="field ticks" aria-describedby=described.clone() data-testid=testid.clone()>
+        <fieldset class="field ticks" aria-describedby=described data-testid=testid.clone()>
             <legend>
                 {label}
                 {required
@@ -360,7 +361,7 @@ pub fn TickField(
                     })}
             </legend>
             <div class="form-grid">{boxes}</div>
-            <div id=described>
+            <div id=help_id>
                 {(!help.is_empty()).then(|| view! { <p class="help">{help}</p> })}
                 {move || {
                     fault.get().map(|text| view! { <p class="fault" data-testid="field-fault">{text}</p> })
