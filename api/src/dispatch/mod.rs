@@ -36,7 +36,7 @@ use uuid::Uuid;
 use crate::core::Core;
 use crate::nodes::Bell;
 
-pub use node::{register, unregister};
+pub use node::{give_back, register, unregister};
 pub use resume::resume;
 
 /// Bounds and defaults of the dispatcher.
@@ -89,6 +89,7 @@ struct Shared {
     new_desk: Notify,
     bell: Bell,
     released: Mutex<BTreeSet<Uuid>>,
+    lost: Mutex<Vec<(Uuid, Uuid)>>,
 }
 
 /// A way to the dispatcher. Cheap to clone.
@@ -105,6 +106,7 @@ impl Handle {
             new_desk: Notify::new(),
             bell: Bell::default(),
             released: Mutex::default(),
+            lost: Mutex::default(),
         }))
     }
 
@@ -197,6 +199,12 @@ impl Handle {
     pub fn announce_released(&self) {
         let released = std::mem::take(&mut *self.0.released.lock());
         released.into_iter().for_each(|c| self.announce(c));
+    }
+
+    /// A delivery, and its connection, may be leased to this node on disk, by a commit whose answer
+    /// never came; nobody here has it. It is given back soon.
+    pub fn lose(&self, delivery: Uuid, connection: Uuid) {
+        self.0.lost.lock().push((delivery, connection));
     }
 
     /// What the other nodes are to be told.

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::labels::{OfConnection, Part, State, Workspace};
 use super::{Inner, Metrics};
 use crate::core::Core;
-use crate::http::health;
 use crate::journal::sql;
 use crate::services::stats;
 
@@ -41,7 +40,8 @@ pub async fn gather(core: &Core) -> Result<(), DbErr> {
         return Ok(());
     }
     set_up(&core.metrics, "database", core.db.ping().await.is_ok());
-    if let Some(answers) = health::redis_answers(core).await {
+    set_up(&core.metrics, "writes", core.db.trouble().is_none());
+    if let Some(answers) = core.redis.answers().await {
         set_up(&core.metrics, "redis", answers);
     }
     states(core, inner).await?;
