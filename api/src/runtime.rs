@@ -152,9 +152,7 @@ impl Runtime {
             schedule: tokio::spawn(
                 schedule::Service::new(core.clone(), tasks()).run(stop_dispatch.clone()),
             ),
-            nodes: tokio::spawn(
-                nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone()),
-            ),
+            nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
             ),

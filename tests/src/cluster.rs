@@ -146,7 +146,8 @@ fn programs() -> Option<PathBuf> {
         .collect();
     found.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    found.into_iter()
+    found
+        .into_iter()
         .rev()
         .chain(std::env::split_paths(&path))
         .find(|folder| has(folder))

@@ -130,7 +130,12 @@ impl Authenticator {
     async fn wait(&self, tries: Tries, whose: &str) -> Option<u64> {
         let limits = &self.core.limits;
         let wait = limits.wait(&tries.key(whose), tries.rate()).await?;
-        Some(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+        Some(
+            wait.as_millis()
+                .div_ceil(1000)
+                .try_into()
+                .unwrap_or(u64::MAX),
+        )
     }
 
     async fn failed(&self, tries: Tries, whose: &str) {

@@ -141,7 +141,9 @@ impl Db {
         sql::execute(&self.write, query, vec![made.into()]).await?;
         let query = "SELECT value FROM meta WHERE name = 'installation'";
         let rows = sql::rows(&self.write, query, Vec::new()).await?;
-        let value: i64 = rows.first().map_or(Ok(made), |row| row.try_get("", "value"))?;
+        let value: i64 = rows
+            .first()
+            .map_or(Ok(made), |row| row.try_get("", "value"))?;
         Ok(format!("{value:016x}"))
     }
 
@@ -173,7 +175,7 @@ impl Db {
         }
     }
 
-    /// Says how a commit of the journal went.
+    /// Says how a commit of events went.
     pub fn committed(&self, error: Option<&DbErr>) {
         self.writes.committed(error);
     }

@@ -100,9 +100,8 @@ impl Carrier {
     async fn fill(&mut self) {
         let capacity = self.core.dispatch.0.options.capacity;
         let held = self.desk.held.load(Ordering::Acquire);
-        let wanted = self.desk.backlog.load(Ordering::Acquire)
-            || self.recovered
-            || !self.lost.is_empty();
+        let wanted =
+            self.desk.backlog.load(Ordering::Acquire) || self.recovered || !self.lost.is_empty();
         if !wanted || held > capacity / 2 {
             return;
         }

@@ -124,7 +124,10 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
             match catch_up(&core.db, now, by).await {
                 Ok(moved) => {
                     set_back = times;
-                    tracing::warn!(moved, "The clock was set back; what waits for it waits no longer than before.");
+                    tracing::warn!(
+                        moved,
+                        "The clock was set back; what waits for it waits no longer than before."
+                    );
                 }
                 Err(error) => outage.failed("What waits for the clock could not be moved.", &error),
             }
@@ -149,7 +152,11 @@ async fn give_back_lost(core: &Core, now: i64) -> Result<(), DbErr> {
         return Ok(());
     }
     give_back(core.db.write(), &lost, core.dispatch.node(), now).await?;
-    core.dispatch.0.lost.lock().retain(|row| !lost.contains(row));
+    core.dispatch
+        .0
+        .lost
+        .lock()
+        .retain(|row| !lost.contains(row));
     for (_, connection) in lost {
         core.dispatch.announce(connection);
     }

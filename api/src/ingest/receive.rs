@@ -14,8 +14,8 @@ use openapi::sources::Accepted;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::refuse::{self, Refused};
 use super::budget::Share;
+use super::refuse::{self, Refused};
 use super::{Budget, gate, parse, replay, route, title_of};
 use crate::auth::client_address;
 use crate::core::Core;

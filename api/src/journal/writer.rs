@@ -251,7 +251,12 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     }
     .await;
 
-    service.db.committed(result.as_ref().err());
+    if batch.accepts.is_empty() {
+        // A refusal may find room where an event does not.
+        service.db.wrote(result.as_ref().err());
+    } else {
+        service.db.committed(result.as_ref().err());
+    }
     if let Err(error) = result {
         service.lost.extend(leased_by(&batch.accepts, &settled));
         for connection in accepted

@@ -52,7 +52,9 @@ impl Local {
         if buckets.len() >= KEYS {
             make_room(&mut buckets, now);
         }
-        let bucket = buckets.entry(key.clone()).or_insert(Bucket::full(rate, now));
+        let bucket = buckets
+            .entry(key.clone())
+            .or_insert(Bucket::full(rate, now));
         touch(bucket, act, now)
     }
 }
@@ -127,7 +129,9 @@ mod tests {
         let (start, rate, local) = (Instant::now(), Rate::one_every(60, 3), Local::default());
         let act = |name, act, after| {
             let now = start + Duration::from_secs(after);
-            local.act_at(&key(name), rate, act, now).map(|w| w.as_secs())
+            local
+                .act_at(&key(name), rate, act, now)
+                .map(|w| w.as_secs())
         };
         for _ in 0..3 {
             assert_eq!(act("a", Act::Look, 0), None);

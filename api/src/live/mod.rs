@@ -83,7 +83,9 @@ impl Hub {
         // Each node tells of the configuration that it serves itself.
         if let Some(outgoing) = &self.outgoing
             && !matches!(*message, Message::Configuration { .. })
-            && outgoing.try_send((workspace, Arc::clone(&message))).is_err()
+            && outgoing
+                .try_send((workspace, Arc::clone(&message)))
+                .is_err()
         {
             self.overflowed.store(true, Ordering::Release);
         }

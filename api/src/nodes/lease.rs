@@ -100,15 +100,27 @@ mod tests {
         let mut watch = Watch::default();
         let hour = 3_600_000;
         // What the rows say about time does not matter: an hour ago, or in an hour.
-        assert!(watch.look(&[(a, -hour), (b, hour)], start, second * 3).is_empty());
+        assert!(
+            watch
+                .look(&[(a, -hour), (b, hour)], start, second * 3)
+                .is_empty()
+        );
         let late = start + second * 2;
-        assert!(watch.look(&[(a, -hour), (b, hour + 1)], late, second * 3).is_empty());
+        assert!(
+            watch
+                .look(&[(a, -hour), (b, hour + 1)], late, second * 3)
+                .is_empty()
+        );
         let later = start + second * 3;
         let dead = watch.look(&[(a, -hour), (b, hour + 1)], later, second * 3);
         assert_eq!(dead, [(a, -hour)]);
         // Gone and back, it is watched anew.
         assert!(watch.look(&[(b, hour + 2)], later, second * 3).is_empty());
-        assert!(watch.look(&[(a, -hour), (b, hour + 2)], later, second * 3).is_empty());
+        assert!(
+            watch
+                .look(&[(a, -hour), (b, hour + 2)], later, second * 3)
+                .is_empty()
+        );
     }
 
     #[test]

@@ -69,7 +69,9 @@ fn heard(core: &Core, notification: &PgNotification) {
         DUE => match ring::read(text) {
             Some((node, _)) if node == core.nodes.0.me => {}
             Some((_, Some(connections))) => {
-                connections.into_iter().for_each(|id| core.dispatch.kick(id));
+                connections
+                    .into_iter()
+                    .for_each(|id| core.dispatch.kick(id));
             }
             Some((_, None)) => missed(core),
             None => tracing::debug!("A notification cannot be read."),

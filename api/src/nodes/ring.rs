@@ -41,7 +41,10 @@ pub(super) async fn greet(core: &Core) {
 }
 
 fn list(connections: &BTreeSet<Uuid>) -> String {
-    let ids: Vec<String> = connections.iter().map(|id| id.simple().to_string()).collect();
+    let ids: Vec<String> = connections
+        .iter()
+        .map(|id| id.simple().to_string())
+        .collect();
     let text = ids.join(",");
     if text.len() > LONGEST / 2 {
         return ALL.to_owned();
@@ -56,7 +59,10 @@ pub(super) fn read(text: &str) -> Option<(Uuid, Option<Vec<Uuid>>)> {
     if list == ALL {
         return Some((node, None));
     }
-    let connections = list.split(',').map(Uuid::parse_str).collect::<Result<_, _>>();
+    let connections = list
+        .split(',')
+        .map(Uuid::parse_str)
+        .collect::<Result<_, _>>();
     Some((node, Some(connections.ok()?)))
 }
 

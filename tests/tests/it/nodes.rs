@@ -65,7 +65,9 @@ async fn an_api_node_delivers_nothing_and_a_worker_takes_nothing() {
     let Some(nodes) = company(&[options("api")]).await else {
         return;
     };
-    let [api] = nodes.as_slice() else { unreachable!() };
+    let [api] = nodes.as_slice() else {
+        unreachable!()
+    };
     let sink = FakeSink::start().await.unwrap();
     api.apply(&file(&sink).text()).await;
     let mut sent = Vec::new();
@@ -88,12 +90,21 @@ async fn an_api_node_delivers_nothing_and_a_worker_takes_nothing() {
     outside.get("/livez").await.done();
     outside.get("/readyz").await.done();
     worker.client().get("/metrics").await.done();
-    for path in ["/api/v1/session", "/api/v1/events", "/", "/api/openapi.json"] {
+    for path in [
+        "/api/v1/session",
+        "/api/v1/events",
+        "/",
+        "/api/openapi.json",
+    ] {
         let status = outside.get(path).await.status.as_u16();
         assert!(matches!(status, 404 | 405), "{path}: {status}");
     }
     let refused = outside.post("/hooks/a", &json!({})).await;
-    assert!(matches!(refused.status.as_u16(), 404 | 405), "{}", refused.text());
+    assert!(
+        matches!(refused.status.as_u16(), 404 | 405),
+        "{}",
+        refused.text()
+    );
 
     let all = api.another(options("all"));
     all.resume().await;
@@ -114,7 +125,10 @@ async fn arrivals(door: &Server, sink: &FakeSink) -> Duration {
         client.hook("a", &json!({ "n": n })).await;
         let begun = Instant::now();
         while sink.counts().taken == before {
-            assert!(begun.elapsed() < Duration::from_secs(10), "it does not arrive");
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "it does not arrive"
+            );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         times.push(begun.elapsed());
@@ -131,12 +145,18 @@ async fn a_worker_is_told_and_does_not_wait_for_its_next_look() {
     nodes[0].apply(&file(&sink).text()).await;
     let in_memory = arrivals(&nodes[0], &sink).await;
     nodes[0].kill();
-    let (api, worker) = (nodes[0].another(options("api")), nodes[0].another(options("worker")));
+    let (api, worker) = (
+        nodes[0].another(options("api")),
+        nodes[0].another(options("worker")),
+    );
     api.resume().await;
     worker.resume().await;
     let told = arrivals(&api, &sink).await;
     // A look of its own comes after half of that on average.
-    assert!(told < in_memory + LOOK / 4, "in memory {in_memory:?}, told {told:?}");
+    assert!(
+        told < in_memory + LOOK / 4,
+        "in memory {in_memory:?}, told {told:?}"
+    );
 }
 
 /// How long it takes until a source that is made here is served there.
@@ -154,7 +174,10 @@ async fn changes(here: &Server, there: &Server, name: &str) -> Duration {
                 break;
             }
             answer.problem(Code::NotFound);
-            assert!(begun.elapsed() < Duration::from_secs(10), "it is not served");
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "it is not served"
+            );
         }
         times.push(begun.elapsed());
     }
@@ -192,13 +215,17 @@ async fn one_stream(nodes: &[Server]) {
         let id = accepted.event_ids[0];
         let mut places = BTreeSet::new();
         for stream in &mut streams {
-            stream.find(|m| matches!(m, Message::Event(e) if e.id == id)).await;
+            stream
+                .find(|m| matches!(m, Message::Event(e) if e.id == id))
+                .await;
             let done = |m: &Message| matches!(m, Message::Delivery(d) if d.event_id == id && d.state == State::Delivered);
             places.insert(stream.find(done).await.id);
         }
         assert_eq!(places.len(), nodes.len(), "each node counts by itself");
         // A place of another node is none of this one's: the watcher is told to read anew.
-        let foreign = places.iter().find(|place| !streams_know(place, &streams[n]));
+        let foreign = places
+            .iter()
+            .find(|place| !streams_know(place, &streams[n]));
         if let Some(foreign) = foreign {
             let mut moved = Stream::open(&node.client(), Some(foreign)).await;
             assert_eq!(moved.next().await.message, Message::Reset);
@@ -234,7 +261,9 @@ async fn the_stream_goes_over_redis_and_without_it() {
         let accepted = nodes[0].anonymous().hook("a", &json!({})).await;
         let id = accepted.event_ids[0];
         let seen = stream.find(|m| matches!(m, Message::Event(e) if e.id == id));
-        tokio::time::timeout(Duration::from_secs(2), seen).await.ok()
+        tokio::time::timeout(Duration::from_secs(2), seen)
+            .await
+            .ok()
     })
     .await;
 }
@@ -265,7 +294,9 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
     };
     // Five at once, then 50 a minute.
     let slow = json!({ "rate_per_minute": 50 });
-    nodes[0].apply(&File::new().source_with("slow", slow).text()).await;
+    nodes[0]
+        .apply(&File::new().source_with("slow", slow).text())
+        .await;
     wait_until("both serve it", async || {
         let mut ready = true;
         for node in &nodes {
@@ -279,7 +310,8 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
     let metric = async |node: &Server, name: &str| -> f64 {
         let text = node.client().get("/metrics").await.text();
         let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|n| n.trim().parse().ok()).expect("the metric")
+        line.and_then(|n| n.trim().parse().ok())
+            .expect("the metric")
     };
     let begun = Instant::now();
     let together = taken(&nodes, 40).await;
@@ -305,13 +337,20 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
     let alone = taken(&nodes, 40).await;
     // Each has a bucket of its own now, and a full one.
     assert!(alone >= 8, "{alone}");
-    assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for Redis");
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "nobody waits for Redis"
+    );
     for node in &nodes {
         assert_eq!(status(node).await["status"], "degraded");
         assert_eq!(status(node).await["redis"]["state"], "degraded");
         assert!(metric(node, "signalbox_limits_without_redis_total").await >= 1.0);
         let said = |text: &str| node.log().matches(text).count();
-        assert_eq!(said("Redis does not answer"), said("Redis answers again") + 1, "said once");
+        assert_eq!(
+            said("Redis does not answer"),
+            said("Redis answers again") + 1,
+            "said once"
+        );
     }
 
     // Slow is as good as away: no request waits long.
@@ -325,7 +364,11 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
     proxy.delay(Duration::from_secs(2));
     let begun = Instant::now();
     taken(&nodes, 40).await;
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -340,7 +383,9 @@ async fn failed_sign_ins_are_counted_over_all_nodes() {
         client.post("/api/v1/auth/login", &wrong).await
     };
     for _ in 0..10 {
-        attempt(nodes[0].anonymous()).await.problem(Code::LoginFailed);
+        attempt(nodes[0].anonymous())
+            .await
+            .problem(Code::LoginFailed);
     }
     let refused = attempt(nodes[1].anonymous()).await;
     refused.problem(Code::RateLimited);
@@ -373,7 +418,11 @@ async fn the_rate_of_a_connection_is_one_for_all_nodes() {
     }
     drained(&nodes[0]).await;
     // Fifty more than the burst: five seconds, and half of that if each node had its own.
-    assert!(begun.elapsed() > Duration::from_millis(3_800), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() > Duration::from_millis(3_800),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(sink.counts().taken, sink.counts().ids);
 }
 
@@ -390,7 +439,10 @@ async fn what_a_dead_node_held_goes_on_elsewhere() {
         let accepted = nodes[0].anonymous().hook("a", &json!({ "n": n })).await;
         ids.extend(accepted.event_ids);
     }
-    wait_until("calls are under way", async || (sink.counts().requests > 0).then_some(())).await;
+    wait_until("calls are under way", async || {
+        (sink.counts().requests > 0).then_some(())
+    })
+    .await;
     nodes[0].kill();
     sink.latency(Duration::ZERO);
     for id in ids {

@@ -21,10 +21,10 @@ use reqwest::Method;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use tests::client::http;
+use tests::database::Store;
 use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::{File, copy_to};
-use tests::database::Store;
 use tests::{Client, Cluster, Database, Options, Proxy, Server, both, wait_until_within};
 use uuid::Uuid;
 
@@ -99,7 +99,11 @@ async fn crash_of_postgresql_loses_nothing() {
     let store = Store::make_in(&cluster.url()).await;
     let nodes = nodes(store, roles(&["all", "all"])).await;
     run(nodes, rounds(3, 30), async |_, random| {
-        let signal = if random.random_bool(0.5) { "QUIT" } else { "INT" };
+        let signal = if random.random_bool(0.5) {
+            "QUIT"
+        } else {
+            "INT"
+        };
         cluster.stop(signal).await;
         // Long enough for the nodes to notice, and for senders to be refused.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..2_000))).await;
@@ -116,7 +120,11 @@ async fn crash_of_connections_in_commits_loses_nothing() {
     let through = |proxy: &Proxy| options().database(&proxy.url(&url));
     let nodes = nodes(store, vec![through(&first), through(&second)]).await;
     run(nodes, rounds(12, 120), async |_, random| {
-        let proxy = if random.random_bool(0.5) { &first } else { &second };
+        let proxy = if random.random_bool(0.5) {
+            &first
+        } else {
+            &second
+        };
         match random.random_range(0..4) {
             0 => proxy.cut(),
             1 => proxy.cut_before_commits(random.random_range(1..4)),
@@ -216,14 +224,13 @@ async fn send(book: Arc<Book>, clients: Vec<Client>, sender: u64) {
 }
 
 /// Sends until there is an answer; ends without one only when the load is over.
-async fn insist(
-    book: &Book,
-    clients: &[Client],
-    slug: &str,
-    payload: &Value,
-) -> Option<Accepted> {
+async fn insist(book: &Book, clients: &[Client], slug: &str, payload: &Value) -> Option<Accepted> {
     // As a load balancer would: another door each time.
-    for client in clients.iter().cycle().skip(rand::random_range(0..clients.len())) {
+    for client in clients
+        .iter()
+        .cycle()
+        .skip(rand::random_range(0..clients.len()))
+    {
         let call = client
             .call(Method::POST, &format!("/hooks/{slug}"))
             .json(payload);

@@ -64,13 +64,19 @@ async fn nothing_is_lost(server: &Server, sink: &FakeSink, ids: &[Uuid]) {
         server.store.number(&query).await
     };
     let created = count("TRUE").await;
-    assert_eq!(created, count("finished_at IS NOT NULL").await + server.store.number(OPEN).await);
+    assert_eq!(
+        created,
+        count("finished_at IS NOT NULL").await + server.store.number(OPEN).await
+    );
     assert_eq!(created, count("state = 'delivered'").await);
     assert_eq!(created, i64::try_from(ids.len()).unwrap());
     let (counts, seen) = (sink.counts(), sink.seen());
     assert_eq!(counts.ids, u64::try_from(created).unwrap());
     assert_eq!(counts.without_id, 0);
-    assert!(seen.values().all(|seen| seen.bodies == 1), "repeats are the same");
+    assert!(
+        seen.values().all(|seen| seen.bodies == 1),
+        "repeats are the same"
+    );
     let repeats: u64 = seen.values().map(|seen| seen.count - 1).sum();
     assert_eq!(counts.taken, counts.ids + repeats, "repeats are counted");
 }
@@ -157,7 +163,9 @@ both! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn durable_work_goes_on_while_redis_is_away() {
-    let Some(db) = Database::postgres() else { return };
+    let Some(db) = Database::postgres() else {
+        return;
+    };
     let Ok(url) = std::env::var("SIGNALBOX_TEST_REDIS_URL") else {
         println!("not run: SIGNALBOX_TEST_REDIS_URL names no Redis");
         return;
@@ -213,17 +221,27 @@ async fn soak_of(db: Database, length: Duration) {
         .connectwise("psa", &desk.url)
         .source_with("plain", source.clone())
         .source_with("tickets", source)
-        .rule_of("tickets", "tickets", json!([]), json!([{ "deliver": {
-            "connection": "psa",
-            "operation": "ticket.upsert",
-            "key": "key-{{ key }}",
-            "map": {
-                "summary": "Alert {{ key }}",
-                "board": { "value": "Service Board" },
-                "initialDescription": "<n={{ n }}>",
-            },
-        }}]))
-        .rule_of("plain", "plain", json!([{ "path": "$.n", "op": "exists" }]), json!([copy_to("sink")]));
+        .rule_of(
+            "tickets",
+            "tickets",
+            json!([]),
+            json!([{ "deliver": {
+                "connection": "psa",
+                "operation": "ticket.upsert",
+                "key": "key-{{ key }}",
+                "map": {
+                    "summary": "Alert {{ key }}",
+                    "board": { "value": "Service Board" },
+                    "initialDescription": "<n={{ n }}>",
+                },
+            }}]),
+        )
+        .rule_of(
+            "plain",
+            "plain",
+            json!([{ "path": "$.n", "op": "exists" }]),
+            json!([copy_to("sink")]),
+        );
     server.apply_with(&file.text(), SECRETS).await;
     let load = Arc::new(Load::default());
     let mut senders = Vec::new();
@@ -252,7 +270,10 @@ async fn soak_of(db: Database, length: Duration) {
         sender.await.unwrap();
     }
     for url in [&sink.url, &desk.origin] {
-        let cleared = tests::client::http().delete(format!("{url}/_fake/faults")).send().await;
+        let cleared = tests::client::http()
+            .delete(format!("{url}/_fake/faults"))
+            .send()
+            .await;
         assert!(cleared.unwrap().status().is_success());
     }
     wait_until_within(Duration::from_secs(120), "everything ends", async || {
@@ -263,13 +284,24 @@ async fn soak_of(db: Database, length: Duration) {
     let (early, late) = samples.split_at(samples.len() / 2);
     let highest = |of: &[u64]| of.iter().copied().max().unwrap();
     let (early, late) = (highest(early), highest(late));
-    assert!(late < early + early / 4, "memory grew from {early} kB to {late} kB: {samples:?}");
+    assert!(
+        late < early + early / 4,
+        "memory grew from {early} kB to {late} kB: {samples:?}"
+    );
 
     let (plain, tickets) = (load.plain.lock().clone(), load.tickets.lock().clone());
-    let count = async |of: &str| server.store.number(&format!("SELECT COUNT(*) FROM {of}")).await;
+    let count = async |of: &str| {
+        server
+            .store
+            .number(&format!("SELECT COUNT(*) FROM {of}"))
+            .await
+    };
     let sent = i64::try_from(plain.len() + tickets.len()).unwrap();
     assert_eq!(count("event WHERE disposition = 'routed'").await, sent);
-    assert_eq!(count("delivery").await, count("delivery WHERE finished_at IS NOT NULL").await);
+    assert_eq!(
+        count("delivery").await,
+        count("delivery WHERE finished_at IS NOT NULL").await
+    );
     assert_eq!(count("delivery WHERE state = 'delivered'").await, sent);
     assert_eq!(sink.counts().ids, u64::try_from(plain.len()).unwrap());
     assert!(sink.seen().values().all(|seen| seen.bodies == 1));

@@ -63,7 +63,9 @@ async fn runtime(data: &Path, url: &str) -> Runtime {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_timer_of_three_nodes_is_run_once() {
-    let Some(db) = Database::postgres() else { return };
+    let Some(db) = Database::postgres() else {
+        return;
+    };
     let folder = tempfile::TempDir::new().unwrap();
     let store = Store::make(db, folder.path()).await;
     let book = Arc::new(Book::default());
@@ -88,7 +90,9 @@ async fn every_timer_of_three_nodes_is_run_once() {
             .unwrap();
     }
     wait_until("every timer has rung", async || {
-        let left = store.number("SELECT COUNT(*) FROM timer WHERE kind = 'counting'").await;
+        let left = store
+            .number("SELECT COUNT(*) FROM timer WHERE kind = 'counting'")
+            .await;
         (left == 0).then_some(())
     })
     .await;

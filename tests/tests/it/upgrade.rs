@@ -22,8 +22,21 @@ const OLD_SINK: &str = "http://127.0.0.1:9";
 
 /// Tables of the old version that hold rows, each with how many there were.
 const TABLES: &[&str] = &[
-    "workspace", "user", "member", "credential", "sealed_secret", "source", "connection", "rule",
-    "event", "refusal", "delivery", "attempt", "link", "stat_hour", "sandbox_record",
+    "workspace",
+    "user",
+    "member",
+    "credential",
+    "sealed_secret",
+    "source",
+    "connection",
+    "rule",
+    "event",
+    "refusal",
+    "delivery",
+    "attempt",
+    "link",
+    "stat_hour",
+    "sandbox_record",
 ];
 
 fn fixture(name: &str) -> String {
@@ -57,7 +70,11 @@ async fn old(db: Database) -> Old {
     }
     let store = Store::make(db, folder.path()).await;
     store.run(&dump(db)).await;
-    std::fs::write(folder.path().join("keys.json"), fixture(&name(db, "keys.json"))).unwrap();
+    std::fs::write(
+        folder.path().join("keys.json"),
+        fixture(&name(db, "keys.json")),
+    )
+    .unwrap();
     Old {
         store,
         folder,
@@ -82,7 +99,9 @@ async fn ids(store: &Store, state: &str) -> Vec<uuid::Uuid> {
         .await
         .unwrap();
     db.close().await.unwrap();
-    rows.iter().map(|row| row.try_get("", "id").unwrap()).collect()
+    rows.iter()
+        .map(|row| row.try_get("", "id").unwrap())
+        .collect()
 }
 
 both! {
@@ -207,7 +226,9 @@ fn statements(text: &str) -> impl Iterator<Item = &str> {
         // Comments before it.
         let mut rest = lines;
         while rest.starts_with("--") {
-            rest = rest.split_once('\n').map_or("", |(_, rest)| rest.trim_start());
+            rest = rest
+                .split_once('\n')
+                .map_or("", |(_, rest)| rest.trim_start());
         }
         rest
     })
