@@ -111,7 +111,7 @@ impl Runtime {
         let known = Nodes::new(handle.node(), Lease::new(db.is_postgres().then_some(lease)));
         let (live, outgoing) = hub(&db);
         let metrics = Metrics::new();
-        let redis = Redis::at(settings.redis_url.as_ref(), metrics.clone())
+        let redis = Redis::at(settings.redis_url.as_ref())
             .map_err(|error| StartError::Redis(error.to_string()))?;
         let installation: Arc<str> = db.installation().await?.into();
         let snapshots = Snapshots::new(db.clone(), keyring.clone(), handle.clone(), live.clone());

@@ -175,7 +175,7 @@ impl Db {
         }
     }
 
-    /// Says how a commit of the journal went.
+    /// Says how a commit of events went.
     pub fn committed(&self, error: Option<&DbErr>) {
         self.writes.committed(error);
     }

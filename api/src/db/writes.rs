@@ -1,9 +1,8 @@
 //! Whether the database takes writes: what `/readyz` and the lights show.
 //!
 //! A disk that is full answers every question and takes nothing, so only a write can tell. The
-//! journal says how its commits went, each node how the renewal of its lease did. A small renewal
-//! may pass where an event does not, so it clears the light only when no event has failed for a
-//! while.
+//! journal says how its commits went, each node how the renewal of its lease did. What is small may
+//! pass where an event does not, so it clears the light only when no event has failed for a while.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +38,7 @@ impl Trouble {
 pub(super) struct Writes(Mutex<Option<(Trouble, Instant)>>);
 
 impl Writes {
-    /// A commit of the journal came to this end.
+    /// A commit of events came to this end.
     pub(super) fn committed(&self, error: Option<&DbErr>) {
         *self.0.lock() = error.map(|error| (trouble(error), Instant::now()));
     }

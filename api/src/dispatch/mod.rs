@@ -44,7 +44,7 @@ use crate::core::Core;
 use crate::nodes::Bell;
 
 pub use breakers::{breakers, closed as closed_breaker};
-pub use node::{register, unregister};
+pub use node::{give_back, register, unregister};
 pub use resume::{resume, set_aside};
 
 /// Why a connection needs attention: its credentials are refused. A passed test ends it.
@@ -138,6 +138,7 @@ struct Shared {
     new_desk: Notify,
     bell: Bell,
     released: Mutex<BTreeSet<Uuid>>,
+    lost: Mutex<Vec<(Uuid, Uuid)>>,
 }
 
 /// A way to the dispatcher. Cheap to clone.
@@ -155,6 +156,7 @@ impl Handle {
             new_desk: Notify::new(),
             bell: Bell::default(),
             released: Mutex::default(),
+            lost: Mutex::default(),
         }))
     }
 
@@ -299,6 +301,12 @@ impl Handle {
     pub fn announce_released(&self) {
         let released = std::mem::take(&mut *self.0.released.lock());
         released.into_iter().for_each(|c| self.announce(c));
+    }
+
+    /// A delivery, and its connection, may be leased to this node on disk, by a commit whose answer
+    /// never came; nobody here has it. It is given back soon.
+    pub fn lose(&self, delivery: Uuid, connection: Uuid) {
+        self.0.lost.lock().push((delivery, connection));
     }
 
     /// What the other nodes are to be told.

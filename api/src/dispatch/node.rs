@@ -15,6 +15,8 @@ use crate::nodes::lease::Watch;
 
 /// How often due work is looked for.
 const LOOK: Duration = Duration::from_millis(250);
+/// How far the clock of another node may be ahead of this one before it is taken for wrong.
+const SLACK_MS: i64 = 2_000;
 
 /// Makes this node known. On SQLite no other server can be alive (the lock file says so), so
 /// everything a predecessor had leased is free at once.
@@ -123,6 +125,9 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
                 Err(error) => outage.failed("The lease of this node could not be renewed.", &error),
             }
         }
+        if let Err(error) = give_back_lost(&core, now).await {
+            outage.failed("Deliveries could not be given back.", &error);
+        }
         let (times, by) = core.clock.set_back();
         if times != set_back {
             match catch_up(&core.db, now, by).await {
@@ -149,6 +154,53 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
     }
 }
 
+/// Frees what was leased to this node without its knowledge.
+async fn give_back_lost(core: &Core, now: i64) -> Result<(), DbErr> {
+    let lost = core.dispatch.0.lost.lock().clone();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    give_back(core.db.write(), &lost, core.dispatch.node(), now).await?;
+    core.dispatch
+        .0
+        .lost
+        .lock()
+        .retain(|row| !lost.contains(row));
+    for (_, connection) in lost {
+        core.dispatch.announce(connection);
+    }
+    Ok(())
+}
+
+/// Frees deliveries that are leased to this node and that nobody here has. No call was made.
+///
+/// # Errors
+/// A statement failed.
+pub async fn give_back(
+    db: &impl sea_orm::ConnectionTrait,
+    lost: &[(Uuid, Uuid)],
+    node: Uuid,
+    now: i64,
+) -> Result<(), DbErr> {
+    for chunk in sql::padded(lost) {
+        let mut rows = sql::Values::of(db);
+        for (id, _) in chunk {
+            rows.row([(*id).into()]);
+        }
+        // In the order of the text.
+        let due = rows.single(now.into());
+        let (at, owner) = (rows.single(now.into()), rows.single(node.into()));
+        let query = format!(
+            "WITH v(id) AS (VALUES {}) UPDATE delivery SET state = 'ready', lease_owner = NULL, \
+             due_at = {due}, updated_at = {at} FROM v WHERE delivery.id = v.id \
+             AND delivery.state = 'leased' AND delivery.lease_owner = {owner}",
+            rows.text
+        );
+        sql::execute(db, query, rows.values).await?;
+    }
+    Ok(())
+}
+
 async fn renew(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), DbErr> {
     let now = core.clock.now_ms();
     let begun = std::time::Instant::now();
@@ -170,8 +222,20 @@ async fn renew(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), D
     if core.db.is_postgres() {
         crate::nodes::greet(core).await?;
         bury(core, lease, others).await?;
+        if ahead(&core.db, now).await? {
+            catch_up(&core.db, now, 0).await?;
+        }
     }
     Ok(())
+}
+
+/// Whether fresh work is due later than now: a node whose clock is ahead of this one wrote it.
+async fn ahead(db: &Db, now: i64) -> Result<bool, DbErr> {
+    let query = "SELECT 1 AS one FROM connection c WHERE EXISTS (SELECT 1 FROM delivery d \
+                 WHERE d.connection_id = c.id AND d.state = 'ready' AND d.due_at > $1 \
+                 AND d.due_at < $2 AND d.updated_at > $1) LIMIT 1";
+    let values = vec![now.saturating_add(SLACK_MS).into(), i64::MAX.into()];
+    Ok(!sql::rows(db.read(), query, values).await?.is_empty())
 }
 
 /// Frees what dead nodes had leased.
@@ -202,7 +266,8 @@ async fn bury(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), Db
     Ok(())
 }
 
-/// After the clock was set back by so many milliseconds: deliveries wait as long as they were to
+/// After the clock was set back by so many milliseconds, or for work of a node whose clock is ahead:
+/// deliveries wait as long as they were to
 /// wait when they were written, and timers that would have rung within that time ring now, since
 /// nobody can tell which of them meant a time of day; a task that rings early looks again. Done
 /// twice, or by two nodes, it changes nothing more.
@@ -210,8 +275,7 @@ async fn catch_up(db: &Db, now: i64, by: i64) -> Result<u64, DbErr> {
     let query = "UPDATE delivery SET due_at = $1 + (due_at - updated_at), updated_at = $1 \
                  WHERE state IN ('ready', 'retrying') AND behind = FALSE AND updated_at > $2 \
                  AND due_at >= updated_at";
-    // A clock that another node reads may be a little ahead of this one.
-    let slack = now.saturating_add(2_000);
+    let slack = now.saturating_add(SLACK_MS);
     let moved = sql::execute(db.write(), query, vec![now.into(), slack.into()]).await?;
     let query = "UPDATE timer SET due_at = $1 WHERE due_at > $1 AND due_at <= $2";
     let values = vec![now.into(), now.saturating_add(by).into()];

@@ -13,6 +13,7 @@ use super::stats::{Counters, metric};
 use super::{AcceptWaiting, JournalError, Refused, Service, accept, lanes, lifecycle, settle, sql};
 use crate::clock::from_ms;
 use crate::db::is_away;
+use crate::dispatch;
 
 /// How long outcomes wait for company when nothing else is to be written. Nobody waits for them, and
 /// a commit costs the same for one as for many. An outcome that is lost with a crash in this time is
@@ -220,7 +221,7 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
             .chain(accept::lanes_of(&batch.accepts))
             .collect();
         lanes::lock(&txn, &wanted).await?;
-        give_back(&txn, &service.lost, service.dispatch.node(), now).await?;
+        dispatch::give_back(&txn, &service.lost, service.dispatch.node(), now).await?;
         // Settlements first: a lane that ends here takes its next delivery at once.
         if !batch.settlements.is_empty() {
             settle::write(
@@ -265,7 +266,12 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     }
     .await;
 
-    service.db.committed(result.as_ref().err());
+    if batch.accepts.is_empty() {
+        // A refusal may find room where an event does not.
+        service.db.wrote(result.as_ref().err());
+    } else {
+        service.db.committed(result.as_ref().err());
+    }
     let told = match result {
         Ok(told) => told,
         Err(error) => {
@@ -306,32 +312,6 @@ fn leased_by(accepts: &[AcceptWaiting], settled: &settle::Outcome) -> Vec<(Uuid,
         .chain(&settled.leased)
         .map(|row| (row.id, row.connection_id))
         .collect()
-}
-
-/// Frees deliveries that are leased to this node without its knowledge. No call was made.
-async fn give_back(
-    txn: &impl sea_orm::ConnectionTrait,
-    lost: &[(Uuid, Uuid)],
-    node: Uuid,
-    now: i64,
-) -> Result<(), DbErr> {
-    for chunk in sql::padded(lost) {
-        let mut rows = sql::Values::of(txn);
-        for (id, _) in chunk {
-            rows.row([(*id).into()]);
-        }
-        // In the order of the text.
-        let due = rows.single(now.into());
-        let (at, owner) = (rows.single(now.into()), rows.single(node.into()));
-        let query = format!(
-            "WITH v(id) AS (VALUES {}) UPDATE delivery SET state = 'ready', lease_owner = NULL, \
-             due_at = {due}, updated_at = {at} FROM v WHERE delivery.id = v.id \
-             AND delivery.state = 'leased' AND delivery.lease_owner = {owner}",
-            rows.text
-        );
-        sql::execute(txn, query, rows.values).await?;
-    }
-    Ok(())
 }
 
 /// Writes refusals, and cuts the ring of a source now and then.

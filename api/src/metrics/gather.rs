@@ -40,6 +40,7 @@ pub async fn gather(core: &Core) -> Result<(), DbErr> {
         return Ok(());
     }
     set_up(&core.metrics, "database", core.db.ping().await.is_ok());
+    set_up(&core.metrics, "writes", core.db.trouble().is_none());
     if let Some(answers) = core.redis.answers().await {
         set_up(&core.metrics, "redis", answers);
     }

@@ -42,7 +42,6 @@ struct Inner {
     latency: Histogram,
     deliveries: Family<State, Gauge>,
     streams: Gauge,
-    redis_up: Gauge,
     without_redis: Counter,
     http: Histograms<Http>,
     routed: Family<Disposition, Counter>,
@@ -85,7 +84,6 @@ impl Metrics {
             latency: durations(),
             deliveries: Family::default(),
             streams: Gauge::default(),
-            redis_up: Gauge::default(),
             without_redis: Counter::default(),
             http: Family::new_with_constructor(durations as fn() -> Histogram),
             routed: Family::default(),
@@ -166,11 +164,6 @@ impl Metrics {
     /// A live stream was opened (1) or closed (-1).
     pub fn stream(&self, change: i64) {
         self.0.streams.inc_by(change);
-    }
-
-    /// Whether the last call to Redis was answered.
-    pub fn redis(&self, answers: bool) {
-        self.0.redis_up.set(i64::from(answers));
     }
 
     /// A limit was kept by this node alone, because Redis did not answer.
@@ -258,11 +251,6 @@ impl Inner {
             self.streams.clone(),
         );
         r.register(
-            "redis_up",
-            "1: Redis answered the last call; 0: it did not, or none is used",
-            self.redis_up.clone(),
-        );
-        r.register(
             "limits_without_redis",
             "Limits that a node kept alone because Redis did not answer",
             self.without_redis.clone(),
@@ -311,7 +299,7 @@ impl Inner {
         );
         r.register(
             "up",
-            "1: the part answers (database, redis)",
+            "1: the part answers (database, redis), or takes writes (writes)",
             self.up.clone(),
         );
         r.register_with_unit(

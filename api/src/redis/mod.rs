@@ -15,7 +15,6 @@ use deadpool_redis::redis::aio::{MultiplexedConnection, PubSub};
 use deadpool_redis::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError};
 use parking_lot::Mutex;
 
-use crate::metrics::Metrics;
 use crate::secrets::Secret;
 
 /// How long a call may take.
@@ -36,7 +35,6 @@ pub struct Redis(Option<Arc<Shared>>);
 
 struct Shared {
     client: Client,
-    metrics: Metrics,
     state: Mutex<State>,
 }
 
@@ -56,13 +54,12 @@ impl Redis {
     ///
     /// # Errors
     /// The address cannot be read.
-    pub fn at(url: Option<&Secret>, metrics: Metrics) -> Result<Self, RedisError> {
+    pub fn at(url: Option<&Secret>) -> Result<Self, RedisError> {
         let Some(url) = url else {
             return Ok(Self(None));
         };
         Ok(Self(Some(Arc::new(Shared {
             client: Client::open(url.reveal())?,
-            metrics,
             state: Mutex::default(),
         }))))
     }
@@ -177,7 +174,6 @@ impl Shared {
             tracing::info!("Redis answers again.");
         }
         state.rests = None;
-        self.metrics.redis(true);
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Away {
@@ -188,7 +184,6 @@ impl Shared {
         if !std::mem::replace(&mut state.down, true) {
             tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it.");
         }
-        self.metrics.redis(false);
         Away
     }
 }

@@ -320,11 +320,13 @@ async fn commit(
     match txn.commit().await {
         Ok(()) => {
             core.dispatch.offer(next.into_iter().collect());
+            core.dispatch.announce_released();
             Ok(())
         }
         Err(error) => {
             if let Some(row) = next {
                 core.dispatch.unreserve(row.connection_id);
+                core.dispatch.lose(row.id, row.connection_id);
             }
             Err(error.into())
         }

@@ -9,10 +9,11 @@ use crate::browser::with_person;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browser_plans_a_window_and_turns_the_switch() {
-    let file = File::new()
-        .sandbox("desk", json!({}))
-        .source("kuma")
-        .rule("copy", json!([]), json!([copy_to("desk")]));
+    let file = File::new().sandbox("desk", json!({})).source("kuma").rule(
+        "copy",
+        json!([]),
+        json!([copy_to("desk")]),
+    );
     with_person(file, async |person| {
         person.sign_in().await;
         person.click("nav-maintenance").await;
@@ -30,7 +31,11 @@ async fn browser_plans_a_window_and_turns_the_switch() {
         person.click("window-save").await;
         person.see_text("window-now", "open").await;
         person.see_text("notices", "Patch night").await;
-        person.server.anonymous().hook("kuma", &json!({ "msg": "down" })).await;
+        person
+            .server
+            .anonymous()
+            .hook("kuma", &json!({ "msg": "down" }))
+            .await;
         let client = person.server.client();
         let now: Maintenance = client.read("/api/v1/maintenance").await;
         assert_eq!((now.waiting, now.windows.len()), (1, 1));

@@ -113,25 +113,18 @@ async fn an_api_node_delivers_nothing_and_a_worker_takes_nothing() {
     delivered(&all.client(), accepted.event_ids[0]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_is_told_and_does_not_wait_for_its_next_look() {
-    let Some(nodes) = company(&[options("api"), options("worker")]).await else {
-        return;
-    };
-    let sink = FakeSink::start().await.unwrap();
-    nodes[0].apply(&file(&sink).text()).await;
-    let client = nodes[0].anonymous();
+/// How long it takes from the answer to a hook until its delivery arrives.
+async fn arrivals(door: &Server, sink: &FakeSink) -> Duration {
+    let client = door.anonymous();
     // Once, so that every connection is there.
     client.hook("a", &json!({ "n": -1 })).await;
-    wait_until("the first arrives", async || {
-        (sink.counts().taken == 1).then_some(())
-    })
-    .await;
+    drained(door).await;
     let mut times = Vec::new();
     for n in 0..21 {
+        let before = sink.counts().taken;
         client.hook("a", &json!({ "n": n })).await;
         let begun = Instant::now();
-        while sink.counts().taken < n + 2 {
+        while sink.counts().taken == before {
             assert!(
                 begun.elapsed() < Duration::from_secs(10),
                 "it does not arrive"
@@ -140,25 +133,43 @@ async fn a_worker_is_told_and_does_not_wait_for_its_next_look() {
         }
         times.push(begun.elapsed());
     }
-    let middle = median(times.clone());
-    // A look of its own comes after half of that on average.
-    assert!(middle < LOOK / 4, "{middle:?}: {times:?}");
+    median(times)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_is_served_by_the_other_nodes_at_once() {
-    let Some(nodes) = company(&[options("all"), options("all")]).await else {
+async fn a_worker_is_told_and_does_not_wait_for_its_next_look() {
+    let Some(nodes) = company(&[options("all")]).await else {
         return;
     };
-    let (here, there) = (nodes[0].client(), nodes[1].anonymous());
+    let sink = FakeSink::start().await.unwrap();
+    nodes[0].apply(&file(&sink).text()).await;
+    let in_memory = arrivals(&nodes[0], &sink).await;
+    nodes[0].kill();
+    let (api, worker) = (
+        nodes[0].another(options("api")),
+        nodes[0].another(options("worker")),
+    );
+    api.resume().await;
+    worker.resume().await;
+    let told = arrivals(&api, &sink).await;
+    // A look of its own comes after half of that on average.
+    assert!(
+        told < in_memory + LOOK / 4,
+        "in memory {in_memory:?}, told {told:?}"
+    );
+}
+
+/// How long it takes until a source that is made here is served there.
+async fn changes(here: &Server, there: &Server, name: &str) -> Duration {
+    let (maker, sender) = (here.client(), there.anonymous());
     let mut times = Vec::new();
     for n in 0..15 {
-        let slug = format!("source-{n}");
+        let slug = format!("{name}-{n}");
         let new = json!({ "name": slug, "slug": slug, "auth": { "type": "none" } });
-        here.post("/api/v1/sources", &new).await.done();
+        maker.post("/api/v1/sources", &new).await.done();
         let begun = Instant::now();
         loop {
-            let answer = there.post(&format!("/hooks/{slug}"), &json!({})).await;
+            let answer = sender.post(&format!("/hooks/{slug}"), &json!({})).await;
             if answer.status.as_u16() == 202 {
                 break;
             }
@@ -170,8 +181,17 @@ async fn a_change_is_served_by_the_other_nodes_at_once() {
         }
         times.push(begun.elapsed());
     }
-    let middle = median(times.clone());
-    assert!(middle < LOOK / 4, "{middle:?}: {times:?}");
+    median(times)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_served_by_the_other_nodes_at_once() {
+    let Some(nodes) = company(&[options("all"), options("all")]).await else {
+        return;
+    };
+    let own = changes(&nodes[0], &nodes[0], "own").await;
+    let told = changes(&nodes[0], &nodes[1], "told").await;
+    assert!(told < own + LOOK / 4, "own {own:?}, told {told:?}");
 }
 
 /// What happens on any of the nodes is seen on each.
@@ -296,14 +316,20 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
     let begun = Instant::now();
     let together = taken(&nodes, 40).await;
     let refilled = begun.elapsed().as_secs_f64() * 50.0 / 60.0;
+    // On a machine that is so busy that Redis does not answer in time, a node goes by itself.
+    let mut own_buckets = 0.0;
+    for node in &nodes {
+        let alone = metric(node, "signalbox_limits_without_redis_total").await;
+        own_buckets += if alone > 0.0 { 5.0 } else { 0.0 };
+    }
     assert!(
-        f64::from(u32::try_from(together).unwrap()) <= 5.0 + refilled + 1.0,
+        f64::from(u32::try_from(together).unwrap()) <= 5.0 + refilled + 1.0 + own_buckets,
         "{together} of 40 in {:?}",
         begun.elapsed()
     );
     for node in &nodes {
         assert_eq!(status(node).await["status"], "ready");
-        assert_eq!(metric(node, "signalbox_redis_up").await, 1.0);
+        assert_eq!(metric(node, "signalbox_up{part=\"redis\"}").await, 1.0);
     }
 
     proxy.close();
@@ -319,9 +345,10 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
         assert_eq!(status(node).await["status"], "degraded");
         assert_eq!(status(node).await["redis"]["state"], "degraded");
         assert!(metric(node, "signalbox_limits_without_redis_total").await >= 1.0);
+        let said = |text: &str| node.log().matches(text).count();
         assert_eq!(
-            node.log().matches("Redis does not answer").count(),
-            1,
+            said("Redis does not answer"),
+            said("Redis answers again") + 1,
             "said once"
         );
     }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rand::RngExt as _;
 use serde_json::{Value, json};
 use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::{Effect, FakeSink, Fault};
@@ -332,7 +331,7 @@ async fn one_of_all(load: &Load, client: &Client, n: u64) {
             assert_eq!(answer.status.as_u16(), 503, "{}", answer.text());
         }
     };
-    match rand::rng().random_range(0..10) {
+    match rand::random_range(0..10) {
         0 => {
             let id = post("tickets", &payload).await;
             load.tickets.lock().insert(n, id);

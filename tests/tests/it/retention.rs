@@ -680,7 +680,10 @@ impl Store {
         let url = format!("{}/{name}", self.url);
         let call = tests::client::http().get(url);
         // Whoever says who it is may read; the store of the tests believes it.
-        let call = call.header("authorization", "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request");
+        let call = call.header(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request",
+        );
         let answer = call.send().await.unwrap().error_for_status().unwrap();
         answer.bytes().await.unwrap().to_vec()
     }

@@ -45,11 +45,15 @@ fn fixture(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+fn name(db: Database, of: &str) -> String {
+    match db {
+        Database::Sqlite => format!("sqlite.{of}"),
+        Database::Postgres => format!("postgres.{of}"),
+    }
+}
+
 fn dump(db: Database) -> String {
-    fixture(match db {
-        Database::Sqlite => "sqlite.sql",
-        Database::Postgres => "postgres.sql",
-    })
+    fixture(&name(db, "sql"))
 }
 
 struct Old {
@@ -66,11 +70,15 @@ async fn old(db: Database) -> Old {
     }
     let store = Store::make(db, folder.path()).await;
     store.run(&dump(db)).await;
-    std::fs::write(folder.path().join("keys.json"), fixture("keys.json")).unwrap();
+    std::fs::write(
+        folder.path().join("keys.json"),
+        fixture(&name(db, "keys.json")),
+    )
+    .unwrap();
     Old {
         store,
         folder,
-        credentials: serde_json::from_str(&fixture("credentials.json")).unwrap(),
+        credentials: serde_json::from_str(&fixture(&name(db, "credentials.json"))).unwrap(),
     }
 }
 
