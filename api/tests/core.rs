@@ -72,13 +72,13 @@ async fn start(data: &Path, url: Option<&str>, sandbox: Value, then: Value) -> W
         allow_cidrs: Set("[]".into()),
         rate_per_minute: Set(None),
         body_limit: Set(None),
-        retention_days: Set(None),
         match_mode: Set("first".into()),
         on_no_match: Set(r#""keep""#.into()),
         event_id_path: Set(None),
         revision: Set(1),
         created_at: Set(1),
         updated_at: Set(1),
+        ..source::ActiveModel::default()
     })
     .exec_without_returning(db.write())
     .await
@@ -97,10 +97,10 @@ async fn start(data: &Path, url: Option<&str>, sandbox: Value, then: Value) -> W
         state: Set("ok".into()),
         state_reason: Set(None),
         state_at: Set(1),
-        failing_since: Set(None),
         revision: Set(1),
         created_at: Set(1),
         updated_at: Set(1),
+        ..connection::ActiveModel::default()
     })
     .exec_without_returning(db.write())
     .await
