@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use entity::delivery;
+use entity::{delivery, event};
 use openapi::webhooks::{Kind, WebhookDelivery};
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
@@ -79,6 +79,9 @@ fn accepts_of(
                 let full = takers.any(|s| s.full);
                 messages.push(Message::event(&item.event, &item.source, &item.rules, full));
             }
+            if !item.replay {
+                messages.extend(silence(snapshot, &item.event));
+            }
             for new in item.deliveries.iter().filter(|d| d.row.state == "dead") {
                 messages.push(outcome(
                     &new.row,
@@ -95,6 +98,29 @@ fn accepts_of(
             }
         }
     }
+}
+
+/// What a heartbeat raised an event about. Its key says it; no request comes without an address.
+fn silence(snapshot: &Snapshot, event: &event::Model) -> Option<Message> {
+    let key = event.idempotency_key.as_deref()?;
+    let (kind, since) = key.strip_prefix("signalbox:")?.rsplit_once(':')?;
+    let source = snapshot
+        .source(event.source_id)
+        .filter(|_| event.remote_addr.is_empty())?;
+    let silent = match kind {
+        "source.silent" => true,
+        "source.recovered" => false,
+        _ => return None,
+    };
+    let heard = since.parse().ok().filter(|_| silent);
+    Some(Message {
+        event: Some(EventRef {
+            id: event.id,
+            correlation_id: event.correlation_id.clone(),
+            received_at: event.received_at,
+        }),
+        ..Message::source(source, silent, heard, event.received_at)
+    })
 }
 
 /// What attempts came to.

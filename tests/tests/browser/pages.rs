@@ -35,6 +35,49 @@ async fn source(person: &Person) -> Source {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_subscribes_another_program_and_sends_a_message_again() {
+    let hub = tests::fakes::FakeSink::start().await.unwrap();
+    with_person(file(), async |person| {
+        person.sign_in().await;
+        person.open("/connections/new").await;
+        person.click("connector-webhook").await;
+        person.fill("connection-name", "hub").await;
+        person.fill("settings-url", &hub.url).await;
+        person.click("settings-types-event.received").await;
+        person.click("allow-private").await;
+        person.click("connection-save").await;
+        person.see_text("secret-once", "whsec_").await;
+        person.click("connection-continue").await;
+        person.see("connection").await;
+        person.server.anonymous().hook("kuma", &outage()).await;
+        wait_until("the message is taken", async || {
+            (hub.counts().taken == 1).then_some(())
+        })
+        .await;
+        person.click("connection-messages").await;
+        person.see_text("messages", "event.received").await;
+        person.click("redeliver").await;
+        wait_until("it came again", async || {
+            (hub.counts().taken == 2).then_some(())
+        })
+        .await;
+        assert_eq!(hub.counts().ids, 1);
+        person.no_faults().await;
+
+        person.open("/retention").await;
+        person.fill("days-attempts", "7").await;
+        person.click("retention-save").await;
+        person.click("retention-preview").await;
+        person.see_text("preview", "nothing would be deleted").await;
+        let saved: openapi::retention::Retention =
+            person.server.client().read("/api/v1/retention").await;
+        assert_eq!(saved.days.attempts, 7);
+        person.no_faults().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browser_shows_an_event_from_its_arrival_to_its_record() {
     with_person(file(), async |person| {
         person.open("/").await;
@@ -347,6 +390,7 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             ("/maintenance/new".to_owned(), "window-form"),
             ("/connections".to_owned(), "connections"),
             ("/connections/new".to_owned(), "page-title"),
+            ("/retention".to_owned(), "retention"),
             (
                 format!("/connections/{}", event.deliveries[0].connection_id),
                 "connection",

@@ -51,6 +51,7 @@ fn connection(connector: &str, settings: Value, secrets: &[(&str, &str)]) -> Con
             .collect::<BTreeMap<_, _>>(),
         allow_private: true,
         revision: 1,
+        parsed: api::connectors::Parsed::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use openapi::problem::Code;
 use openapi::stats::Stats;
 use openapi::webhooks::{
     NewSigningSecret, WebhookConnection, WebhookDelivery, WebhookEvent, WebhookMessage,
+    WebhookSource,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -416,6 +417,22 @@ both! {
         let other = all::<Connection>(&client, "/api/v1/connections").await.into_iter().find(|c| c.name == "box").unwrap();
         let refused = client.call(reqwest::Method::POST, &format!("/api/v1/connections/{}/rotate-secret", other.id));
         refused.revision(other.revision).send().await.problem(Code::Conflict);
+    }
+
+    async fn silence_is_told_and_its_end(db) {
+        let hub = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&File::new().source_with("beat", json!({ "heartbeat": { "after": 2 } })).text()).await;
+        let client = server.client();
+        subscribe(&client, "hub", &hub, json!({ "types": ["source.*"] })).await;
+        server.anonymous().hook("beat", &json!({})).await;
+        let silent = told_of(&hub, "source.silent", 1).await;
+        let silent: WebhookSource = data(&silent[0]);
+        assert_eq!(silent.source, "beat");
+        assert!(silent.last_seen_at.is_some());
+        server.anonymous().hook("beat", &json!({})).await;
+        let recovered = told_of(&hub, "source.recovered", 1).await;
+        assert_eq!(data::<WebhookSource>(&recovered[0]).source_id, silent.source_id);
     }
 
     async fn a_file_can_subscribe(db) {
