@@ -87,7 +87,15 @@ impl Window {
 
     /// Whether it is open.
     pub fn is_open(&self, at: DateTime<Utc>) -> bool {
-        self.phase(at).open
+        self.covering(at).is_some()
+    }
+
+    /// The end of the occurrence at this moment, of several the last.
+    fn covering(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let today = clock::wall(self.zone, at).date();
+        let spans = self.spans(back(today, self.reach()), on(today, 1));
+        let covers = |span: &&Span| span.0 <= at && at < span.1;
+        spans.iter().filter(covers).map(|span| span.1).max()
     }
 
     /// When the opening at this moment ends, following openings that touch it; none: it is closed.
@@ -119,9 +127,7 @@ impl Window {
         }
         let today = clock::wall(self.zone, at).date();
         let first = back(today, self.reach());
-        let covers = |span: &Span| span.0 <= at && at < span.1;
-        let open = self.spans(first, on(today, 1));
-        let Some(mut end) = open.iter().filter(|s| covers(s)).map(|s| s.1).max() else {
+        let Some(mut end) = self.covering(at) else {
             return Phase {
                 open: false,
                 until: self.opening_after(at, back(today, 1)),

@@ -266,7 +266,7 @@ impl Walk {
         let noon = date.and_hms_opt(12, 0, 0).unwrap().and_utc();
         let first = noon - TimeDelta::days(3);
         Self(
-            (0..6 * DAY)
+            (0..6 * 24 * 60_i64)
                 .map(|n| first + TimeDelta::minutes(n))
                 .map(|t| (t, t.with_timezone(&zone).naive_local()))
                 .collect(),
@@ -285,8 +285,13 @@ impl Walk {
     fn compare(&self, window: &Window, open: &[bool]) -> Result<(), TestCaseError> {
         for n in 5 * DAY / 2..7 * DAY / 2 {
             let (moment, wall) = self.0[n];
+            prop_assert_eq!(window.is_open(moment), open[n], "{} ({})", moment, wall);
+            // The whole phase costs more; a few moments tell of it.
+            if n % 97 != 0 {
+                continue;
+            }
             let phase = window.phase(moment);
-            prop_assert_eq!(phase.open, open[n], "{} ({})", moment, wall);
+            prop_assert_eq!(phase.open, open[n]);
             let ahead = open.iter().skip(n).position(|o| *o != open[n]);
             // Only what the walk still sees can be compared.
             if let Some(change) = ahead.map(|ahead| n + ahead).filter(|n| *n < 5 * DAY) {
