@@ -44,8 +44,6 @@ struct Carrier {
     breaker: Breaker,
     /// The clock of the breaker.
     start: Instant,
-    /// Times of claims that failed; see `claim`.
-    lost: Vec<i64>,
     /// The upstream asked for a pause until then.
     not_before: Option<Instant>,
     /// Calls in a row that failed in a way that may pass.
@@ -84,7 +82,6 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         calls: JoinSet::new(),
         breaker,
         start: Instant::now(),
-        lost: Vec::new(),
         not_before: None,
         failures: 0,
         recovered: false,
@@ -206,8 +203,7 @@ impl Carrier {
     async fn fill(&mut self) {
         let capacity = self.core.dispatch.0.options.capacity;
         let held = self.desk.held.load(Ordering::Acquire);
-        let wanted =
-            self.desk.backlog.load(Ordering::Acquire) || self.recovered || !self.lost.is_empty();
+        let wanted = self.desk.backlog.load(Ordering::Acquire) || self.recovered;
         if !wanted || held > capacity / 2 {
             return;
         }
@@ -216,16 +212,14 @@ impl Carrier {
         self.desk.held.fetch_add(room, Ordering::AcqRel);
         // Cleared before the look: what comes after it sets the flag again.
         self.desk.backlog.store(false, Ordering::Release);
-        let node = self.core.dispatch.node();
         let now = self.core.clock.now_ms();
         let claimed = claim::claim(
             &self.core.db,
-            node,
+            &self.core.dispatch,
             self.desk.id,
             now,
             room,
             self.recovered,
-            &mut self.lost,
         )
         .await;
         let claimed = match claimed {
