@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::breakers::{self, Note};
 use super::decide::{asked, health, is_too_many};
-use super::{Desk, News, claim, execute, resume};
+use super::{Desk, Lost, News, claim, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
@@ -41,6 +41,8 @@ struct Carrier {
     core: Core,
     desk: Arc<Desk>,
     calls: JoinSet<Outcome>,
+    /// Claims whose commit was never answered.
+    lost: Vec<Lost>,
     breaker: Breaker,
     /// The clock of the breaker.
     start: Instant,
@@ -80,6 +82,7 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         core,
         desk,
         calls: JoinSet::new(),
+        lost: Vec::new(),
         breaker,
         start: Instant::now(),
         not_before: None,
@@ -203,7 +206,8 @@ impl Carrier {
     async fn fill(&mut self) {
         let capacity = self.core.dispatch.0.options.capacity;
         let held = self.desk.held.load(Ordering::Acquire);
-        let wanted = self.desk.backlog.load(Ordering::Acquire) || self.recovered;
+        let wanted =
+            self.desk.backlog.load(Ordering::Acquire) || self.recovered || !self.lost.is_empty();
         if !wanted || held > capacity / 2 {
             return;
         }
@@ -220,6 +224,7 @@ impl Carrier {
             now,
             room,
             self.recovered,
+            &mut self.lost,
         )
         .await;
         let claimed = match claimed {

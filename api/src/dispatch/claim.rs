@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult as _, Sta
 use uuid::Uuid;
 
 use super::Handle;
+use super::node::{Lost, give_back};
 use crate::db::Db;
 use crate::journal::OPEN;
 
@@ -13,7 +14,7 @@ use crate::journal::OPEN;
 /// starves the other. With `recovered`, retries are due whatever their time.
 ///
 /// The answer to a commit can be lost when it is on disk already. What it leased is known here by
-/// then, and is given back.
+/// then: it is kept in `lost`, and given back with the next claim.
 pub async fn claim(
     db: &Db,
     dispatch: &Handle,
@@ -21,15 +22,17 @@ pub async fn claim(
     now: i64,
     room: usize,
     recovered: bool,
+    lost: &mut Vec<Lost>,
 ) -> Result<Vec<delivery::Model>, DbErr> {
+    let node = dispatch.node();
     let txn = db.begin().await?;
-    let claimed = claim_all(&txn, dispatch.node(), connection, now, room, recovered).await?;
+    give_back(&txn, lost, node, now).await?;
+    let claimed = claim_all(&txn, node, connection, now, room, recovered).await?;
     if let Err(error) = txn.commit().await {
-        for row in claimed {
-            dispatch.lose(row.id, row.connection_id);
-        }
+        lost.extend(claimed.iter().map(Lost::of));
         return Err(error);
     }
+    lost.clear();
     Ok(claimed)
 }
 
