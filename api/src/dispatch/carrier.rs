@@ -216,10 +216,11 @@ impl Carrier {
         self.desk.held.fetch_add(room, Ordering::AcqRel);
         // Cleared before the look: what comes after it sets the flag again.
         self.desk.backlog.store(false, Ordering::Release);
+        let node = self.core.dispatch.node();
         let now = self.core.clock.now_ms();
         let claimed = claim::claim(
             &self.core.db,
-            &self.core.dispatch,
+            node,
             self.desk.id,
             now,
             room,

@@ -4,7 +4,6 @@ use entity::delivery;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult as _, Statement};
 use uuid::Uuid;
 
-use super::Handle;
 use super::node::{Lost, give_back};
 use crate::db::Db;
 use crate::journal::OPEN;
@@ -17,14 +16,13 @@ use crate::journal::OPEN;
 /// then: it is kept in `lost`, and given back with the next claim.
 pub async fn claim(
     db: &Db,
-    dispatch: &Handle,
+    node: Uuid,
     connection: Uuid,
     now: i64,
     room: usize,
     recovered: bool,
     lost: &mut Vec<Lost>,
 ) -> Result<Vec<delivery::Model>, DbErr> {
-    let node = dispatch.node();
     let txn = db.begin().await?;
     give_back(&txn, lost, node, now).await?;
     let claimed = claim_all(&txn, node, connection, now, room, recovered).await?;
