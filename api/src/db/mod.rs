@@ -2,8 +2,8 @@
 //!
 //! Invariant: on SQLite everything that writes goes through `write`, whose pool has one connection,
 //! and every transaction there is `IMMEDIATE`, so that a second process can never make it fail half
-//! way; it waits its turn instead. `synchronous=FULL` makes a commit durable. A crash leaves the
-//! WAL, which the next open replays.
+//! way; it waits its turn instead. `synchronous=FULL` makes a commit durable. A connection whose
+//! transaction ended badly is never used again. A crash leaves the WAL, which the next open replays.
 
 mod away;
 mod lock;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::sqlx::{self, Connection as _, SqliteConnection};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection,
     DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
@@ -104,6 +105,9 @@ impl Db {
                         .pragma("wal_autocheckpoint", "4000")
                         .busy_timeout(Duration::from_secs(10))
                         .statement_cache_capacity(64)
+                })
+                .map_sqlx_sqlite_pool_opts(|o| {
+                    o.after_release(|connection, _| Box::pin(is_whole(connection)))
                 });
             Database::connect(options)
         };
@@ -212,6 +216,18 @@ impl Db {
     pub async fn ping(&self) -> Result<(), DbErr> {
         self.read.ping().await
     }
+}
+
+/// Whether a connection that comes back to its pool can be used again. When a commit fails because
+/// the disk is full, SQLite has ended the transaction and the driver believes that it goes on: what
+/// came next would be a savepoint of nothing, and its commit would make nothing durable. Such a
+/// connection is closed.
+async fn is_whole(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback may be under way; this waits for it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Adds one to the revision of the configuration, within the transaction that changes it.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::breakers::{self, Note};
 use super::decide::{asked, health, is_too_many};
-use super::{Desk, News, claim, execute, resume};
+use super::{Desk, Lost, News, claim, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
@@ -41,11 +41,11 @@ struct Carrier {
     core: Core,
     desk: Arc<Desk>,
     calls: JoinSet<Outcome>,
+    /// Claims whose commit was never answered.
+    lost: Vec<Lost>,
     breaker: Breaker,
     /// The clock of the breaker.
     start: Instant,
-    /// Times of claims that failed; see `claim`.
-    lost: Vec<i64>,
     /// The upstream asked for a pause until then.
     not_before: Option<Instant>,
     /// Calls in a row that failed in a way that may pass.
@@ -82,9 +82,9 @@ pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
         core,
         desk,
         calls: JoinSet::new(),
+        lost: Vec::new(),
         breaker,
         start: Instant::now(),
-        lost: Vec::new(),
         not_before: None,
         failures: 0,
         recovered: false,

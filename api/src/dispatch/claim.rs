@@ -1,9 +1,10 @@
 //! Claiming due deliveries from the database.
 
 use entity::delivery;
-use sea_orm::{ConnectionTrait as _, DbErr, FromQueryResult as _, Statement};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult as _, Statement};
 use uuid::Uuid;
 
+use super::node::{Lost, give_back};
 use crate::db::Db;
 use crate::journal::OPEN;
 
@@ -11,9 +12,8 @@ use crate::journal::OPEN;
 /// part retries and what was set aside while the connection needed attention, so that neither
 /// starves the other. With `recovered`, retries are due whatever their time.
 ///
-/// The answer to a claim can be lost when it is on disk already: then rows are leased to this node
-/// that nobody here knows of. `lost` keeps the times of claims that failed, and they are undone
-/// before the next one.
+/// The answer to a commit can be lost when it is on disk already. What it leased is known here by
+/// then: it is kept in `lost`, and given back with the next claim.
 pub async fn claim(
     db: &Db,
     node: Uuid,
@@ -21,31 +21,21 @@ pub async fn claim(
     now: i64,
     room: usize,
     recovered: bool,
-    lost: &mut Vec<i64>,
+    lost: &mut Vec<Lost>,
 ) -> Result<Vec<delivery::Model>, DbErr> {
-    for at in lost.iter() {
-        undo(db, node, connection, *at, now).await?;
+    let txn = db.begin().await?;
+    give_back(&txn, lost, node, now).await?;
+    let claimed = claim_all(&txn, node, connection, now, room, recovered).await?;
+    if let Err(error) = txn.commit().await {
+        lost.extend(claimed.iter().map(Lost::of));
+        return Err(error);
     }
-    lost.clear();
-    // Until it is known to have come back.
-    lost.push(now);
-    let claimed = claim_all(db, node, connection, now, room, recovered).await?;
     lost.clear();
     Ok(claimed)
 }
 
-/// Gives back what a claim took whose answer never came. No call was made.
-async fn undo(db: &Db, node: Uuid, connection: Uuid, at: i64, now: i64) -> Result<(), DbErr> {
-    let query = "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $4, \
-                 updated_at = $4 WHERE connection_id = $1 AND state = 'leased' \
-                 AND lease_owner = $2 AND updated_at = $3";
-    let values = vec![connection.into(), node.into(), at.into(), now.into()];
-    crate::journal::sql::execute(db.write(), query, values).await?;
-    Ok(())
-}
-
 async fn claim_all(
-    db: &Db,
+    txn: &impl ConnectionTrait,
     node: Uuid,
     connection: Uuid,
     now: i64,
@@ -54,21 +44,21 @@ async fn claim_all(
 ) -> Result<Vec<delivery::Model>, DbErr> {
     let fresh = room - room / 4;
     let any_time = i64::MAX - 1;
-    let mut claimed = claim_state(db, node, connection, now, now, fresh, "ready").await?;
+    let mut claimed = claim_state(txn, node, connection, now, now, fresh, "ready").await?;
     let left = room.saturating_sub(claimed.len());
     let due = if recovered { any_time } else { now };
-    claimed.extend(claim_state(db, node, connection, now, due, left, "retrying").await?);
+    claimed.extend(claim_state(txn, node, connection, now, due, left, "retrying").await?);
     let left = room.saturating_sub(claimed.len());
-    claimed.extend(claim_state(db, node, connection, now, any_time, left, "paused").await?);
+    claimed.extend(claim_state(txn, node, connection, now, any_time, left, "paused").await?);
     let left = room.saturating_sub(claimed.len());
     if left > 0 && claimed.len() >= fresh {
-        claimed.extend(claim_state(db, node, connection, now, now, left, "ready").await?);
+        claimed.extend(claim_state(txn, node, connection, now, now, left, "ready").await?);
     }
     Ok(claimed)
 }
 
 async fn claim_state(
-    db: &Db,
+    txn: &impl ConnectionTrait,
     node: Uuid,
     connection: Uuid,
     now: i64,
@@ -79,7 +69,8 @@ async fn claim_state(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let lock = if db.is_postgres() {
+    let backend = txn.get_database_backend();
+    let lock = if backend == DatabaseBackend::Postgres {
         "FOR UPDATE SKIP LOCKED"
     } else {
         ""
@@ -93,9 +84,8 @@ async fn claim_state(
         due.into(),
         limit.into(),
     ];
-    let statement = Statement::from_sql_and_values(db.backend(), query, values);
-    let mut rows = db
-        .write()
+    let statement = Statement::from_sql_and_values(backend, query, values);
+    let mut rows = txn
         .query_all_raw(statement)
         .await?
         .iter()

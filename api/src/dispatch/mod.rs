@@ -44,7 +44,7 @@ use crate::core::Core;
 use crate::nodes::Bell;
 
 pub use breakers::{breakers, closed as closed_breaker};
-pub use node::{give_back, register, unregister};
+pub use node::{Lost, give_back, register, unregister};
 pub use resume::{resume, set_aside};
 
 /// Why a connection needs attention: its credentials are refused. A passed test ends it.
@@ -138,7 +138,7 @@ struct Shared {
     new_desk: Notify,
     bell: Bell,
     released: Mutex<BTreeSet<Uuid>>,
-    lost: Mutex<Vec<(Uuid, Uuid)>>,
+    lost: Mutex<Vec<Lost>>,
 }
 
 /// A way to the dispatcher. Cheap to clone.
@@ -303,10 +303,10 @@ impl Handle {
         released.into_iter().for_each(|c| self.announce(c));
     }
 
-    /// A delivery, and its connection, may be leased to this node on disk, by a commit whose answer
+    /// A delivery may be leased to this node on disk, by a commit whose answer
     /// never came; nobody here has it. It is given back soon.
-    pub fn lose(&self, delivery: Uuid, connection: Uuid) {
-        self.0.lost.lock().push((delivery, connection));
+    pub fn lose(&self, row: &delivery::Model) {
+        self.0.lost.lock().push(Lost::of(row));
     }
 
     /// What the other nodes are to be told.

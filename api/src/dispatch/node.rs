@@ -166,10 +166,33 @@ async fn give_back_lost(core: &Core, now: i64) -> Result<(), DbErr> {
         .lost
         .lock()
         .retain(|row| !lost.contains(row));
-    for (_, connection) in lost {
-        core.dispatch.announce(connection);
+    for one in lost {
+        core.dispatch.announce(one.connection);
     }
     Ok(())
+}
+
+/// A lease of this node that may be on disk, by a commit whose answer never came, and that nobody
+/// here has. The fence tells it from a lease that was taken since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The delivery.
+    pub delivery: Uuid,
+    /// Its connection.
+    pub connection: Uuid,
+    /// Of the lease.
+    pub fence: i64,
+}
+
+impl Lost {
+    /// What was about to be leased.
+    pub fn of(row: &entity::delivery::Model) -> Self {
+        Self {
+            delivery: row.id,
+            connection: row.connection_id,
+            fence: row.fence,
+        }
+    }
 }
 
 /// Frees deliveries that are leased to this node and that nobody here has. No call was made.
@@ -178,21 +201,21 @@ async fn give_back_lost(core: &Core, now: i64) -> Result<(), DbErr> {
 /// A statement failed.
 pub async fn give_back(
     db: &impl sea_orm::ConnectionTrait,
-    lost: &[(Uuid, Uuid)],
+    lost: &[Lost],
     node: Uuid,
     now: i64,
 ) -> Result<(), DbErr> {
     for chunk in sql::padded(lost) {
         let mut rows = sql::Values::of(db);
-        for (id, _) in chunk {
-            rows.row([(*id).into()]);
+        for one in chunk {
+            rows.row([one.delivery.into(), one.fence.into()]);
         }
         // In the order of the text.
         let due = rows.single(now.into());
         let (at, owner) = (rows.single(now.into()), rows.single(node.into()));
         let query = format!(
-            "WITH v(id) AS (VALUES {}) UPDATE delivery SET state = 'ready', lease_owner = NULL, \
-             due_at = {due}, updated_at = {at} FROM v WHERE delivery.id = v.id \
+            "WITH v(id, fence) AS (VALUES {}) UPDATE delivery SET state = 'ready', lease_owner = NULL, \
+             due_at = {due}, updated_at = {at} FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
              AND delivery.state = 'leased' AND delivery.lease_owner = {owner}",
             rows.text
         );

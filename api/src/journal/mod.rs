@@ -132,9 +132,9 @@ pub struct Service {
     settlements: mpsc::Receiver<Settlement>,
     refusals: mpsc::Receiver<Refused>,
     refusal_counts: std::collections::HashMap<Uuid, u32>,
-    /// Deliveries and their connections that a commit whose answer never came may have leased to
-    /// this node. They are given back by the next commit; nobody here knows of them.
-    lost: Vec<(Uuid, Uuid)>,
+    /// What a commit whose answer never came may have leased to this node. It is given back by the
+    /// next commit; nobody here knows of it.
+    lost: Vec<dispatch::Lost>,
 }
 
 impl Service {

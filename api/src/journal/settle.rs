@@ -64,7 +64,7 @@ pub async fn write(
     let mut ended: BTreeSet<Lane> = BTreeSet::new();
     let mut failed: BTreeSet<Lane> = BTreeSet::new();
     for (index, s) in batch.iter().enumerate() {
-        if !written.contains(&s.claimed.id) {
+        if !written.contains(&(s.claimed.id, s.claimed.fence)) {
             outcome.refused.insert(index);
             continue;
         }
@@ -120,13 +120,14 @@ fn pause_of(s: &Settlement) -> Pause {
     }
 }
 
-/// Moves the deliveries on, where the lease still holds. Returns the ids that were.
+/// Moves the deliveries on, where the lease still holds. Returns id and fence of those that were: a
+/// batch can hold an outcome of a lease that was lost beside one of the lease after it.
 async fn update(
     txn: &impl ConnectionTrait,
     node: Uuid,
     batch: &[Settlement],
     now: i64,
-) -> Result<HashSet<Uuid>, DbErr> {
+) -> Result<HashSet<(Uuid, i64)>, DbErr> {
     let mut written = HashSet::with_capacity(batch.len());
     for chunk in sql::padded(batch) {
         let mut rows = Values::of(txn);
@@ -170,11 +171,11 @@ async fn update(
              record_url = COALESCE(v.record_url, delivery.record_url), \
              finished_at = v.finished_at, lane_parked = v.lane_parked, lease_owner = NULL, updated_at = {updated} \
              FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
-             AND delivery.state = 'leased' AND delivery.lease_owner = {owner} RETURNING delivery.id AS id",
+             AND delivery.state = 'leased' AND delivery.lease_owner = {owner} RETURNING delivery.id AS id, delivery.fence AS fence",
             rows.text
         );
         for row in sql::rows(txn, query, rows.values).await? {
-            written.insert(row.try_get("", "id")?);
+            written.insert((row.try_get("", "id")?, row.try_get("", "fence")?));
         }
     }
     Ok(written)

@@ -287,8 +287,8 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
             return Err(error);
         }
     };
-    for (_, connection) in std::mem::take(&mut service.lost) {
-        service.dispatch.announce(connection);
+    for one in std::mem::take(&mut service.lost) {
+        service.dispatch.announce(one.connection);
     }
     service.metrics.committed(
         batch.accepts.len() + batch.settlements.len(),
@@ -302,7 +302,7 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
 }
 
 /// Deliveries that a batch was about to lease to this node.
-fn leased_by(accepts: &[AcceptWaiting], settled: &settle::Outcome) -> Vec<(Uuid, Uuid)> {
+fn leased_by(accepts: &[AcceptWaiting], settled: &settle::Outcome) -> Vec<dispatch::Lost> {
     accepts
         .iter()
         .flat_map(|waiting| &waiting.accept.events)
@@ -310,7 +310,7 @@ fn leased_by(accepts: &[AcceptWaiting], settled: &settle::Outcome) -> Vec<(Uuid,
         .map(|delivery| &delivery.row)
         .filter(|row| row.state == State::Leased.as_str())
         .chain(&settled.leased)
-        .map(|row| (row.id, row.connection_id))
+        .map(dispatch::Lost::of)
         .collect()
 }
 

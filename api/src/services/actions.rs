@@ -326,7 +326,7 @@ async fn commit(
         Err(error) => {
             if let Some(row) = next {
                 core.dispatch.unreserve(row.connection_id);
-                core.dispatch.lose(row.id, row.connection_id);
+                core.dispatch.lose(&row);
             }
             Err(error.into())
         }
