@@ -55,7 +55,7 @@ pub async fn place(
             lead(dispatch, row, reserved, waiting);
             continue;
         };
-        if row.state == "ready"
+        if matches!(row.state.as_str(), "ready" | "windowed")
             && let Some(last) = parked.get_mut(&lane)
         {
             follow(row, Some(*last));
