@@ -52,7 +52,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::Crash),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(which, again)| Act::Person(which, again)),
     ];
-    prop::collection::vec(act, 1..60)
+    prop::collection::vec(act, 1..50)
 }
 
 struct World {
@@ -306,15 +306,21 @@ impl World {
             }
         }
         for (lane, rows) in &lanes {
-            prop_assert!(
-                rows.is_sorted_by_key(|row| number_of(row)),
-                "the ids of {} follow the acceptance",
-                lane
-            );
             let open: Vec<_> = rows
                 .iter()
                 .filter(|row| journal::OPEN_STATES.contains(&row.state.as_str()))
                 .collect();
+            // What is to be sent yet, or to be replayed in order.
+            let waiting = rows
+                .iter()
+                .filter(|row| open.contains(row) || (row.lane_parked && row.state == "dead"));
+            let numbers: Vec<u32> = waiting.map(|row| number_of(row)).collect();
+            prop_assert!(
+                numbers.is_sorted(),
+                "the ids of {} follow the acceptance: {:?}",
+                lane,
+                numbers
+            );
             let heads = open.iter().filter(|row| !row.behind).count();
             prop_assert_eq!(heads, usize::from(!open.is_empty()), "{}: {:?}", lane, open);
             prop_assert!(
@@ -476,7 +482,7 @@ fn holds(on_failure: OnFailure) {
         .build()
         .unwrap();
     let config = Config {
-        cases: 24,
+        cases: 16,
         failure_persistence: None,
         max_shrink_iters: 200,
         ..Config::default()

@@ -106,33 +106,35 @@ pub async fn occupied(
              ORDER BY d.id DESC LIMIT 1) AS newest FROM v"
         )
     };
+    newest(of_lanes(txn, lanes, query).await?)
+}
+
+/// The lanes of these that were set aside whole and wait among the dead letters, with the id of the
+/// newest.
+pub async fn parked(
+    txn: &impl ConnectionTrait,
+    lanes: &BTreeSet<Lane>,
+) -> Result<HashMap<Lane, Uuid>, DbErr> {
+    let query = |values: &str| {
+        format!(
+            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
+             v.lane AS l, (SELECT d.id FROM delivery d WHERE d.connection_id = v.connection_id \
+             AND d.lane = v.lane AND d.state = 'dead' AND d.lane_parked = TRUE \
+             ORDER BY d.id DESC LIMIT 1) AS newest FROM v"
+        )
+    };
+    newest(of_lanes(txn, lanes, query).await?)
+}
+
+fn newest(rows: Vec<QueryResult>) -> Result<HashMap<Lane, Uuid>, DbErr> {
     let mut found = HashMap::new();
-    for row in of_lanes(txn, lanes, query).await? {
+    for row in rows {
         let newest: Option<Uuid> = row.try_get("", "newest")?;
         if let Some(newest) = newest {
             found.insert((row.try_get("", "c")?, row.try_get("", "l")?), newest);
         }
     }
     Ok(found)
-}
-
-/// The lanes of these that were set aside whole and wait among the dead letters.
-pub async fn parked(
-    txn: &impl ConnectionTrait,
-    lanes: &BTreeSet<Lane>,
-) -> Result<HashSet<Lane>, DbErr> {
-    let query = |values: &str| {
-        format!(
-            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
-             v.lane AS l FROM v WHERE EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = \
-             v.connection_id AND d.lane = v.lane AND d.state = 'dead' AND d.lane_parked = TRUE)"
-        )
-    };
-    of_lanes(txn, lanes, query)
-        .await?
-        .iter()
-        .map(|row| Ok((row.try_get("", "c")?, row.try_get("", "l")?)))
-        .collect()
 }
 
 /// Runs a query over lanes; it is given the rows of their values.

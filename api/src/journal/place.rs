@@ -40,7 +40,7 @@ pub async fn place(
         wanted.insert(lane);
     }
     let mut newest = lanes::occupied(txn, &wanted).await?;
-    let parked = lanes::parked(txn, &may_be_parked).await?;
+    let mut parked = lanes::parked(txn, &may_be_parked).await?;
     with_notes.retain(|lane| newest.contains_key(lane));
     let mut notes = Notes::find(txn, &with_notes).await?;
     for at in 0..deliveries.len() {
@@ -55,7 +55,11 @@ pub async fn place(
             lead(dispatch, row, reserved, waiting);
             continue;
         };
-        if row.state == "ready" && parked.contains(&lane) {
+        if matches!(row.state.as_str(), "ready" | "windowed")
+            && let Some(last) = parked.get_mut(&lane)
+        {
+            follow(row, Some(*last));
+            *last = row.id;
             set_aside(row);
             continue;
         }

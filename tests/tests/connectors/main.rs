@@ -17,7 +17,7 @@ mod vendor;
 use std::collections::BTreeMap;
 
 use api::clock::Clock;
-use api::connectors::{Connection, Effect, Job, Link, LinkChange, Outcome, Report};
+use api::connectors::{Connection, Effect, Job, Link, LinkChange, Outcome, Parsed, Report};
 use api::egress::{Egress, EgressOptions};
 use api::secrets::Secret;
 use chrono::{DateTime, Utc};
@@ -51,7 +51,7 @@ fn connection(connector: &str, settings: Value, secrets: &[(&str, &str)]) -> Con
             .collect::<BTreeMap<_, _>>(),
         allow_private: true,
         revision: 1,
-        parsed: api::connectors::Parsed::default(),
+        parsed: Parsed::default(),
     }
 }
 
