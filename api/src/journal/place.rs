@@ -55,7 +55,8 @@ pub async fn place(
             lead(dispatch, row, reserved, waiting);
             continue;
         };
-        if row.state == "ready" && parked.contains(&lane) {
+        // A repeat is what such a lane waits for; it takes its place, whatever is still to follow.
+        if row.state == "ready" && row.replay_of.is_none() && parked.contains(&lane) {
             set_aside(row);
             continue;
         }
