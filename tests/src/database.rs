@@ -142,16 +142,6 @@ impl Store {
         number
     }
 
-    /// Runs a statement.
-    ///
-    /// # Panics
-    /// It fails.
-    pub async fn run(&self, statement: &str) {
-        let db = self.connect().await;
-        db.execute_unprepared(statement).await.unwrap();
-        db.close().await.unwrap();
-    }
-
     /// Every value of every table as text, for searching; bytes as lossy UTF-8.
     ///
     /// # Panics
