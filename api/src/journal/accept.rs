@@ -100,6 +100,7 @@ pub async fn write(
     }
     sql::insert(txn, &rows).await?;
     let rows: Vec<&delivery::Model> = deliveries.iter().map(|row| &**row).collect();
+    replays::link(txn, &rows).await?;
     sql::insert(txn, &rows).await?;
     name_deliveries(batch, outcome);
     Ok(())

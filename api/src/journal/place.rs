@@ -55,7 +55,9 @@ pub async fn place(
             lead(dispatch, row, reserved, waiting);
             continue;
         };
+        // A repeat is what such a lane waits for; it takes its place, whatever is still to follow.
         if matches!(row.state.as_str(), "ready" | "windowed")
+            && row.replay_of.is_none()
             && let Some(last) = parked.get_mut(&lane)
         {
             follow(row, Some(*last));

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use entity::delivery;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use uuid::Uuid;
 
@@ -19,8 +20,8 @@ pub async fn supersede(
     txn: &impl ConnectionTrait,
     batch: &mut [AcceptWaiting],
 ) -> Result<(), DbErr> {
-    // The old row points to the first of those that stand in its place.
-    let mut wanted: BTreeMap<Uuid, (Uuid, i64)> = BTreeMap::new();
+    let mut wanted: BTreeMap<Uuid, i64> = BTreeMap::new();
+    let mut lanes: BTreeSet<Lane> = BTreeSet::new();
     let repeats = batch
         .iter()
         .flat_map(|waiting| &waiting.accept.events)
@@ -28,21 +29,14 @@ pub async fn supersede(
         .flat_map(|event| &event.deliveries);
     for delivery in repeats {
         if let Some(old) = delivery.row.replay_of {
-            let first = (delivery.row.id, delivery.row.created_at);
-            wanted.entry(old).or_insert(first);
+            wanted.insert(old, delivery.row.created_at);
+            lanes.extend(lanes::of(&delivery.row));
         }
     }
     if wanted.is_empty() {
         return Ok(());
     }
     // Lanes before rows, as everybody does who ends something in a lane.
-    let lanes: BTreeSet<Lane> = batch
-        .iter()
-        .flat_map(|waiting| &waiting.accept.events)
-        .filter(|event| event.replay)
-        .flat_map(|event| &event.deliveries)
-        .filter_map(|delivery| lanes::of(&delivery.row))
-        .collect();
     lanes::lock(txn, &lanes).await?;
     let done = mark(txn, wanted.into_iter().collect()).await?;
     for event in batch.iter_mut().flat_map(|w| &mut w.accept.events) {
@@ -57,29 +51,29 @@ pub async fn supersede(
 
 async fn mark(
     txn: &impl ConnectionTrait,
-    wanted: Vec<(Uuid, (Uuid, i64))>,
+    wanted: Vec<(Uuid, i64)>,
 ) -> Result<HashSet<Uuid>, DbErr> {
     let postgres = txn.get_database_backend() == DatabaseBackend::Postgres;
     let mut done = HashSet::new();
     for piece in sql::pieces(&wanted) {
         let mut rows = Values::of(txn);
-        for (old, (new, at)) in piece {
-            rows.row([(*old).into(), (*new).into(), (*at).into()]);
+        for (old, at) in piece {
+            rows.row([(*old).into(), (*at).into()]);
         }
         // A stable order of locks, so that two nodes never wait for each other crosswise.
         if postgres {
             let query = format!(
-                "SELECT d.id FROM delivery d JOIN (VALUES {}) AS v(old_id, new_id, at) \
+                "SELECT d.id FROM delivery d JOIN (VALUES {}) AS v(old_id, at) \
                  ON d.id = v.old_id ORDER BY d.id FOR UPDATE OF d",
                 rows.text
             );
             sql::rows(txn, query, rows.values.clone()).await?;
         }
         let query = format!(
-            "WITH v(old_id, new_id, at) AS (VALUES {}) UPDATE delivery SET state = 'superseded', \
-             replayed_as = v.new_id, updated_at = v.at, \
-             finished_at = COALESCE(finished_at, v.at) FROM v WHERE delivery.id = v.old_id \
-             AND delivery.state IN ('dead', 'parked') RETURNING delivery.id AS id",
+            "WITH v(old_id, at) AS (VALUES {}) UPDATE delivery SET state = 'superseded', \
+             updated_at = v.at, finished_at = COALESCE(finished_at, v.at) FROM v \
+             WHERE delivery.id = v.old_id AND delivery.state IN ('dead', 'parked') \
+             RETURNING delivery.id AS id",
             rows.text
         );
         for row in sql::rows(txn, query, rows.values).await? {
@@ -87,4 +81,29 @@ async fn mark(
         }
     }
     Ok(done)
+}
+
+/// Lets the old rows point to the new ones, whose ids are sure now: to the first of those that
+/// stand in the place of one.
+pub async fn link(txn: &impl ConnectionTrait, written: &[&delivery::Model]) -> Result<(), DbErr> {
+    let mut pairs: BTreeMap<Uuid, Uuid> = BTreeMap::new();
+    for row in written {
+        if let Some(old) = row.replay_of {
+            pairs.entry(old).or_insert(row.id);
+        }
+    }
+    let pairs: Vec<(Uuid, Uuid)> = pairs.into_iter().collect();
+    for piece in sql::pieces(&pairs) {
+        let mut rows = Values::of(txn);
+        for (old, new) in piece {
+            rows.row([(*old).into(), (*new).into()]);
+        }
+        let query = format!(
+            "WITH v(old_id, new_id) AS (VALUES {}) UPDATE delivery SET replayed_as = v.new_id \
+             FROM v WHERE delivery.id = v.old_id",
+            rows.text
+        );
+        sql::execute(txn, query, rows.values).await?;
+    }
+    Ok(())
 }

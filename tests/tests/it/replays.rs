@@ -199,6 +199,36 @@ both! {
         assert_eq!(server.store.number("SELECT COUNT(DISTINCT replay_of) FROM delivery WHERE state = 'delivered'").await, 18);
     }
 
+    async fn a_lane_that_was_set_aside_is_replayed_in_order_in_pieces(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        let file = File::new()
+            .http_with("sink", &sink.url, json!({ "on_failure": "park" }))
+            .source("alerts")
+            .rule("copy", json!([]), json!([in_lanes()]));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        // More than one commit of a replay takes.
+        sink.answer(400);
+        for n in 0..230 {
+            server.anonymous().hook("alerts", &json!({ "lane": 0, "n": n })).await;
+        }
+        wait_until("all are dead", async || (server.store.number(COUNT_DEAD).await == 230).then_some(())).await;
+        sink.answer(200);
+        let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({})).await.ok();
+        let done = ended(&client, result.job.unwrap().id).await;
+        assert_eq!((done.done, done.failed), (230, 0), "{done:?}");
+        drained(&server).await;
+        assert_eq!(server.store.number(COUNT_DEAD).await, 0);
+        let mut order: Vec<(u64, i64)> = sink.seen().values()
+            .map(|seen| (seen.first_at_us, serde_json::from_str::<Value>(&seen.body).unwrap()["n"].as_i64().unwrap()))
+            .collect();
+        order.sort_unstable();
+        assert!(order.is_sorted_by_key(|(_, n)| *n) && order.len() == 230, "{order:?}");
+        assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery o JOIN delivery n ON o.replayed_as = n.id \
+            AND n.replay_of = o.id WHERE n.state = 'delivered'").await, 230, "linked both ways");
+    }
+
     async fn a_job_keeps_its_rate_and_is_cancelled(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;

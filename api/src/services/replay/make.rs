@@ -200,6 +200,8 @@ fn repeat_of(core: &Core, row: &delivery::Model) -> delivery::Model {
         record_url: None,
         replay_of: Some(row.id),
         replayed_as: None,
+        coalesced_into: None,
+        lane_parked: false,
         created_at: now,
         updated_at: now,
         finished_at: None,

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use entity::{delivery, job};
 use openapi::deliveries::{ReplayRules, State};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, RuntimeErr, Select};
+use sea_orm::{
+    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _, RuntimeErr,
+    Select,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -203,7 +206,7 @@ async fn replace(
     }
     let all: Vec<AcceptEvent> = made.iter().map(|(_, event)| event.clone()).collect();
     match core.journal.accept(Accept { events: all }).await {
-        Ok(accepted) => count(core, &made, &accepted.delivery_ids, progress),
+        Ok(accepted) => count(core, &made, &accepted.delivery_ids, progress).await?,
         Err(JournalError::Unavailable) => return Err(full()),
         // One of them cannot be written; the others can.
         Err(JournalError::Rejected) => {
@@ -211,7 +214,7 @@ async fn replace(
                 let events = vec![one.1.clone()];
                 match core.journal.accept(Accept { events }).await {
                     Ok(accepted) => {
-                        count(core, &[one], &accepted.delivery_ids, progress);
+                        count(core, &[one], &accepted.delivery_ids, progress).await?;
                     }
                     Err(JournalError::Unavailable) => return Err(full()),
                     Err(JournalError::Rejected) => progress.fail("rejected".to_owned()),
@@ -223,15 +226,23 @@ async fn replace(
     Ok(())
 }
 
-fn count(
+/// Counts what was written. The rows say what each stands in the place of.
+async fn count(
     core: &Core,
     made: &[(delivery::Model, AcceptEvent)],
     written: &[Uuid],
     progress: &mut Progress,
-) {
-    let written: HashSet<Uuid> = written.iter().copied().collect();
-    for (old, event) in made {
-        if event.deliveries.iter().any(|d| written.contains(&d.row.id)) {
+) -> Result<(), DbErr> {
+    let replaced: Vec<Option<Uuid>> = delivery::Entity::find()
+        .select_only()
+        .column(delivery::Column::ReplayOf)
+        .filter(delivery::Column::Id.is_in(written.iter().copied()))
+        .into_tuple()
+        .all(core.db.read())
+        .await?;
+    let replaced: HashSet<Uuid> = replaced.into_iter().flatten().collect();
+    for (old, _) in made {
+        if replaced.contains(&old.id) {
             progress.done += 1;
             tell(core, old, State::Superseded);
         } else {
@@ -239,6 +250,7 @@ fn count(
             progress.fail("changed".to_owned());
         }
     }
+    Ok(())
 }
 
 fn full() -> DbErr {
