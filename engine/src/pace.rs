@@ -1,6 +1,6 @@
 //! How many calls at once, and how far apart: additive increase, multiplicative decrease.
 //!
-//! Invariant: the limit lies between a sixty-fourth and the most that is allowed. An upstream that
+//! Invariant: the limit lies between a tenth and the most that is allowed. An upstream that
 //! says "too many" (429, 503) halves it, once for all answers that come within the same moment;
 //! each success raises it by a little, so that a whole round of successes gives one call more. Below
 //! one, a single call is made at a time and the calls keep a distance. The state is memory only:
@@ -8,8 +8,9 @@
 
 use std::time::Duration;
 
-/// The smallest limit.
-const LEAST: f64 = 1.0 / 64.0;
+/// The smallest limit: its calls are 0.9 seconds apart, so that an upstream that is down is still
+/// asked once a second.
+const LEAST: f64 = 0.1;
 /// Answers within this time of a cut are answers to what was sent before it.
 const SAME_MOMENT_MS: u64 = 250;
 /// Below a limit of one, each success gives back this much.

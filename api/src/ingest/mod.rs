@@ -17,7 +17,6 @@ mod title;
 
 pub use budget::Budget;
 pub use fan_out::view;
-pub use parse::parse as parse_payload;
 pub use receive::{HOOK_PATHS, hook};
 pub use replay::{refused, send_test};
 pub use route::{route, route_by};

@@ -94,15 +94,7 @@ impl Message {
     /// `event.received`. With `full` it carries the payload for subscriptions that want it.
     pub fn event(event: &event::Model, source: &str, rules: &[String], full: bool) -> Self {
         let payload = (full && event.body.len() <= LARGEST_PAYLOAD)
-            .then(|| {
-                ingest::parse_payload(
-                    &event.method,
-                    &event.content_type,
-                    &event.query,
-                    &event.body,
-                )
-                .ok()
-            })
+            .then(|| ingest::view(event).ok())
             .flatten();
         Self {
             workspace: event.workspace_id,

@@ -6,6 +6,7 @@ use openapi::retention::{
     StorageSizes,
 };
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::archive::Archive;
@@ -18,6 +19,7 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::journal::sql::{self, Values};
 use crate::schedule;
 use crate::scope::Scope;
+use crate::services::audit::{self, Act, Actor};
 use crate::services::change::Change;
 use crate::services::validate::validate_retention;
 
@@ -76,6 +78,7 @@ pub async fn read(core: &Core, scope: Scope) -> ApiResult<Retention> {
 pub async fn change(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     revision: IfMatch,
     wanted: ChangeRetention,
 ) -> ApiResult<Retention> {
@@ -85,6 +88,15 @@ pub async fn change(
     let days = wanted.on(&old);
     ApiError::refuse(validate_retention(&days))?;
     super::store(&change.txn, scope, &days, change.now).await?;
+    let act = Act {
+        action: "retention.change",
+        kind: "retention",
+        id: None,
+        name: "retention",
+        before: json!(old),
+        after: json!(days),
+    };
+    audit::note(&change.txn, &core.clock, scope, by, act).await?;
     change.commit().await?;
     read(core, scope).await
 }

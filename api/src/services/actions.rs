@@ -133,7 +133,7 @@ pub async fn replay(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResul
     let row = find(&txn, scope, id).await?;
     if row.lane_parked && row.state == State::Dead.as_str() {
         txn.rollback().await?;
-        return super::lanes::replay_lane(core, scope, &row).await;
+        return super::lanes::replay_lane(core, scope, by, &row).await;
     }
     let (new, place) = repeat(core, &txn, &row).await?;
     let id = new.id;
@@ -275,7 +275,7 @@ pub(super) async fn finish_replay(
 }
 
 /// Writes the line of the audit log. Fields are not in it: they may hold anything.
-async fn note(
+pub(super) async fn note(
     core: &Core,
     txn: &DatabaseTransaction,
     by: &Actor,

@@ -13,9 +13,11 @@ use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
+use serde_json::json;
 use uuid::Uuid;
 
-use super::actions::{changed, find, finish_replay, repeat, tell};
+use super::actions::{changed, find, finish_replay, note, repeat, tell};
+use super::audit::Actor;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::journal::lock_lane;
@@ -29,7 +31,7 @@ const BATCH: u64 = 200;
 ///
 /// # Errors
 /// It is not there, or does not wait for that.
-pub async fn retry(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
+pub async fn retry(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult<()> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
     let now = core.clock.now_ms();
@@ -51,6 +53,8 @@ pub async fn retry(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
         .exec(&txn)
         .await?;
     changed(result.rows_affected)?;
+    let was = json!({ "state": row.state });
+    note(core, &txn, by, "delivery.retry", &row, was).await?;
     txn.commit().await?;
     core.dispatch.announce(row.connection_id);
     tell(core, &row, State::Ready);
@@ -62,7 +66,12 @@ pub async fn retry(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
 ///
 /// # Errors
 /// Another replay was faster, or the connection is gone; those that were replayed before stay so.
-pub async fn replay_lane(core: &Core, scope: Scope, asked: &delivery::Model) -> ApiResult<Uuid> {
+pub async fn replay_lane(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    asked: &delivery::Model,
+) -> ApiResult<Uuid> {
     let Some(lane) = &asked.lane else {
         return Err(ApiError::not_found());
     };
@@ -93,6 +102,8 @@ pub async fn replay_lane(core: &Core, scope: Scope, asked: &delivery::Model) -> 
                 of_asked = Some(new.id);
             }
             seen.insert(new.id);
+            let after = json!({ "delivery_id": new.id });
+            note(core, &txn, by, "delivery.replay", &row, after).await?;
             made.push((row, new, place));
         }
         finish_replay(core, txn, made).await?;

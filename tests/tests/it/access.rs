@@ -3,6 +3,7 @@
 use openapi::auth::{Session, WhoAmI};
 use openapi::connections::Connection;
 use openapi::deliveries::DeadResult;
+use openapi::maintenance::MaintenanceWindow;
 use openapi::problem::Code;
 use openapi::rules::Rule;
 use openapi::sources::{Accepted, Source, SourceCreated};
@@ -104,6 +105,10 @@ both! {
         let sent: Accepted = session.post("/hooks/other/a", &json!({})).await.ok();
         let made = event(&there, sent.event_ids[0]).await;
         let job = a_job(&there, &session).await;
+        let new = json!({
+            "name": "night", "zone": "UTC", "schedule": { "kind": "daily", "start": "01:00", "end": "02:00" }
+        });
+        let window: MaintenanceWindow = there.post("/api/v1/maintenance/windows", &new).await.ok();
         let id_of = |path: &str| match path.split('/').nth(3).unwrap() {
             "workspaces" => other.id,
             "connections" => box_.id,
@@ -112,6 +117,7 @@ both! {
             "events" => made.summary.id,
             "deliveries" => made.deliveries[0].id,
             "jobs" => job,
+            "maintenance" => window.id,
             what => panic!("no example of {what}"),
         };
         let document: Value = server.anonymous().read("/api/openapi.json").await;
@@ -140,7 +146,7 @@ both! {
         }
         assert!(tried >= 20, "{tried} routes");
         // The lists of the own workspace are empty, and naming the other one does not help.
-        for list in ["sources", "connections", "rules", "events", "deliveries", "jobs", "audit", "dead-letters"] {
+        for list in ["sources", "connections", "rules", "events", "deliveries", "jobs", "audit", "dead-letters", "maintenance/windows"] {
             let page: Value = server.client().read(&format!("/api/v1/{list}")).await;
             assert_eq!(page["items"], json!([]), "{list}");
             server.client().workspace("other").get(&format!("/api/v1/{list}")).await.problem(Code::NotFound);

@@ -317,7 +317,7 @@ fn statuses_become_outcomes() {
         (400, "permanent"),
         (401, "auth_failed"),
         (403, "auth_failed"),
-        (404, "permanent"),
+        (404, "gone"),
         (408, "retry"),
         (410, "gone"),
         (425, "retry"),

@@ -127,7 +127,7 @@ pub async fn retry_delivery(
     caller: Caller,
     id: web::Path<Uuid>,
 ) -> ApiResult<web::Json<Delivery>> {
-    lanes::retry(&core, caller.scope, *id).await?;
+    lanes::retry(&core, caller.scope, &Actor::of(&caller), *id).await?;
     answer(&core, &caller, *id).await
 }
 

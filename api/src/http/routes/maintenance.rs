@@ -14,6 +14,7 @@ use crate::core::Core;
 use crate::http::doc::{BadBody, Conflict, Guarded, Missing, Revised};
 use crate::http::extract::{IfMatch, Json, etag};
 use crate::http::problem::ApiResult;
+use crate::services::audit::Actor;
 use crate::services::maintenance;
 
 /// Read maintenance
@@ -43,7 +44,7 @@ pub async fn turn_maintenance(
     Json(body): Json<ChangeMaintenance>,
 ) -> ApiResult<HttpResponse> {
     Ok(state(
-        maintenance::turn(&core, caller.scope, revision, body).await?,
+        maintenance::turn(&core, caller.scope, &Actor::of(&caller), revision, body).await?,
     ))
 }
 
@@ -67,7 +68,7 @@ pub async fn create_window(
     caller: Caller,
     Json(body): Json<NewMaintenanceWindow>,
 ) -> ApiResult<HttpResponse> {
-    let made = maintenance::create(&core, caller.scope, body).await?;
+    let made = maintenance::create(&core, caller.scope, &Actor::of(&caller), body).await?;
     let location = format!("/api/v1/maintenance/windows/{}", made.id);
     Ok(HttpResponse::Created()
         .insert_header(("location", location))
@@ -110,7 +111,15 @@ pub async fn change_window(
     Json(body): Json<ChangeMaintenanceWindow>,
 ) -> ApiResult<HttpResponse> {
     Ok(answer(
-        maintenance::change(&core, caller.scope, *id, revision, body).await?,
+        maintenance::change(
+            &core,
+            caller.scope,
+            &Actor::of(&caller),
+            *id,
+            revision,
+            body,
+        )
+        .await?,
     ))
 }
 
@@ -130,7 +139,7 @@ pub async fn delete_window(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
-    maintenance::delete(&core, caller.scope, *id, revision).await?;
+    maintenance::delete(&core, caller.scope, &Actor::of(&caller), *id, revision).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

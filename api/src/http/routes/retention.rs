@@ -9,6 +9,7 @@ use crate::http::doc::{BadBody, Guarded, Revised};
 use crate::http::extract::{IfMatch, Json, etag};
 use crate::http::problem::ApiResult;
 use crate::retention;
+use crate::services::audit::Actor;
 
 /// Read how long things are kept
 ///
@@ -36,7 +37,7 @@ pub async fn change_retention(
     Json(body): Json<ChangeRetention>,
 ) -> ApiResult<HttpResponse> {
     Ok(answer(
-        retention::change(&core, caller.scope, revision, body).await?,
+        retention::change(&core, caller.scope, &Actor::of(&caller), revision, body).await?,
     ))
 }
 

@@ -19,6 +19,7 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::maintenance::look_soon;
 use crate::scope::Scope;
+use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
 use crate::services::names;
 use crate::services::sources::{store, stored};
@@ -31,6 +32,7 @@ use crate::services::validate::validate_window;
 pub async fn create(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     new: NewMaintenanceWindow,
 ) -> ApiResult<MaintenanceWindow> {
     let change = Change::begin(core).await?;
@@ -50,6 +52,7 @@ pub async fn create(
     };
     let row = filled(&change, scope, row, new).await?;
     let id = row.id;
+    note(&change, core, scope, by, (None, Some(&row))).await?;
     maintenance_window::Entity::insert(row.into_active_model())
         .exec_without_returning(&change.txn)
         .await?;
@@ -65,6 +68,7 @@ pub async fn create(
 pub async fn change(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     revision: IfMatch,
     wanted: ChangeMaintenanceWindow,
@@ -73,12 +77,14 @@ pub async fn change(
     let row = find(&change.txn, scope, id).await?;
     revision.check(row.revision)?;
     let merged = merge(&change, scope, &row, wanted).await?;
+    let before = row.clone();
     let row = maintenance_window::Model {
         revision: row.revision + 1,
         updated_at: change.now,
         ..row
     };
     let row = filled(&change, scope, row, merged).await?;
+    note(&change, core, scope, by, (Some(&before), Some(&row))).await?;
     maintenance_window::Entity::update(row.into_active_model().reset_all())
         .exec(&change.txn)
         .await?;
@@ -91,10 +97,17 @@ pub async fn change(
 ///
 /// # Errors
 /// 404, 412.
-pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> ApiResult<()> {
+pub async fn delete(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    id: Uuid,
+    revision: IfMatch,
+) -> ApiResult<()> {
     let change = Change::begin(core).await?;
     let row = find(&change.txn, scope, id).await?;
     revision.check(row.revision)?;
+    note(&change, core, scope, by, (Some(&row), None)).await?;
     maintenance_window::Entity::delete_by_id(id)
         .exec(&change.txn)
         .await?;
@@ -109,6 +122,7 @@ pub async fn delete(core: &Core, scope: Scope, id: Uuid, revision: IfMatch) -> A
 pub async fn turn(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     revision: IfMatch,
     wanted: ChangeMaintenance,
 ) -> ApiResult<Maintenance> {
@@ -141,6 +155,9 @@ pub async fn turn(
         revision: stored.as_ref().map_or(0, |row| row.revision) + 1,
         updated_at: change.now,
     };
+    let act = (stored.as_ref(), Some(&row));
+    let subject = (scope.workspace(), "switch");
+    audit::note_row(&change.txn, &core.clock, scope, by, subject, act, &[]).await?;
     let active = row.into_active_model();
     if stored.is_some() {
         maintenance_switch::Entity::update(active.reset_all())
@@ -154,6 +171,24 @@ pub async fn turn(
     look_soon(&change.txn, change.now).await?;
     change.commit().await?;
     super::now(core, scope).await
+}
+
+/// Writes the line of the audit log.
+async fn note(
+    change: &Change<'_>,
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    rows: (
+        Option<&maintenance_window::Model>,
+        Option<&maintenance_window::Model>,
+    ),
+) -> ApiResult<()> {
+    if let Some(row) = rows.1.or(rows.0) {
+        let subject = (row.id, row.name.as_str());
+        audit::note_row(&change.txn, &core.clock, scope, by, subject, rows, &[]).await?;
+    }
+    Ok(())
 }
 
 /// The window as it would be, with what was not named as it is.

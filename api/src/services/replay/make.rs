@@ -132,13 +132,7 @@ impl<'a> Maker<'a> {
         else {
             return Ok(Err("source_gone".to_owned()));
         };
-        let parsed = ingest::parse_payload(
-            &event.method,
-            &event.content_type,
-            &event.query,
-            &event.body,
-        );
-        let Ok(payload) = parsed else {
+        let Ok(payload) = ingest::view(&event) else {
             return Ok(Err("unreadable".to_owned()));
         };
         let mut routed = match which {
