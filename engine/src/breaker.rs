@@ -140,6 +140,16 @@ impl Breaker {
         }
     }
 
+    /// Milliseconds until a probe may be made; none while it is closed.
+    pub fn until_probe(&self, now_ms: u64) -> Option<u64> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { next_probe_ms } | State::HalfOpen { next_probe_ms } => {
+                Some(next_probe_ms.min(self.after(now_ms)).saturating_sub(now_ms))
+            }
+        }
+    }
+
     /// Somebody else saw the upstream fail: it opens, and the first probe is due at once.
     pub fn trip(&mut self, now_ms: u64) {
         if matches!(self.state, State::Closed { .. }) {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::breakers::{self, Note};
+use super::claim::Retries;
 use super::decide::{asked, health, is_too_many};
 use super::{Desk, Lost, News, claim, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
@@ -206,8 +207,14 @@ impl Carrier {
     async fn fill(&mut self) {
         let capacity = self.core.dispatch.0.options.capacity;
         let held = self.desk.held.load(Ordering::Acquire);
-        let wanted =
-            self.desk.backlog.load(Ordering::Acquire) || self.recovered || !self.lost.is_empty();
+        let retries = match (self.recovered, self.lacks_probe()) {
+            (true, _) => Retries::All,
+            (false, true) => Retries::Probe,
+            (false, false) => Retries::Due,
+        };
+        let wanted = self.desk.backlog.load(Ordering::Acquire)
+            || retries != Retries::Due
+            || !self.lost.is_empty();
         if !wanted || held > capacity / 2 {
             return;
         }
@@ -224,7 +231,7 @@ impl Carrier {
             self.desk.id,
             now,
             room,
-            self.recovered,
+            retries,
             &mut self.lost,
         )
         .await;
@@ -247,13 +254,26 @@ impl Carrier {
         self.desk.queue.lock().extend(claimed);
     }
 
+    /// Whether a probe is due and nothing is here to make it with.
+    fn lacks_probe(&self) -> bool {
+        self.breaker.until_probe(self.elapsed_ms()) == Some(0)
+            && self.calls.is_empty()
+            && self.desk.queue.lock().is_empty()
+    }
+
+    /// How long to wait with an empty queue: until the next probe of an open breaker.
+    fn idle(&self) -> Duration {
+        let probe = self.breaker.until_probe(self.elapsed_ms());
+        probe.map_or(IDLE, |ms| Duration::from_millis(ms.max(1)).min(IDLE))
+    }
+
     async fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
         let options = &self.core.dispatch.0.options;
         self.most = connection.concurrency.unwrap_or(options.concurrency).max(1);
         self.policy = Arc::clone(connection.retry(&options.retry));
         while self.calls.len() < self.pace.concurrency(self.most) {
             if self.desk.queue.lock().is_empty() {
-                return IDLE;
+                return self.idle();
             }
             if let Err(wait) = self.admitted(connection).await {
                 return wait.min(IDLE);

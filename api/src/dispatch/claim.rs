@@ -8,9 +8,21 @@ use super::node::{Lost, give_back};
 use crate::db::Db;
 use crate::journal::OPEN;
 
+/// Which retries are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// Those that are due.
+    Due,
+    /// Those that are due; where nothing is, one that is not, so that an open breaker has something
+    /// to probe with.
+    Probe,
+    /// All: the upstream is back.
+    All,
+}
+
 /// Leases up to `room` due deliveries of a connection to this node: three parts fresh work, one
 /// part retries and what was set aside while the connection needed attention, so that neither
-/// starves the other. With `recovered`, retries are due whatever their time.
+/// starves the other.
 ///
 /// The answer to a commit can be lost when it is on disk already. What it leased is known here by
 /// then: it is kept in `lost`, and given back with the next claim.
@@ -20,12 +32,12 @@ pub async fn claim(
     connection: Uuid,
     now: i64,
     room: usize,
-    recovered: bool,
+    retries: Retries,
     lost: &mut Vec<Lost>,
 ) -> Result<Vec<delivery::Model>, DbErr> {
     let txn = db.begin().await?;
     give_back(&txn, lost, node, now).await?;
-    let claimed = claim_all(&txn, node, connection, now, room, recovered).await?;
+    let claimed = claim_all(&txn, node, connection, now, room, retries).await?;
     if let Err(error) = txn.commit().await {
         lost.extend(claimed.iter().map(Lost::of));
         return Err(error);
@@ -40,19 +52,26 @@ async fn claim_all(
     connection: Uuid,
     now: i64,
     room: usize,
-    recovered: bool,
+    retries: Retries,
 ) -> Result<Vec<delivery::Model>, DbErr> {
     let fresh = room - room / 4;
     let any_time = i64::MAX - 1;
     let mut claimed = claim_state(txn, node, connection, now, now, fresh, "ready").await?;
     let left = room.saturating_sub(claimed.len());
-    let due = if recovered { any_time } else { now };
+    let due = if retries == Retries::All {
+        any_time
+    } else {
+        now
+    };
     claimed.extend(claim_state(txn, node, connection, now, due, left, "retrying").await?);
     let left = room.saturating_sub(claimed.len());
     claimed.extend(claim_state(txn, node, connection, now, any_time, left, "paused").await?);
     let left = room.saturating_sub(claimed.len());
     if left > 0 && claimed.len() >= fresh {
         claimed.extend(claim_state(txn, node, connection, now, now, left, "ready").await?);
+    }
+    if claimed.is_empty() && retries == Retries::Probe {
+        claimed = claim_state(txn, node, connection, now, any_time, 1, "retrying").await?;
     }
     Ok(claimed)
 }

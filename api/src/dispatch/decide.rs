@@ -79,6 +79,14 @@ pub const fn in_lane(next: NewState, policy: OnFailure) -> NewState {
     }
 }
 
+/// Whether the same call may succeed later.
+pub const fn may_pass(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Retry { .. } | Outcome::RateLimited { .. } | Outcome::Unknown(_)
+    )
+}
+
 /// The upstream said "too many", in this way or that.
 pub fn is_too_many(outcome: &Outcome) -> bool {
     let status = outcome.fault().and_then(|fault| fault.status);

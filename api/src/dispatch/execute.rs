@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::MASS_GONE;
-use super::decide::{Situation, by_status, decide, in_lane};
+use super::decide::{Situation, by_status, decide, in_lane, may_pass};
 use crate::clock::from_ms;
 use crate::connectors::{Fault, Job, Link, LinkChange, Outcome, Report};
 use crate::core::Core;
@@ -52,6 +52,15 @@ pub async fn attempt(
         },
     );
     let mut fault = report.outcome.fault().cloned();
+    // One that was taken before its time, to see whether the upstream is back: if not, it is as if
+    // nobody had asked. Its own attempts come when they are due.
+    let probe = claimed.attempts > 0 && claimed.due_at > started_at && may_pass(&report.outcome);
+    if probe {
+        next = NewState::Retrying {
+            due_at: claimed.due_at,
+            unsure: claimed.unsure || matches!(report.outcome, Outcome::Unknown(_)),
+        };
+    }
     if mass {
         next = NewState::Paused;
         // What is said of so many records at once is believed of none.
@@ -75,7 +84,7 @@ pub async fn attempt(
         .settle(Settlement {
             connection: connection.view.name.clone(),
             revision: connection.view.revision,
-            started_at: Some(started_at),
+            started_at: Some(started_at).filter(|_| !probe),
             duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
             outcome: word,
             next,

@@ -234,9 +234,17 @@ impl World {
 
     async fn claim(&mut self) {
         let (node, now) = (self.dispatch.node(), self.now());
-        let claimed = claim::claim(&self.db, node, CONNECTION, now, 2, false, &mut Vec::new())
-            .await
-            .unwrap();
+        let claimed = claim::claim(
+            &self.db,
+            node,
+            CONNECTION,
+            now,
+            2,
+            claim::Retries::Due,
+            &mut Vec::new(),
+        )
+        .await
+        .unwrap();
         for row in claimed {
             // Over the capacity or not: the places are only counted here.
             self.dispatch
