@@ -20,12 +20,14 @@ use crate::ui::{
 pub fn RetentionPage() -> impl IntoView {
     let retention = load::<Retention>(|| "retention".to_owned());
     let sizes = load::<StorageSizes>(|| "retention/sizes".to_owned());
+    // Outlives what is drawn anew after a save.
+    let preview = RwSignal::new(None::<RetentionPreview>);
     view! {
         <PageHead title="Retention" text="What is old is deleted in the background, oldest first. What is still needed stays." />
         <div class="split" data-testid="retention">
             <div class="stack">{show(retention, move |r| form(r, retention))}</div>
             <div class="stack">
-                {show(retention, move |r| runs(r, retention, sizes))}
+                {show(retention, move |r| runs(r, retention, sizes, preview))}
                 <Card title="In the database" text="All workspaces together; rows and sizes are estimates." flush=true>
                     {show(sizes, table)}
                 </Card>
@@ -204,11 +206,15 @@ fn form(retention: Retention, load: Load<Retention>) -> AnyView {
     .into_any()
 }
 
-fn runs(retention: Retention, load: Load<Retention>, sizes: Load<StorageSizes>) -> AnyView {
+fn runs(
+    retention: Retention,
+    load: Load<Retention>,
+    sizes: Load<StorageSizes>,
+    preview: RwSignal<Option<RetentionPreview>>,
+) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let busy = RwSignal::new(false);
-    let preview = RwSignal::new(None::<RetentionPreview>);
     let run = move |_| {
         busy.set(true);
         spawn_local(async move {

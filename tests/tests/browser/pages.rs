@@ -67,6 +67,7 @@ async fn browser_subscribes_another_program_and_sends_a_message_again() {
         person.open("/retention").await;
         person.fill("days-attempts", "7").await;
         person.click("retention-save").await;
+        person.see_text("toasts", "Saved.").await;
         person.click("retention-preview").await;
         person.see_text("preview", "nothing would be deleted").await;
         let saved: openapi::retention::Retention =
