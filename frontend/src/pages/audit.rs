@@ -73,7 +73,7 @@ pub fn AuditLog() -> impl IntoView {
 
 fn table(lines: Vec<AuditEntry>) -> AnyView {
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Audit log">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Audit log">
             <table class="table stacked" data-testid="audit">
                 <thead>
                     <tr>

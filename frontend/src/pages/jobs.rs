@@ -96,7 +96,7 @@ fn follow(jobs: Load<Page<Job>>) {
 
 fn table(rows: Vec<Job>, jobs: Load<Page<Job>>) -> AnyView {
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Jobs">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Jobs">
             <table class="table stacked" data-testid="jobs">
                 <thead>
                     <tr>

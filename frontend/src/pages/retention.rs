@@ -347,7 +347,7 @@ fn counts(counts: &RetentionCounts) -> String {
 
 fn table(sizes: StorageSizes) -> AnyView {
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Sizes">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Sizes">
             <table class="table stacked" data-testid="sizes">
                 <thead>
                     <tr>

@@ -92,7 +92,7 @@ fn figures(id: Uuid, waiting: Waiting) -> AnyView {
             {(!none)
                 .then(|| {
                     view! {
-                        <div class="table-wrap" tabindex="0" role="region" aria-label="What waits">
+                        <div class="table-wrap" tabindex="0" role="group" aria-label="What waits">
                             <table class="table stacked" data-testid="next-attempts">
                                 <thead>
                                     <tr>

@@ -60,7 +60,7 @@ fn table(
 ) -> AnyView {
     let newest = rows.first().map_or(0, |version| version.revision);
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Versions">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Versions">
             <table class="table stacked" data-testid="versions">
                 <thead>
                     <tr>
