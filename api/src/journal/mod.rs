@@ -1,15 +1,16 @@
 //! The journal: the only writer of the way from request to upstream.
 //!
 //! Invariant: whoever is told "accepted" or "settled" is on disk. The writer takes whatever waits,
-//! writes it in one transaction, and answers all waiters after the commit. There is no timer: an
-//! idle server commits at once, a busy one in batches.
+//! writes it in one transaction, and answers all waiters after the commit. No event waits for a
+//! timer: an idle server commits at once, a busy one in batches; outcomes that nobody waits for wait
+//! a moment for company.
 //!
 //! Failure: a batch that cannot be committed is tried again one entry at a time, so that a single
 //! bad entry fails alone; if the database is away, accepts are refused (503) and settlements wait
 //! in memory until it is back. The answer to a commit can be lost when it is on disk already: what
 //! it leased is given back by the next one, since nobody here holds it. A full queue refuses at
-//! once. A crash leaves either the whole batch
-//! or nothing of it; deliveries that were leased continue after the lease.
+//! once. A crash leaves either the whole batch or nothing of it; deliveries that were leased
+//! continue after the lease.
 
 mod accept;
 mod clean;
