@@ -61,6 +61,7 @@ fn check(value: &Value, part: &Value, root: &Value) -> bool {
         "maxLength" => value
             .as_str()
             .is_none_or(|v| v.len() as u64 <= rule.as_u64().unwrap()),
+        "maximum" => value.as_f64().is_none_or(|v| v <= rule.as_f64().unwrap()),
         "minimum" => value.as_f64().is_none_or(|v| v >= rule.as_f64().unwrap()),
         "$schema" | "$defs" | "title" | "description" | "example" | "examples" | "format"
         | "default" | "propertyNames" => true,
