@@ -164,17 +164,6 @@ pub async fn look(core: &Core, known: &mut Known) -> Result<(), DbErr> {
 
 /// Tells those who watch that a breaker opened or closed.
 pub fn announce(core: &Core, connection: &crate::connectors::Connection, change: &str) {
-    publish(core, connection, change);
-}
-
-/// Tells those who watch that a connection needs no attention any more.
-pub fn announce_over(core: &Core, connection: Uuid) {
-    if let Some(config) = core.snapshots.current().connection(connection) {
-        publish(core, &config.view, "ok");
-    }
-}
-
-fn publish(core: &Core, connection: &crate::connectors::Connection, change: &str) {
     core.live.publish(
         connection.workspace_id,
         Message::Connection(ConnectionMessage {
@@ -186,6 +175,13 @@ fn publish(core: &Core, connection: &crate::connectors::Connection, change: &str
             at: from_ms(core.clock.now_ms()),
         }),
     );
+}
+
+/// Tells those who watch that a connection needs no attention any more.
+pub fn announce_over(core: &Core, connection: Uuid) {
+    if let Some(config) = core.snapshots.current().connection(connection) {
+        announce(core, &config.view, "ok");
+    }
 }
 
 #[cfg(test)]

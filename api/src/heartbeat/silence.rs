@@ -26,7 +26,7 @@ pub struct Silence;
 /// # Errors
 /// The statement failed.
 pub async fn look_soon(txn: &impl ConnectionTrait, source: Uuid, now: i64) -> Result<(), DbErr> {
-    schedule::now(txn, KIND, &source.to_string(), now).await
+    schedule::set(txn, KIND, &source.to_string(), now).await
 }
 
 /// Forgets a source that is deleted.

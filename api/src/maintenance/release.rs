@@ -31,7 +31,7 @@ pub struct Release;
 /// # Errors
 /// The statement failed.
 pub async fn look_soon(txn: &impl ConnectionTrait, now: i64) -> Result<(), DbErr> {
-    schedule::now(txn, KIND, CHANGE, now).await
+    schedule::set(txn, KIND, CHANGE, now).await
 }
 
 #[async_trait::async_trait]

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -181,12 +181,4 @@ async fn one(core: &Core, task: &dyn Task, due: Due) -> bool {
         return false;
     }
     true
-}
-
-/// Runs a task's timer as soon as the scheduler looks.
-///
-/// # Errors
-/// The statement failed.
-pub async fn now(txn: &impl ConnectionTrait, kind: &str, key: &str, now: i64) -> Result<(), DbErr> {
-    set(txn, kind, key, now).await
 }
