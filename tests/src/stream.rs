@@ -8,7 +8,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::client::{Client, http};
 
-/// Longest wait for the next message.
+/// Longest wait for a message.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message with the place to resume from.
@@ -85,12 +85,18 @@ impl Stream {
     /// # Panics
     /// None comes.
     pub async fn find(&mut self, take: impl Fn(&Message) -> bool) -> Place {
-        loop {
-            let next = self.next().await;
-            if take(&next.message) {
-                return next;
+        let found = async {
+            loop {
+                let next = self.next().await;
+                if take(&next.message) {
+                    return next;
+                }
             }
-        }
+        };
+        // The stream is kept alive by comments, so silence is no sign.
+        tokio::time::timeout(PATIENCE, found)
+            .await
+            .expect("the message in time")
     }
 }
 

@@ -37,8 +37,8 @@ async fn connected(core: &Core, url: &str, first: &mut bool) -> Result<(), sqlx:
         .listen_all([DUE, CONFIGURATION, NODE, LIVE])
         .await?;
     missed(core);
+    core.live.reset();
     if !std::mem::replace(first, false) {
-        core.live.reset();
         tracing::info!("Listening to the other nodes again.");
     }
     loop {
@@ -90,17 +90,11 @@ fn heard(core: &Core, notification: &PgNotification) {
 /// Listens to Redis, where it is set.
 pub(super) async fn redis(core: &Core) {
     let channel = relay::channel(core);
-    let mut lost = false;
-    loop {
-        match core.redis.subscribe(&channel).await {
-            None => return,
-            Some(Ok(listener)) => {
-                if std::mem::replace(&mut lost, true) {
-                    core.live.reset();
-                }
-                follow(core, listener).await;
-            }
-            Some(Err(_)) => lost = true,
+    while let Some(listener) = core.redis.subscribe(&channel).await {
+        if let Ok(listener) = listener {
+            // What was said before is unknown.
+            core.live.reset();
+            follow(core, listener).await;
         }
         tokio::time::sleep(AGAIN).await;
     }

@@ -52,6 +52,8 @@ pub struct Nodes(Arc<Shared>);
 struct Shared {
     me: Uuid,
     lease: Lease,
+    /// When this node started.
+    since: Instant,
     /// When each of the others was heard last.
     heard: Mutex<HashMap<Uuid, Instant>>,
     /// Somebody new is there, who should hear of this node.
@@ -64,6 +66,7 @@ impl Nodes {
         Self(Arc::new(Shared {
             me,
             lease,
+            since: Instant::now(),
             heard: Mutex::default(),
             greet: Notify::new(),
         }))
@@ -74,11 +77,16 @@ impl Nodes {
         &self.0.lease
     }
 
-    /// Whether other nodes are there.
+    /// Whether other nodes are there, or may be: one that has just started has heard nobody yet.
     pub fn others(&self) -> bool {
+        self.0.since.elapsed() < self.patience() || self.count() > 0
+    }
+
+    /// How many other nodes were heard of late.
+    fn count(&self) -> usize {
         let patience = self.patience();
         let heard = self.0.heard.lock();
-        heard.values().any(|at| at.elapsed() < patience)
+        heard.values().filter(|at| at.elapsed() < patience).count()
     }
 
     /// Somebody was heard.

@@ -1,9 +1,9 @@
 //! The live stream across nodes.
 //!
 //! What happens on a node goes to its own watchers at once, and through here to those of the others:
-//! over Redis where it is set and answers, else as notifications of PostgreSQL. Both are bounded:
-//! what does not fit is left out, and the watchers of the other nodes are told so by `reset`, once a
-//! second at most. Nothing is sent while this node is alone.
+//! over Redis where it is set and every node listens there, else as notifications of PostgreSQL. Both
+//! are bounded: what does not fit is left out, and the watchers of the other nodes are told so by
+//! `reset`, once a second at most. Nothing is sent while this node is alone.
 
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,10 @@ async fn send(core: &Core, waiting: &mut Vec<Outgoing>, lost: bool) -> bool {
     {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(channel(core)).arg(text);
-        if core.redis.call::<i64>(&publish).await.is_ok() {
+        // Every node listens, this one too. Whoever does not yet, hears it from PostgreSQL; the
+        // others hear it twice.
+        let listeners = core.redis.call::<usize>(&publish).await;
+        if listeners.is_ok_and(|count| count > core.nodes.count()) {
             return true;
         }
     }

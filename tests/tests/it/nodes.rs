@@ -210,6 +210,7 @@ async fn one_stream(nodes: &[Server]) {
     for node in nodes {
         streams.push(Stream::open(&node.client(), None).await);
     }
+    hear_each_other(nodes, &mut streams).await;
     for (n, node) in nodes.iter().enumerate() {
         let accepted = node.anonymous().hook("a", &json!({ "n": n })).await;
         let id = accepted.event_ids[0];
@@ -231,6 +232,26 @@ async fn one_stream(nodes: &[Server]) {
             assert_eq!(moved.next().await.message, Message::Reset);
         }
     }
+}
+
+/// Waits until each of the streams has shown something of each node: they have just started.
+async fn hear_each_other(nodes: &[Server], streams: &mut [Stream]) {
+    for node in nodes {
+        for stream in &mut *streams {
+            wait_until("a node is heard", async || {
+                let accepted = node.anonymous().hook("a", &json!({})).await;
+                shown(stream, accepted.event_ids[0], Duration::from_secs(2)).await
+            })
+            .await;
+        }
+    }
+    drained(&nodes[0]).await;
+}
+
+/// Whether the stream shows this event in time.
+async fn shown(stream: &mut Stream, id: Uuid, time: Duration) -> Option<()> {
+    let seen = stream.find(|m| matches!(m, Message::Event(e) if e.id == id));
+    tokio::time::timeout(time, seen).await.ok().map(|_| ())
 }
 
 fn streams_know(place: &str, stream: &Stream) -> bool {
@@ -259,11 +280,7 @@ async fn the_stream_goes_over_redis_and_without_it() {
     proxy.close();
     wait_until("a message comes without Redis", async || {
         let accepted = nodes[0].anonymous().hook("a", &json!({})).await;
-        let id = accepted.event_ids[0];
-        let seen = stream.find(|m| matches!(m, Message::Event(e) if e.id == id));
-        tokio::time::timeout(Duration::from_secs(2), seen)
-            .await
-            .ok()
+        shown(&mut stream, accepted.event_ids[0], Duration::from_secs(2)).await
     })
     .await;
 }
