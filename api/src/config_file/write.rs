@@ -8,8 +8,8 @@ use openapi::retention::RetentionSpec;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, ModelTrait,
-    PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, ModelTrait, PaginatorTrait as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use super::current::{
 use super::diff::{Difference, SecretChange, Step, Target, json, text};
 use super::wanted::{WantedSource, at, spec};
 use crate::clock::Clock;
+use crate::db::Transaction;
 use crate::heartbeat;
 use crate::ids;
 use crate::journal::OPEN_STATES;
@@ -35,7 +36,7 @@ use crate::services::validate::error;
 
 /// What writing needs.
 pub(super) struct Writer<'a> {
-    pub txn: &'a DatabaseTransaction,
+    pub txn: &'a Transaction,
     pub scope: Scope,
     pub keyring: &'a Keyring,
     pub clock: &'a Clock,
@@ -54,7 +55,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// A query failed.
     pub async fn new(
-        txn: &'a DatabaseTransaction,
+        txn: &'a Transaction,
         scope: Scope,
         keyring: &'a Keyring,
         clock: &'a Clock,

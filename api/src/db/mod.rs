@@ -1,24 +1,23 @@
 //! The database: one writer and many readers on SQLite, one pool on PostgreSQL.
 //!
-//! Invariant: on SQLite everything that writes goes through `write`, whose pool has one connection,
-//! and every transaction there is `IMMEDIATE`, so that a second process can never make it fail half
-//! way; it waits its turn instead. `synchronous=FULL` makes a commit durable. A connection whose
-//! transaction ended badly is never used again. A crash leaves the WAL, which the next open replays.
+//! Invariant: on SQLite everything that writes goes through `write`, which has one connection.
+//! `synchronous=FULL` makes a commit durable. A crash leaves the WAL, which the next open replays.
 
 mod away;
 mod lock;
 mod outage;
 mod schema;
+mod write;
 mod writes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx::{self, Connection as _, SqliteConnection};
+use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection,
-    DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DbErr,
 };
 
 use crate::journal::sql;
@@ -26,13 +25,14 @@ use crate::journal::sql;
 pub use away::is_away;
 pub use lock::{DataLock, LockError};
 pub use outage::Outage;
+pub use write::{Transaction, Writer};
 pub use writes::Trouble;
 use writes::Writes;
 
 /// Handles to the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
-    write: DatabaseConnection,
+    write: Writer,
     read: DatabaseConnection,
     location: Location,
     writes: Arc<Writes>,
@@ -74,10 +74,12 @@ impl Db {
                     .min_connections(1)
                     .acquire_timeout(Duration::from_secs(5))
                     .connect_timeout(Duration::from_secs(5))
+                    // A question before each use would be one more way to the server and back.
+                    .test_before_acquire_if_idle_for(Duration::from_secs(1))
                     .sqlx_logging(false);
                 let pool = Database::connect(options).await?;
                 Ok(Self {
-                    write: pool.clone(),
+                    write: Writer::postgres(pool.clone()),
                     read: pool,
                     location: location.clone(),
                     writes: Arc::default(),
@@ -87,33 +89,19 @@ impl Db {
     }
 
     async fn open_sqlite(path: &Path, readers: u32) -> Result<Self, DbErr> {
-        let url = format!("sqlite://{}?mode=rwc", path.display());
-        let pool = |size: u32| {
-            let mut options = ConnectOptions::new(url.clone());
-            options
-                .max_connections(size)
-                .min_connections(1)
-                .acquire_timeout(Duration::from_secs(10))
-                .sqlx_logging(false)
-                .map_sqlx_sqlite_opts(|o| {
-                    o.pragma("auto_vacuum", "INCREMENTAL")
-                        .pragma("journal_mode", "WAL")
-                        .pragma("synchronous", "FULL")
-                        .pragma("foreign_keys", "ON")
-                        .pragma("temp_store", "MEMORY")
-                        .pragma("cache_size", "-8000")
-                        .pragma("wal_autocheckpoint", "4000")
-                        .busy_timeout(Duration::from_secs(10))
-                        .statement_cache_capacity(64)
-                })
-                .map_sqlx_sqlite_pool_opts(|o| {
-                    o.after_release(|connection, _| Box::pin(is_whole(connection)))
-                });
-            Database::connect(options)
-        };
+        let options = sqlite_options(path);
         // The writer first: it makes the file and sets the pragmas that stay.
-        let write = pool(1).await?;
-        let read = pool(readers.max(1)).await?;
+        // More texts than a reader has: statements that go together are kept together.
+        let write = Writer::sqlite(options.clone().statement_cache_capacity(128)).await?;
+        let mut pool = ConnectOptions::new(format!("sqlite://{}", path.display()));
+        pool.max_connections(readers.max(1))
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(10))
+            // A file does not go away.
+            .test_before_acquire(false)
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(move |_| options.clone());
+        let read = Database::connect(pool).await?;
         Ok(Self {
             write,
             read,
@@ -129,7 +117,7 @@ impl Db {
     /// A migration failed; the ones before it stay.
     pub async fn migrate(&self) -> Result<(), DbErr> {
         match &self.location {
-            Location::Sqlite(path) => schema::migrate_sqlite(&self.write, path).await,
+            Location::Sqlite(path) => schema::migrate_sqlite(path).await,
             Location::Postgres(url) => schema::migrate_postgres(url).await,
         }
     }
@@ -157,8 +145,19 @@ impl Db {
     }
 
     /// For a single statement that writes.
-    pub fn write(&self) -> &DatabaseConnection {
+    pub fn write(&self) -> &Writer {
         &self.write
+    }
+
+    /// A connection of its own for what changes the schema.
+    ///
+    /// # Errors
+    /// The database cannot be opened.
+    pub async fn alone(&self) -> Result<DatabaseConnection, DbErr> {
+        match &self.location {
+            Location::Sqlite(path) => schema::alone_sqlite(path).await,
+            Location::Postgres(url) => schema::alone_postgres(url).await,
+        }
     }
 
     /// Which of the two it is.
@@ -194,19 +193,12 @@ impl Db {
         self.writes.trouble()
     }
 
-    /// A transaction that writes. On SQLite it has the write lock from the start.
+    /// A transaction that writes. On SQLite nobody else writes until it ends.
     ///
     /// # Errors
-    /// No connection, or the lock was not free in time.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.write
-            .begin_with_options(TransactionOptions {
-                isolation_level: None,
-                access_mode: Some(AccessMode::ReadWrite).filter(|_| self.is_postgres()),
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate)
-                    .filter(|_| !self.is_postgres()),
-            })
-            .await
+    /// No connection in time.
+    pub async fn begin(&self) -> Result<Transaction, DbErr> {
+        self.write.begin().await
     }
 
     /// Answers when the database does.
@@ -218,16 +210,23 @@ impl Db {
     }
 }
 
-/// Whether a connection that comes back to its pool can be used again. When a commit fails because
-/// the disk is full, SQLite has ended the transaction and the driver believes that it goes on: what
-/// came next would be a savepoint of nothing, and its commit would make nothing durable. Such a
-/// connection is closed.
-async fn is_whole(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    if connection.is_in_transaction() {
-        // A rollback may be under way; this waits for it.
-        connection.ping().await?;
-    }
-    Ok(!connection.is_in_transaction())
+/// How every connection to the file is made.
+fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .pragma("auto_vacuum", "INCREMENTAL")
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .pragma("temp_store", "MEMORY")
+        .pragma("cache_size", "-8000")
+        .pragma("wal_autocheckpoint", "4000")
+        .busy_timeout(Duration::from_secs(10))
+        .statement_cache_capacity(64)
+        // Rows come in batches; each that does not fit waits for the one before it to be taken.
+        .row_buffer_size(512)
+        .disable_statement_logging()
 }
 
 /// Adds one to the revision of the configuration, within the transaction that changes it.

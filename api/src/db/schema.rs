@@ -10,7 +10,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection
 const LOCK: i64 = 0x5169_6e61_6c62_6f78;
 
 /// Migrates under a lock file beside the database; the system lets go of it after a crash.
-pub async fn migrate_sqlite(write: &DatabaseConnection, path: &Path) -> Result<(), DbErr> {
+pub async fn migrate_sqlite(path: &Path) -> Result<(), DbErr> {
     let file = path.with_extension("migrate.lock");
     let held = tokio::task::spawn_blocking(move || {
         let file = OpenOptions::new()
@@ -24,19 +24,43 @@ pub async fn migrate_sqlite(write: &DatabaseConnection, path: &Path) -> Result<(
     .await
     .map_err(|e| DbErr::Custom(e.to_string()))?
     .map_err(|e| DbErr::Custom(format!("the lock of the migrations cannot be taken: {e}")))?;
-    let done = Migrator::up(write, None).await;
+    let alone = alone_sqlite(path).await?;
+    let done = Migrator::up(&alone, None).await;
+    let closed = alone.close().await;
     drop(held);
-    done
+    done.and(closed)
 }
 
-/// Migrates on a connection of its own: the lock belongs to the connection, and ends with it.
-pub async fn migrate_postgres(url: &str) -> Result<(), DbErr> {
-    let mut options = ConnectOptions::new(url.to_owned());
+/// A connection of its own, which waits while the file is locked.
+pub async fn alone_sqlite(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    let own = super::sqlite_options(path);
+    alone(format!("sqlite://{}", path.display()), move |options| {
+        options.map_sqlx_sqlite_opts(move |_| own.clone());
+    })
+    .await
+}
+
+/// A connection of its own.
+pub async fn alone_postgres(url: &str) -> Result<DatabaseConnection, DbErr> {
+    alone(url.to_owned(), |_| {}).await
+}
+
+async fn alone(
+    url: String,
+    set: impl FnOnce(&mut ConnectOptions),
+) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
     options
         .max_connections(1)
         .min_connections(1)
         .sqlx_logging(false);
-    let alone = Database::connect(options).await?;
+    set(&mut options);
+    Database::connect(options).await
+}
+
+/// Migrates on a connection of its own: the lock belongs to the connection, and ends with it.
+pub async fn migrate_postgres(url: &str) -> Result<(), DbErr> {
+    let alone = alone_postgres(url).await?;
     alone
         .execute_unprepared(&format!("SELECT pg_advisory_lock({LOCK})"))
         .await?;

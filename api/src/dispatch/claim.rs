@@ -120,7 +120,7 @@ pub fn claim_query(state: &str, lock: &str) -> String {
         "UPDATE delivery SET state = 'leased', lease_owner = $1, fence = fence + 1, \
          updated_at = $2 WHERE id IN (SELECT id FROM delivery WHERE connection_id = $3 \
          AND state = '{state}' AND state IN {OPEN} AND due_at <= $4 AND behind = FALSE \
-         ORDER BY due_at LIMIT $5 {lock}) RETURNING *"
+         ORDER BY due_at, id LIMIT $5 {lock}) RETURNING *"
     )
 }
 

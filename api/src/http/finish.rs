@@ -38,6 +38,10 @@ const HEADERS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What the numbers call the way of a request, where a handler serves more than one resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Route(pub &'static str);
+
 /// The outermost layer below the log.
 pub async fn finish<B: MessageBody + 'static>(
     req: ServiceRequest,
@@ -61,10 +65,14 @@ pub async fn finish<B: MessageBody + 'static>(
     };
     dress(response.headers_mut(), &id);
     if let Some(metrics) = metrics {
-        let route = response
-            .request()
-            .match_pattern()
-            .unwrap_or_else(|| "other".to_owned());
+        let request = response.request();
+        let named = request.extensions().get::<Route>().copied();
+        let route = match named {
+            Some(Route(name)) => name.to_owned(),
+            None => request
+                .match_pattern()
+                .unwrap_or_else(|| "other".to_owned()),
+        };
         let status = response.status().as_u16();
         metrics.http(method, route, status, started.elapsed().as_secs_f64());
     }

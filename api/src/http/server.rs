@@ -104,24 +104,13 @@ fn routes(config: &mut web::ServiceConfig, role: Role) {
         config.default_service(web::to(fallback::not_offered));
         return;
     }
-    for path in ingest::HOOK_PATHS {
-        config.service(
-            web::resource(*path)
-                .route(web::post().to(ingest::hook))
-                .route(web::get().to(ingest::hook))
-                .default_service(web::to(only_hooks)),
-        );
+    for prefix in ingest::HOOK_PREFIXES {
+        config.service(web::scope(prefix).default_service(web::to(ingest::hook)));
     }
     app::api(&mut ServiceConfig::new(config));
     config
         .configure(docs::configure)
         .default_service(web::to(console::serve));
-}
-
-async fn only_hooks() -> Result<&'static str, super::problem::ApiError> {
-    let mut error = super::problem::ApiError::new(openapi::problem::Code::MethodNotAllowed);
-    error.allow = Some("GET, POST".to_owned());
-    Err(error)
 }
 
 /// No other origin, unless it is named.

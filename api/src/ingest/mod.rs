@@ -17,7 +17,7 @@ mod title;
 
 pub use budget::Budget;
 pub use fan_out::view;
-pub use receive::{HOOK_PATHS, hook};
+pub use receive::{HOOK_PREFIXES, hook};
 pub use replay::{refused, send_test};
 pub use route::{route, route_by};
 pub use title::title_of;

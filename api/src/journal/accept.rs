@@ -13,6 +13,7 @@ use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
 use super::{place, replays};
+use crate::db::Transaction;
 use crate::dispatch;
 
 /// The sender's delivery id within a source.
@@ -43,7 +44,7 @@ pub fn lanes_of(batch: &[AcceptWaiting]) -> impl Iterator<Item = Lane> {
 /// Writes a batch, whose lanes are locked. Fills in state, lane order and lease of the deliveries;
 /// [`unplace`] takes that back if the commit fails.
 pub async fn write(
-    txn: &impl ConnectionTrait,
+    txn: &Transaction,
     dispatch: &dispatch::Handle,
     batch: &mut [AcceptWaiting],
     counters: &mut Counters,
@@ -98,10 +99,10 @@ pub async fn write(
             );
         }
     }
-    sql::insert(txn, &rows).await?;
+    sql::insert_later(txn, &rows).await?;
     let rows: Vec<&delivery::Model> = deliveries.iter().map(|row| &**row).collect();
     replays::link(txn, &rows).await?;
-    sql::insert(txn, &rows).await?;
+    sql::insert_later(txn, &rows).await?;
     name_deliveries(batch, outcome);
     Ok(())
 }

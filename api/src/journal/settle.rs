@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{attempt, delivery, link};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _, QueryTrait as _};
 use uuid::Uuid;
 
 use super::clean;
@@ -13,7 +13,7 @@ use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
 use crate::connectors::{Effect, LinkChange};
-use crate::db::bump_configuration;
+use crate::db::{Transaction, bump_configuration};
 use crate::dispatch;
 
 /// What a batch of settlements came to, to be told after the commit.
@@ -51,7 +51,7 @@ pub fn lanes_of(batch: &[Settlement]) -> impl Iterator<Item = Lane> {
 
 /// Writes a batch. Its lanes are locked.
 pub async fn write(
-    txn: &impl ConnectionTrait,
+    txn: &Transaction,
     dispatch: &dispatch::Handle,
     batch: &[Settlement],
     now: i64,
@@ -90,7 +90,7 @@ pub async fn write(
         }
     }
     let attempts: Vec<&attempt::Model> = attempts.iter().collect();
-    sql::insert(txn, &attempts).await?;
+    sql::insert_later(txn, &attempts).await?;
     for (workspace, connection) in lanes::park(txn, &failed, now).await? {
         counters.add(workspace, now, metric::DEAD, connection, 1);
     }
@@ -226,14 +226,14 @@ fn attempt_row(s: &Settlement, now: i64) -> Option<attempt::Model> {
 }
 
 /// Brings the ledger up to date.
-async fn remember(txn: &impl ConnectionTrait, s: &Settlement, now: i64) -> Result<(), DbErr> {
+async fn remember(txn: &Transaction, s: &Settlement, now: i64) -> Result<(), DbErr> {
     let Some((connection, key)) = lanes::of(&s.claimed) else {
         return Ok(());
     };
     match &s.link {
         LinkChange::Keep => {}
         LinkChange::Clear => {
-            sql::execute(
+            sql::later(
                 txn,
                 "DELETE FROM link WHERE connection_id = $1 AND key = $2",
                 vec![connection.into(), key.into()],
@@ -260,10 +260,8 @@ async fn remember(txn: &impl ConnectionTrait, s: &Settlement, now: i64) -> Resul
                     link::Column::UpdatedAt,
                 ])
                 .to_owned();
-            link::Entity::insert(row)
-                .on_conflict(conflict)
-                .exec_without_returning(txn)
-                .await?;
+            let insert = link::Entity::insert(row).on_conflict(conflict);
+            txn.defer(insert.build(txn.get_database_backend())).await?;
         }
     }
     Ok(())

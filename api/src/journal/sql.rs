@@ -10,6 +10,8 @@ use sea_orm::{
     Iterable as _, ModelTrait, QueryResult, Statement, Value,
 };
 
+use crate::db::Transaction;
+
 /// Rows of one statement, a power of two: well under SQLite's 32,766 parameters for the widest
 /// table.
 pub const ROWS: usize = 256;
@@ -36,11 +38,30 @@ pub fn padded<T>(all: &[T]) -> impl Iterator<Item = impl Iterator<Item = &T>> {
 
 /// Inserts rows as they are.
 pub async fn insert<M: ModelTrait>(db: &impl ConnectionTrait, rows: &[&M]) -> Result<(), DbErr> {
+    for statement in inserts(db, rows) {
+        db.execute_raw(statement).await?;
+    }
+    Ok(())
+}
+
+/// The same with what follows, at the latest with the commit.
+pub async fn insert_later<M: ModelTrait>(txn: &Transaction, rows: &[&M]) -> Result<(), DbErr> {
+    for statement in inserts(txn, rows) {
+        txn.defer(statement).await?;
+    }
+    Ok(())
+}
+
+fn inserts<M: ModelTrait>(
+    db: &impl ConnectionTrait,
+    rows: &[&M],
+) -> impl Iterator<Item = Statement> {
     type Column<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
     let columns: Vec<Column<M>> = Column::<M>::iter().collect();
     let table = M::Entity::default();
-    for piece in pieces(rows) {
+    pieces(rows).map(move |piece| {
         let mut values = Values::of(db);
+        values.values.reserve(piece.len() * columns.len());
         for row in piece {
             values.row(columns.iter().map(|column| row.get(*column)));
         }
@@ -51,9 +72,8 @@ pub async fn insert<M: ModelTrait>(db: &impl ConnectionTrait, rows: &[&M]) -> Re
         }
         text.push_str("\") VALUES ");
         text.push_str(&values.text);
-        execute(db, text, values.values).await?;
-    }
-    Ok(())
+        statement(db.get_database_backend(), text, values.values)
+    })
 }
 
 /// Writes `($1, $2), ($3, $4)` for as many rows as there are, and collects their values.
@@ -128,6 +148,16 @@ pub async fn rows(
 ) -> Result<Vec<QueryResult>, DbErr> {
     let statement = statement(db.get_database_backend(), sql, values);
     db.query_all_raw(statement).await
+}
+
+/// Runs a statement with what follows, at the latest with the commit.
+pub async fn later(
+    txn: &Transaction,
+    sql: impl Into<String>,
+    values: Vec<Value>,
+) -> Result<(), DbErr> {
+    txn.defer(statement(txn.get_database_backend(), sql, values))
+        .await
 }
 
 /// Runs a statement; returns how many rows it changed.

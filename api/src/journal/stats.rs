@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::sql::{self, Values};
+use crate::db::Transaction;
 
 /// Names of the counters.
 pub mod metric {
@@ -50,7 +51,7 @@ impl Counters {
     }
 
     /// Writes them. In key order, so that two nodes never wait for each other crosswise.
-    pub async fn write(self, txn: &impl ConnectionTrait) -> Result<(), DbErr> {
+    pub async fn write(self, txn: &Transaction) -> Result<(), DbErr> {
         let all: Vec<_> = self.0.into_iter().collect();
         for chunk in all.chunks(sql::ROWS) {
             let mut rows = Values::of(txn);
@@ -63,7 +64,7 @@ impl Counters {
                     (*n).into(),
                 ]);
             }
-            sql::execute(
+            sql::later(
                 txn,
                 format!(
                     "INSERT INTO stat_hour (workspace_id, hour, metric, subject, value) VALUES {} \

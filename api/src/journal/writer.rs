@@ -74,7 +74,8 @@ pub async fn run(mut service: Service, shutdown: CancellationToken) {
             n = service.accepts.recv_many(&mut batch.accepts, size) => stopping |= n == 0,
             n = service.settlements.recv_many(&mut batch.settlements, size) => stopping |= n == 0,
             n = service.refusals.recv_many(&mut batch.refusals, size) => stopping |= n == 0,
-            () = shutdown.cancelled(), if !stopping => stopping = true,
+            // Nothing more will come: what is there is written below, and then it ends.
+            () = shutdown.cancelled() => stopping = true,
             () = tokio::time::sleep(AWAY), if !service.lost.is_empty() => {}
         }
         if !stopping && batch.may_wait() {

@@ -128,7 +128,7 @@ async fn batch(
     let query = format!(
         "UPDATE delivery SET state = {state}, tried_at = tried_at + ($2 - updated_at), \
          updated_at = $2 WHERE state = 'windowed' AND id IN (SELECT id FROM delivery \
-         WHERE connection_id = $1 AND state = 'windowed' {others} ORDER BY due_at LIMIT $3)"
+         WHERE connection_id = $1 AND state = 'windowed' {others} ORDER BY due_at, id LIMIT $3)"
     );
     sql::execute(core.db.write(), query, values).await
 }

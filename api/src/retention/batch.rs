@@ -247,7 +247,7 @@ async fn written(core: &Core, target: Target<'_>, lines: Vec<Line>) -> Result<Ve
 /// Counts the pieces of the archive, and commits.
 async fn finish(
     core: &Core,
-    txn: sea_orm::DatabaseTransaction,
+    txn: crate::db::Transaction,
     pieces: &[Piece],
     mut gone: Gone,
 ) -> Result<Gone, Stopped> {

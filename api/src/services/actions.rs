@@ -9,14 +9,15 @@ use openapi::problem::Code;
 use openapi::stream::{DeliveryMessage, Message};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::clock::from_ms;
 use crate::core::Core;
+use crate::db::Transaction;
 use crate::dispatch::Placement;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::journal::{OPEN_STATES, lock_lane, release_next};
@@ -143,11 +144,7 @@ pub async fn replay(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResul
     Ok(id)
 }
 
-pub(super) async fn find(
-    txn: &DatabaseTransaction,
-    scope: Scope,
-    id: Uuid,
-) -> ApiResult<delivery::Model> {
+pub(super) async fn find(txn: &Transaction, scope: Scope, id: Uuid) -> ApiResult<delivery::Model> {
     delivery::Entity::find_by_id(id)
         .one(txn)
         .await?
@@ -166,7 +163,7 @@ pub(super) fn changed(rows: u64) -> ApiResult<()> {
 /// Writes the repeat of a delivery; the old one is superseded.
 pub(super) async fn repeat(
     core: &Core,
-    txn: &DatabaseTransaction,
+    txn: &Transaction,
     row: &delivery::Model,
 ) -> ApiResult<(delivery::Model, Placement)> {
     if let Some(lane) = &row.lane {
@@ -259,7 +256,7 @@ async fn occupied(txn: &impl ConnectionTrait, row: &delivery::Model) -> Result<b
 
 pub(super) async fn finish_replay(
     core: &Core,
-    txn: DatabaseTransaction,
+    txn: Transaction,
     made: Vec<(delivery::Model, delivery::Model, Placement)>,
 ) -> ApiResult<()> {
     txn.commit().await?;
@@ -277,7 +274,7 @@ pub(super) async fn finish_replay(
 /// Writes the line of the audit log. Fields are not in it: they may hold anything.
 pub(super) async fn note(
     core: &Core,
-    txn: &DatabaseTransaction,
+    txn: &Transaction,
     by: &Actor,
     action: &'static str,
     row: &delivery::Model,
@@ -298,7 +295,7 @@ pub(super) async fn note(
 /// Lets the lane of a delivery that ended move on.
 async fn move_on(
     core: &Core,
-    txn: &DatabaseTransaction,
+    txn: &Transaction,
     row: &delivery::Model,
     now: i64,
 ) -> Result<Option<delivery::Model>, DbErr> {
@@ -312,11 +309,7 @@ async fn move_on(
 }
 
 /// Commits, and hands over or gives back what was leased on the way.
-async fn commit(
-    core: &Core,
-    txn: DatabaseTransaction,
-    next: Option<delivery::Model>,
-) -> ApiResult<()> {
+async fn commit(core: &Core, txn: Transaction, next: Option<delivery::Model>) -> ApiResult<()> {
     match txn.commit().await {
         Ok(()) => {
             core.dispatch.offer(next.into_iter().collect());

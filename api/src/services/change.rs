@@ -1,9 +1,7 @@
 //! A change of configuration: one transaction, one new revision, served before it is answered.
 
-use sea_orm::DatabaseTransaction;
-
 use crate::core::Core;
-use crate::db::bump_configuration;
+use crate::db::{Transaction, bump_configuration};
 use crate::http::problem::ApiResult;
 
 /// A change under way. Dropped without [`Change::commit`], nothing has happened.
@@ -11,7 +9,7 @@ use crate::http::problem::ApiResult;
 pub struct Change<'a> {
     core: &'a Core,
     /// What the statements run on.
-    pub txn: DatabaseTransaction,
+    pub txn: Transaction,
     /// When the change is made, in milliseconds since 1970.
     pub now: i64,
 }

@@ -134,16 +134,16 @@ both! {
             .window("patches", json!({ "schedule": always() }));
         server.apply(&file.text()).await;
         let client = server.client();
-        for n in 0..1200 {
+        for n in 0..700 {
             server.anonymous().hook("alerts", &json!({ "n": n })).await;
         }
         let state: Maintenance = client.read(SWITCH).await;
-        assert_eq!(state.waiting, 1200);
+        assert_eq!(state.waiting, 700);
         let [window] = all::<MaintenanceWindow>(&client, WINDOWS).await.try_into().unwrap();
         client.delete(&format!("{WINDOWS}/{}", window.id), window.revision).await.done();
         drained(&server).await;
         let came = order(&sink);
-        assert_eq!(came.len(), 1200);
+        assert_eq!(came.len(), 700);
         assert!(came.is_sorted(), "in the order of acceptance");
     }
 

@@ -65,9 +65,9 @@ both! {
         let server = Server::start_with(db, options).await;
         server.apply(&file(&sink)).await;
         let client = server.anonymous();
-        let (first, _) = flood(&client, 32, 1_000, 2_000).await;
+        let (first, _) = flood(&client, 32, 600, 2_000).await;
         let before = server.memory();
-        let (taken, refused) = flood(&client, 32, 5_000, 2_000).await;
+        let (taken, refused) = flood(&client, 32, 2_400, 2_000).await;
         let after = server.memory();
         println!("{taken} taken, {refused} refused; memory {before} kB, then {after} kB");
         assert!(after < before * 3 / 2, "memory grew from {before} kB to {after} kB");
@@ -99,9 +99,9 @@ async fn large_bodies_have_a_budget() {
     let file = File::new().source("a").rule("r", json!([]), json!("drop"));
     server.apply(&file.text()).await;
     let client = server.anonymous();
-    flood(&client, 4, 40, 900_000).await;
+    flood(&client, 4, 20, 900_000).await;
     let before = server.memory();
-    let (taken, refused) = flood(&client, 64, 400, 900_000).await;
+    let (taken, refused) = flood(&client, 64, 160, 900_000).await;
     let after = server.memory();
     println!("{taken} taken, {refused} refused; memory {before} kB, then {after} kB");
     assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");

@@ -7,15 +7,15 @@
 use ::entity::sandbox_record::{ActiveModel, Column, Entity, Model};
 use openapi::connections::SandboxNote;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _,
-    DatabaseTransaction, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Statement,
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbErr,
+    EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Statement,
 };
 use uuid::Uuid;
 
 use crate::clock::{Clock, from_ms};
 use crate::connectors::{Connection, Job};
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 
 /// How many records of one key are looked at, newest first.
 const LOOKED_AT: u64 = 100;
@@ -25,7 +25,7 @@ pub(super) const OPEN: &str = "open";
 pub(super) const CLOSED: &str = "closed";
 
 pub(super) struct Store<'a> {
-    txn: DatabaseTransaction,
+    txn: Transaction,
     connection: &'a Connection,
     job: &'a Job,
     id: Uuid,

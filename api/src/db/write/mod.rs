@@ -1,0 +1,175 @@
+//! The way of everything that writes: one connection on SQLite, the pool on PostgreSQL.
+
+mod script;
+mod sqlite;
+
+use async_trait::async_trait;
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
+    ExecResult, QueryResult, Statement, TransactionOptions, TransactionTrait as _,
+};
+
+/// For single statements that write, and to begin transactions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Writer(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    Sqlite(sqlite::Writer),
+    Postgres(DatabaseConnection),
+}
+
+/// A transaction. Dropped without [`Transaction::commit`], nothing has happened.
+#[derive(Debug)]
+pub struct Transaction(Begun);
+
+#[derive(Debug)]
+enum Begun {
+    Sqlite(sqlite::Transaction),
+    Postgres(DatabaseTransaction),
+}
+
+impl Writer {
+    /// Opens the one connection to SQLite.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub async fn sqlite(options: SqliteConnectOptions) -> Result<Self, DbErr> {
+        Ok(Self(Way::Sqlite(sqlite::Writer::open(options).await?)))
+    }
+
+    /// Writes through a pool of PostgreSQL.
+    pub const fn postgres(pool: DatabaseConnection) -> Self {
+        Self(Way::Postgres(pool))
+    }
+
+    /// Begins a transaction. On SQLite it has the turn of the writer from here on, and the lock of
+    /// the file from its first statement.
+    ///
+    /// # Errors
+    /// No connection in time.
+    pub async fn begin(&self) -> Result<Transaction, DbErr> {
+        Ok(Transaction(match &self.0 {
+            Way::Sqlite(writer) => Begun::Sqlite(writer.begin().await?),
+            Way::Postgres(pool) => {
+                let options = TransactionOptions {
+                    isolation_level: None,
+                    access_mode: Some(AccessMode::ReadWrite),
+                    sqlite_transaction_mode: None,
+                };
+                Begun::Postgres(pool.begin_with_options(options).await?)
+            }
+        }))
+    }
+}
+
+impl Transaction {
+    /// Runs a statement whose result nobody waits for: on SQLite with the next one that somebody
+    /// does, at the latest with the commit.
+    ///
+    /// # Errors
+    /// It failed; on SQLite a later call says so.
+    pub async fn defer(&self, statement: Statement) -> Result<(), DbErr> {
+        match &self.0 {
+            Begun::Sqlite(txn) => txn.defer(statement).await,
+            Begun::Postgres(txn) => {
+                txn.execute_raw(statement).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// Something of it failed, and nothing has happened; or the answer was lost, and all of it may
+    /// have.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        match self.0 {
+            Begun::Sqlite(txn) => txn.commit().await,
+            Begun::Postgres(txn) => txn.commit().await,
+        }
+    }
+
+    /// Ends it without a trace.
+    ///
+    /// # Errors
+    /// The connection failed; nothing has happened all the same.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        match self.0 {
+            Begun::Sqlite(txn) => txn.rollback().await,
+            Begun::Postgres(txn) => txn.rollback().await,
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Writer {
+    fn get_database_backend(&self) -> DatabaseBackend {
+        match &self.0 {
+            Way::Sqlite(_) => DatabaseBackend::Sqlite,
+            Way::Postgres(_) => DatabaseBackend::Postgres,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Way::Sqlite(writer) => writer.execute(statement).await,
+            Way::Postgres(pool) => pool.execute_raw(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Way::Sqlite(writer) => writer.execute_unprepared(text).await,
+            Way::Postgres(pool) => pool.execute_unprepared(text).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        Ok(self.query_all_raw(statement).await?.into_iter().next())
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match &self.0 {
+            Way::Sqlite(writer) => writer.query(statement).await,
+            Way::Postgres(pool) => pool.query_all_raw(statement).await,
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DatabaseBackend {
+        match &self.0 {
+            Begun::Sqlite(_) => DatabaseBackend::Sqlite,
+            Begun::Postgres(_) => DatabaseBackend::Postgres,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Begun::Sqlite(txn) => txn.execute(statement).await,
+            Begun::Postgres(txn) => txn.execute_raw(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Begun::Sqlite(txn) => txn.execute_unprepared(text).await,
+            Begun::Postgres(txn) => txn.execute_unprepared(text).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        Ok(self.query_all_raw(statement).await?.into_iter().next())
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match &self.0 {
+            Begun::Sqlite(txn) => txn.query(statement).await,
+            Begun::Postgres(txn) => txn.query_all_raw(statement).await,
+        }
+    }
+}
