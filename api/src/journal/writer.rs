@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use openapi::deliveries::State;
 use openapi::stream::{ConnectionMessage, DeliveryMessage, EventMessage, Message, RefusalMessage};
-use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{ConnAcquireErr, DbErr, EntityTrait as _, IntoActiveModel as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ const COMPANY: Duration = Duration::from_millis(5);
 /// Outcomes that are company enough.
 const COMPANY_ENOUGH: usize = 64;
 
+/// Longest commit, the wait for a connection or for the file's lock included.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Wait before settlements are tried again while the database is away.
 const AWAY: Duration = Duration::from_millis(250);
 /// Wait before a delivery is repeated whose outcome cannot be written, in milliseconds.
@@ -214,7 +216,7 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     let mut settled = settle::Outcome::default();
     let mut accepted = accept::Outcome::default();
 
-    let result = async {
+    let work = async {
         let txn = service.db.begin().await?;
         // All at once and in order: two nodes that took some here and some later could wait for
         // each other.
@@ -264,8 +266,13 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
         counters.write(&txn).await?;
         txn.commit().await?;
         Ok(told)
-    }
-    .await;
+    };
+    // A connection whose other end is gone without a word would be waited for for ever. Whether
+    // the commit was made is not known then, as after one whose answer was lost.
+    let result = match tokio::time::timeout(PATIENCE, work).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+    };
 
     if batch.accepts.is_empty() {
         // A refusal may find room where an event does not.

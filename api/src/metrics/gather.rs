@@ -3,7 +3,7 @@
 //! They are read from the database at most every few seconds, however often they are asked for,
 //! from indexes over what is open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use openapi::deliveries::State as DeliveryState;
@@ -96,6 +96,8 @@ async fn connections(core: &Core, inner: &Inner, now: i64) -> Result<(), DbErr> 
     let mut queued: HashMap<OfConnection, i64> = HashMap::new();
     let mut oldest: HashMap<OfConnection, i64> = HashMap::new();
     let mut attention: HashMap<OfConnection, i64> = HashMap::new();
+    let broken = open_breakers(core).await?;
+    let mut breaker: HashMap<OfConnection, i64> = HashMap::new();
     for (place, connection) in all.into_iter().enumerate() {
         let workspace = snapshot.workspace(connection.view.workspace_id);
         let own = place < MOST_CONNECTIONS;
@@ -114,13 +116,15 @@ async fn connections(core: &Core, inner: &Inner, now: i64) -> Result<(), DbErr> 
         *queued.entry(label.clone()).or_default() += count;
         let longest = oldest.entry(label.clone()).or_default();
         *longest = age.max(*longest);
-        *attention.entry(label).or_default() += i64::from(connection.attention);
+        *attention.entry(label.clone()).or_default() += i64::from(connection.attention);
+        *breaker.entry(label).or_default() += i64::from(broken.contains(&connection.view.id));
     }
     // Those of a connection that is gone would stay for ever.
     for (family, values) in [
         (&inner.queued, queued),
         (&inner.oldest, oldest),
         (&inner.attention, attention),
+        (&inner.breaker, breaker),
     ] {
         family.clear();
         for (label, value) in values {
@@ -128,6 +132,13 @@ async fn connections(core: &Core, inner: &Inner, now: i64) -> Result<(), DbErr> 
         }
     }
     Ok(())
+}
+
+/// Connections whose breaker is open, on whichever node.
+async fn open_breakers(core: &Core) -> Result<HashSet<Uuid>, DbErr> {
+    let query = "SELECT connection_id AS id FROM breaker WHERE state = 'open'";
+    let rows = sql::rows(core.db.read(), query, Vec::new()).await?;
+    rows.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 async fn dead_letters(core: &Core, inner: &Inner) -> Result<(), DbErr> {

@@ -49,6 +49,7 @@ struct Inner {
     queued: Family<OfConnection, Gauge>,
     oldest: Family<OfConnection, Gauge>,
     attention: Family<OfConnection, Gauge>,
+    breaker: Family<OfConnection, Gauge>,
     dead: Family<Workspace, Gauge>,
     in_memory: Gauge,
     up: Family<Part, Gauge>,
@@ -91,6 +92,7 @@ impl Metrics {
             queued: Family::default(),
             oldest: Family::default(),
             attention: Family::default(),
+            breaker: Family::default(),
             dead: Family::default(),
             in_memory: Gauge::default(),
             up: Family::default(),
@@ -288,6 +290,11 @@ impl Inner {
             self.attention.clone(),
         );
         r.register(
+            "connection_breaker_open",
+            "1: the breaker of the connection is open; its upstream is only probed",
+            self.breaker.clone(),
+        );
+        r.register(
             "dead_letters",
             "Dead letters of a workspace",
             self.dead.clone(),
@@ -378,6 +385,7 @@ mod tests {
         metrics.0.queued.get_or_create(&connection).set(1);
         metrics.0.oldest.get_or_create(&connection).set(1);
         metrics.0.attention.get_or_create(&connection).set(1);
+        metrics.0.breaker.get_or_create(&connection).set(1);
         metrics.0.up.get_or_create(&Part { part }).set(1);
         let workspace = "main".to_owned();
         metrics

@@ -112,6 +112,11 @@ impl FakeSink {
         self.state.faults.add(fault);
     }
 
+    /// Takes back every fault.
+    pub fn mend(&self) {
+        self.state.faults.clear();
+    }
+
     /// Answers all requests with this status from now on.
     pub fn answer(&self, status: u16) {
         self.state.status.store(status, Ordering::Relaxed);

@@ -164,6 +164,11 @@ both! {
         let stats: Stats = client.read("/api/v1/stats").await;
         let light = stats.lights.iter().find(|l| l.name == "sink").unwrap();
         assert_eq!(light.colour, "red", "{light:?}");
+        let number = "signalbox_connection_breaker_open{workspace=\"main\",connection=\"sink\"} 1\n";
+        wait_until("the numbers say so", async || {
+            client.get("/metrics").await.text().contains(number).then_some(())
+        })
+        .await;
 
         // It outlives the process: the next one looks before it sends all it has.
         server.restart().await;
