@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use openapi::connections::Connection;
 use openapi::deliveries::State;
 use openapi::problem::Code;
 use openapi::stream::Message;
@@ -14,7 +15,7 @@ use tests::yaml::{File, copy_to};
 use tests::{Client, Database, Options, Proxy, Server, wait_until};
 use uuid::Uuid;
 
-use crate::support::{delivered, drained};
+use crate::support::{all, delivered, drained};
 
 /// The Redis of the test run.
 const REDIS: &str = "SIGNALBOX_TEST_REDIS_URL";
@@ -468,4 +469,57 @@ async fn what_a_dead_node_held_goes_on_elsewhere() {
     let seen = sink.seen();
     assert_eq!(seen.len(), 30);
     assert!(seen.values().all(|seen| seen.bodies == 1));
+}
+
+/// What one node learns of an upstream, all of them know: that it is down, and that it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_breaker_is_one_for_all_nodes() {
+    let Some(nodes) = company(&[options("all"), options("all")]).await else {
+        return;
+    };
+    let sink = FakeSink::start().await.unwrap();
+    // Left to their own time, the second attempts would come far too late for this test.
+    let late =
+        json!({ "retry": { "first_seconds": 600, "max_seconds": 600, "horizon_seconds": 86_400 } });
+    let file = File::new()
+        .http_with("sink", &sink.url, late)
+        .source("a")
+        .rule("r", json!([]), json!([copy_to("sink")]));
+    nodes[0].apply(&file.text()).await;
+    for node in &nodes {
+        wait_until("the source is served", async || {
+            let answer = node.anonymous().post("/hooks/a", &json!({})).await;
+            (answer.status.as_u16() == 202).then_some(())
+        })
+        .await;
+    }
+    drained(&nodes[0]).await;
+    let before = sink.counts().ids;
+    sink.set_down(true);
+    for n in 0..30 {
+        nodes[n % 2].anonymous().hook("a", &json!({ "n": n })).await;
+    }
+    let number = "signalbox_connection_breaker_open{workspace=\"main\",connection=\"sink\"} 1\n";
+    for node in &nodes {
+        wait_until("both see it open", async || {
+            let known: Vec<Connection> = all(&node.client(), "/api/v1/connections").await;
+            (known[0].breaker.state == "open").then_some(())
+        })
+        .await;
+        wait_until("and count it", async || {
+            let text = node.client().get("/metrics").await.text();
+            text.contains(number).then_some(())
+        })
+        .await;
+    }
+    sink.set_down(false);
+    drained(&nodes[0]).await;
+    assert_eq!(sink.counts().ids, before + 30);
+    for node in &nodes {
+        wait_until("both see it closed", async || {
+            let known: Vec<Connection> = all(&node.client(), "/api/v1/connections").await;
+            (known[0].breaker.state == "closed").then_some(())
+        })
+        .await;
+    }
 }
