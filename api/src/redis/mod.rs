@@ -3,7 +3,8 @@
 //! Invariant: nothing durable depends on it, and nobody waits long for it: a call has 50 ms, and
 //! after one that failed nobody calls again for a second, so that a Redis that is down or slow costs
 //! next to nothing. Who cannot have it goes on with what this process has in memory, and says so:
-//! in the log once, in `/readyz`, in the numbers.
+//! in the log once, in `/readyz`, in the numbers. The one exception are the nonces of signed
+//! requests: those are refused without it.
 //!
 //! One connection, made at the first call, carries all commands of the process. A crash of either
 //! side loses counters of limits and messages of the live stream, and nothing else.
@@ -182,7 +183,7 @@ impl Shared {
         state.connects = false;
         state.rests = Some(Instant::now());
         if !std::mem::replace(&mut state.down, true) {
-            tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it.");
+            tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it, signed requests are refused.");
         }
         Away
     }

@@ -4,7 +4,7 @@ use entity::{connection, source, source_silence};
 use openapi::notices::Notice;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
-use super::maintenance;
+use super::{credentials, maintenance};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::ApiResult;
@@ -23,10 +23,13 @@ pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
             colour: "red".to_owned(),
             id: None,
             name: "Redis".to_owned(),
-            text: "Redis does not answer: limits are counted on each server by itself.".to_owned(),
+            text: "Redis does not answer: limits are counted on each server by itself, and signed \
+                   calls are refused."
+                .to_owned(),
             since: None,
         });
     }
+    notices.extend(credentials::notices(core, scope).await?);
     notices.extend(maintenance_now(core, scope).await?);
     Ok(notices)
 }

@@ -13,6 +13,8 @@ mod arrows;
 mod clocks;
 mod config;
 mod contract;
+mod credentials;
+mod credentials_signed;
 mod failures;
 mod fairness;
 mod fanout;
