@@ -11,7 +11,7 @@ use engine::model::{FieldSpec, MatchMode, NoMatch, RuleSpec};
 use engine::path::JsonPath;
 use engine::rules::{CompiledNoMatch, Input, Meta, RuleInput, RuleSet, validate};
 use engine::secret::Secret;
-use engine::signature::{PRESETS, Scheme, verify};
+use engine::signature::{PRESETS, RequestSignature, Scheme, SignatureHeaders, SignedRequest, verify};
 use engine::template::{Context, Template};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;

@@ -14,6 +14,7 @@ mod clocks;
 mod config;
 mod contract;
 mod credentials;
+mod credentials_docs;
 mod credentials_signed;
 mod failures;
 mod fairness;
