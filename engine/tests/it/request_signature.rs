@@ -227,7 +227,7 @@ proptest! {
         let read = read(&client, &seconds.to_string(), &nonce, &signed).unwrap();
         prop_assert_eq!(read.timestamp, seconds);
         prop_assert_eq!(read.replay_key(), nonce);
-        prop_assert_eq!(read.signed_by(&request, &[key.clone()]), Some(0));
+        prop_assert_eq!(read.signed_by(&request, std::slice::from_ref(&key)), Some(0));
         // One other byte in the body, wherever it is, and nothing fits.
         let mut other = body.clone();
         if other.is_empty() {
