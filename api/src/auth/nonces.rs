@@ -146,6 +146,10 @@ async fn in_redis(core: &Core, id: &str) -> Result<bool, Unkept> {
         .arg("NX")
         .arg("PX")
         .arg(KEPT_MS);
-    let done: Option<String> = core.redis.call(&command).await.map_err(|_| Unkept)?;
+    let done: Option<String> = core
+        .redis
+        .call_patiently(&command)
+        .await
+        .map_err(|_| Unkept)?;
     Ok(done.is_some())
 }
