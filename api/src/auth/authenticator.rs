@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::{Method, header};
 use actix_web::web::Bytes;
@@ -179,6 +180,11 @@ impl Authenticator {
             req.headers(),
             &self.core.settings.trusted_proxies,
         )
+    }
+
+    /// How long the body of a signed request may take.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.core.settings.request_timeout_seconds.max(1))
     }
 
     /// What is checked of a signed request before its body is read; none: it is not signed.

@@ -93,7 +93,7 @@ async fn authenticate(
         None => None,
         Some(signature) => Some(Signed {
             signature,
-            body: signed::body(req).await?,
+            body: signed::body(req, authenticator.patience()).await?,
         }),
     };
     authenticator

@@ -4,6 +4,8 @@
 //! right costs nothing. The body is then read whole, since it is signed, within the limit of the API
 //! and the budget that all bodies share, and handed on as it was.
 
+use std::time::Duration;
+
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, Data};
@@ -18,7 +20,7 @@ use openapi::problem::Code;
 use crate::clock::from_ms;
 use crate::http::extract::{BODY_LIMIT, too_large};
 use crate::http::problem::{ApiError, ApiResult};
-use crate::ingest::Budget;
+use crate::ingest::{Budget, Share};
 
 /// A request that means to be signed, with what was signed.
 #[derive(Debug)]
@@ -82,8 +84,8 @@ pub(super) fn check_time(signature: &RequestSignature, now_ms: i64) -> ApiResult
 /// Reads the body; whoever comes next reads it as if nobody had.
 ///
 /// # Errors
-/// 413, 400 when it does not arrive whole, 503 when all bodies together are too much.
-pub(super) async fn body(req: &mut ServiceRequest) -> ApiResult<Bytes> {
+/// 413, 400 when it does not arrive whole or in time, 503 when all bodies together are too much.
+pub(super) async fn body(req: &mut ServiceRequest, patience: Duration) -> ApiResult<Bytes> {
     let announced = req
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -91,13 +93,26 @@ pub(super) async fn body(req: &mut ServiceRequest) -> ApiResult<Bytes> {
     if announced.is_some_and(|length| length > BODY_LIMIT) {
         return Err(too_large());
     }
-    let budget = req.app_data::<Data<Budget>>();
-    let mut share = budget.map(|budget| budget.share());
-    let mut payload = req.take_payload();
+    let mut share = req.app_data::<Data<Budget>>().map(|budget| budget.share());
+    let payload = req.take_payload();
+    let body = tokio::time::timeout(patience, read(payload, share.as_mut()))
+        .await
+        .map_err(|_| {
+            ApiError::new(Code::MalformedBody).detail("The body did not arrive in time.")
+        })??;
+    req.set_payload(Payload::from(body.clone()));
+    if let Some(share) = share {
+        // Given back when the request has been answered.
+        req.extensions_mut().insert(share);
+    }
+    Ok(body)
+}
+
+async fn read(mut payload: Payload, mut share: Option<&mut Share>) -> ApiResult<Bytes> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| {
-            ApiError::new(Code::InvalidParameter).detail("The body did not arrive whole.")
+            ApiError::new(Code::MalformedBody).detail("The body did not arrive whole.")
         })?;
         if body.len() + chunk.len() > BODY_LIMIT {
             return Err(too_large());
@@ -111,13 +126,7 @@ pub(super) async fn body(req: &mut ServiceRequest) -> ApiResult<Bytes> {
         }
         body.extend_from_slice(&chunk);
     }
-    let body = Bytes::from(body);
-    req.set_payload(Payload::from(body.clone()));
-    if let Some(share) = share {
-        // Given back when the request has been answered.
-        req.extensions_mut().insert(share);
-    }
-    Ok(body)
+    Ok(Bytes::from(body))
 }
 
 fn headers(all: &HeaderMap) -> SignatureHeaders<'_> {

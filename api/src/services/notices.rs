@@ -5,6 +5,7 @@ use openapi::notices::Notice;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
 use super::{credentials, maintenance};
+use crate::auth::{Caller, Permission};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::ApiResult;
@@ -14,7 +15,8 @@ use crate::scope::Scope;
 ///
 /// # Errors
 /// The database failed.
-pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
+pub async fn list(core: &Core, caller: &Caller) -> ApiResult<Vec<Notice>> {
+    let scope = caller.scope;
     let mut notices = connections(core, scope).await?;
     notices.extend(sources(core, scope).await?);
     if core.redis.answers().await == Some(false) {
@@ -29,7 +31,9 @@ pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
             since: None,
         });
     }
-    notices.extend(credentials::notices(core, scope).await?);
+    if caller.permissions.contains(&Permission::CredentialsRead) {
+        notices.extend(credentials::notices(core, scope).await?);
+    }
     notices.extend(maintenance_now(core, scope).await?);
     Ok(notices)
 }

@@ -197,7 +197,9 @@ both! {
             (now.secrets.len() == 1).then_some(now)
         }).await;
         assert_eq!((left.secrets[0].slot, left.secrets[0].retires_at), (SecretSlot::Primary, None));
-        assert_eq!(me(&new).await.slot, Some(SecretSlot::Primary));
+        wait_until("it is served so", async || {
+            (me(&new).await.slot == Some(SecretSlot::Primary)).then_some(())
+        }).await;
         let lines: Page<AuditEntry> = admin.read("/api/v1/audit?action=credential.retire").await;
         assert_eq!((lines.items.len(), lines.items[0].actor.as_str()), (1, "rotation"));
     }
@@ -236,12 +238,15 @@ both! {
         let admin = server.session().await;
         let mut new = bearer(&["rules:read"]);
         new["rotation"] = json!({ "every_days": 2, "overlap_days": 1 });
+        let eyes = made(&admin, &bearer(&["settings:read"])).await;
         let made = made(&admin, &new).await;
         let rotation = Rotation { every_days: 2, overlap_days: 1 };
         assert_eq!(made.credential.rotation, Some(rotation));
         let notices: Page<Notice> = admin.read("/api/v1/notices").await;
         let told = notices.items.iter().find(|n| n.id == Some(made.credential.id)).unwrap();
         assert_eq!((told.kind.as_str(), told.colour.as_str()), ("credential", "amber"));
+        let others: Page<Notice> = server.anonymous().bearer(&eyes.secret).read("/api/v1/notices").await;
+        assert!(others.items.is_empty(), "who may not read credentials hears nothing of them");
         let robot = server.anonymous().bearer(&made.secret);
         let (id, revision) = (path(&made.credential), made.credential.revision);
         let change = json!({ "rotation": null, "expires_at": soon(&admin, 1).await });

@@ -10,6 +10,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::signing::ApiSigner;
 use tests::{Answer, Client, Database, Options, Proxy, Server, both, wait_until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::support::now;
@@ -282,6 +284,32 @@ both! {
         let headers = signer.headers(("POST", "/api/v1/rules"), &body, now(), &nonce());
         send(&client, Method::POST, "/api/v1/rules", &body, &headers).await.problem(Code::ValidationFailed);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let options = Options::default().set("request_timeout_seconds", 1);
+    let server = Server::start_with(Database::Sqlite, options).await;
+    let headers = server
+        .signer()
+        .headers(("POST", "/api/v1/rules"), b"{}", now(), &nonce());
+    let mut head = "POST /api/v1/rules HTTP/1.1\r\nhost: here\r\ncontent-length: 2\r\n".to_owned();
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(format!("{head}\r\n{{").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = vec![0; 4096];
+    let read = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("malformed_body"),
+        "{answer}"
+    );
 }
 
 /// Two nodes on one PostgreSQL.
