@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::Uses;
 use crate::clock::Clock;
 use crate::connectors::Registry;
 use crate::db::Db;
@@ -43,6 +44,8 @@ pub struct Core {
     pub dispatch: dispatch::Handle,
     /// When sources were heard.
     pub beats: Beats,
+    /// When credentials were used.
+    pub uses: Uses,
     /// What this node knows of the others.
     pub nodes: Nodes,
     /// Who watches.

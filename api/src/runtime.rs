@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::auth::{self, Uses};
 use crate::clock::Clock;
 use crate::connectors;
 use crate::core::Core;
@@ -33,7 +34,7 @@ use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{Keyring, KeyringError};
-use crate::services::{replay, rules};
+use crate::services::{credentials, replay, rules};
 use crate::settings::{Role, Settings};
 use crate::snapshot::{Snapshots, place_of};
 
@@ -70,6 +71,7 @@ pub struct Runtime {
     snapshots: JoinHandle<()>,
     schedule: JoinHandle<()>,
     beats: JoinHandle<()>,
+    uses: JoinHandle<()>,
     nodes: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
@@ -91,6 +93,7 @@ impl Runtime {
         let db = Db::open(&settings.location(), settings.db_connections).await?;
         db.migrate().await?;
         rules::catch_up(&db, &clock).await?;
+        credentials::catch_up(&db).await?;
         let keyring = Keyring::load_or_create(&settings.key_file)?;
         check_keys(&db, &keyring).await?;
         let newest: Option<Uuid> = delivery::Entity::find()
@@ -145,6 +148,7 @@ impl Runtime {
             journal,
             dispatch: handle,
             beats: Beats::default(),
+            uses: Uses::default(),
             live,
             metrics,
         };
@@ -161,6 +165,7 @@ impl Runtime {
                 schedule::Service::new(core.clone(), tasks()).run(stop_dispatch.clone()),
             ),
             beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
+            uses: tokio::spawn(auth::keep_uses(core.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
@@ -209,6 +214,9 @@ impl Runtime {
         if let Err(error) = self.beats.await {
             tracing::error!(%error, "The keeper of heartbeats ended badly.");
         }
+        if let Err(error) = self.uses.await {
+            tracing::error!(%error, "The keeper of the uses of credentials ended badly.");
+        }
         self.nodes.abort();
         let now = self.core.clock.now_ms();
         let node = self.core.dispatch.node();
@@ -239,6 +247,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
         Arc::new(retention::Retention::default()),
         Arc::new(maintenance::Release),
         Arc::new(heartbeat::Silence),
+        Arc::new(credentials::Retirement),
     ]
 }
 

@@ -11,7 +11,9 @@ use engine::model::{FieldSpec, MatchMode, NoMatch, RuleSpec};
 use engine::path::JsonPath;
 use engine::rules::{CompiledNoMatch, Input, Meta, RuleInput, RuleSet, validate};
 use engine::secret::Secret;
-use engine::signature::{PRESETS, Scheme, verify};
+use engine::signature::{
+    PRESETS, RequestSignature, Scheme, SignatureHeaders, SignedRequest, verify,
+};
 use engine::template::{Context, Template};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
@@ -324,8 +326,57 @@ fn input(id: usize, spec: RuleSpec) -> RuleInput {
     }
 }
 
+const SIGNED: &[&str] = &[
+    "v1=",
+    "v0=",
+    "V1=",
+    ",",
+    " ",
+    "=",
+    "0",
+    "1767225600",
+    "-",
+    "_",
+    "a",
+    "F",
+    "nonce-000000000001",
+    "bb2601dfa6369400eae9660ed868260af3c9e7fe1fcf4bc845ba3d3bd18081a2",
+    "v1=bb2601dfa6369400eae9660ed868260af3c9e7fe1fcf4bc845ba3d3bd18081a2",
+];
+
+/// The values of a header: none, one, several; words of signatures, or any bytes.
+fn sent() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let value = prop_oneof![
+        4 => text(SIGNED).prop_map(String::into_bytes),
+        4 => prop::sample::select(SIGNED).prop_map(|word| word.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..200),
+    ];
+    prop::collection::vec(value, 0..3)
+}
+
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn request_signatures(client in sent(), timestamp in sent(), nonce in sent(), signature in sent(), body in any::<Vec<u8>>()) {
+        fn views(all: &[Vec<u8>]) -> Vec<&[u8]> {
+            all.iter().map(Vec::as_slice).collect()
+        }
+        let headers = SignatureHeaders {
+            client: views(&client),
+            timestamp: views(&timestamp),
+            nonce: views(&nonce),
+            signature: views(&signature),
+        };
+        if let Ok(read) = RequestSignature::parse(&headers) {
+            prop_assert!(headers.is_signed() && client.len() == 1 && timestamp.len() == 1);
+            prop_assert!((1..=64).contains(&read.client.len()));
+            prop_assert!(read.timestamp > 0);
+            prop_assert!((16..=128).contains(&read.replay_key().len()));
+            let request = SignedRequest { method: "GET", path: "/", query: "", body: &body };
+            prop_assert_eq!(read.signed_by(&request, &["another key".into()]), None);
+        }
+    }
 
     #[test]
     fn json_path(text in path(), document in value()) {

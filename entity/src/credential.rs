@@ -17,13 +17,14 @@ pub struct Model {
     /// Name for people.
     #[sea_orm(column_type = "Text")]
     pub name: String,
-    /// `bearer`.
+    /// `bearer` or `hmac`.
     #[sea_orm(column_type = "Text")]
     pub kind: String,
     /// JSON list of scopes.
     #[sea_orm(column_type = "Text")]
     pub scopes: String,
-    /// Argon2id hash of the token.
+    /// Argon2id hash of the primary token, once more, for servers of the version before; empty for
+    /// other kinds.
     #[sea_orm(column_type = "Text")]
     pub secret_hash: String,
     /// JSON list of networks it may be used from.
@@ -37,6 +38,21 @@ pub struct Model {
     pub expires_at: Option<i64>,
     /// Last use, written in batches; milliseconds since 1970.
     pub last_used_at: Option<i64>,
+    /// True: the plain form of signatures is accepted too.
+    pub legacy: bool,
+    /// Refused for good since then; milliseconds since 1970.
+    pub revoked_at: Option<i64>,
+    /// Grows with every change.
+    pub revision: i64,
+    /// Last change, 0 before the first; milliseconds since 1970.
+    pub updated_at: i64,
+    /// Days after which a secret is to be replaced.
+    pub rotate_days: Option<i32>,
+    /// Days for which the old secret stays valid beside a new one.
+    pub overlap_days: i32,
+    /// Address of the last use.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub last_used_addr: Option<String>,
 }
 
 /// No relations: queries name their joins.

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod breaker;
 pub mod connection;
 pub mod credential;
+pub mod credential_secret;
 pub mod delivery;
 pub mod event;
 pub mod job;

@@ -11,7 +11,7 @@ pub struct Model {
     pub id: Uuid,
     /// The workspace.
     pub workspace_id: Uuid,
-    /// `source` or `connection`.
+    /// `source`, `connection` or `credential`.
     #[sea_orm(column_type = "Text")]
     pub owner_kind: String,
     /// Id of the owner.
@@ -19,7 +19,8 @@ pub struct Model {
     /// Name within the owner.
     #[sea_orm(column_type = "Text")]
     pub name: String,
-    /// 0 is current, 1 the one being rotated out.
+    /// Of a source or connection 0 is current, 1 the one being rotated out; of a credential the slot
+    /// of `credential_secret`.
     pub slot: i32,
     /// Key of the ring that sealed it.
     #[sea_orm(column_type = "Text")]

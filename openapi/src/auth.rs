@@ -59,16 +59,28 @@ pub struct Membership {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WhoAmI {
-    /// `session` or `bearer`.
+    /// `session`, `bearer` or `hmac`.
+    #[cfg_attr(feature = "schema", schema(example = "hmac"))]
     pub kind: String,
-    /// E-mail of the person, or client id of the credential.
+    /// E-mail of the person, or name of the credential.
     pub name: String,
+    /// Client id of the credential.
+    pub client_id: Option<String>,
+    /// Which of the credential's secrets was used.
+    pub slot: Option<crate::credentials::SecretSlot>,
     /// The workspace that requests act in.
     pub workspace: Workspace,
     /// What it may do.
     pub scopes: Vec<String>,
     /// The address that the server sees.
     pub remote_addr: String,
+    /// The network of the credential's list that this address lies in.
+    #[cfg_attr(feature = "schema", schema(example = "192.0.2.0/24"))]
+    pub matched_cidr: Option<String>,
     /// The server's time.
     pub server_time: crate::DateTime,
+    /// Seconds that the server's clock is ahead of the timestamp of a signed request.
+    pub skew_seconds: Option<i64>,
+    /// The id of this request, as it stands in the server's log.
+    pub request_id: String,
 }

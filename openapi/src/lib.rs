@@ -7,6 +7,7 @@ pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod connections;
+pub mod credentials;
 pub mod deliveries;
 pub mod events;
 pub mod jobs;

@@ -9,13 +9,13 @@ use crate::DateTime;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Notice {
-    /// `connection`, `source`, `maintenance` or `redis`.
+    /// `connection`, `source`, `credential`, `maintenance` or `redis`.
     #[cfg_attr(feature = "schema", schema(example = "connection"))]
     pub kind: String,
     /// `red` (something does not work) or `amber` (something is not as usual).
     #[cfg_attr(feature = "schema", schema(example = "red"))]
     pub colour: String,
-    /// The connection or source.
+    /// The connection, source or credential.
     pub id: Option<Uuid>,
     /// Its name.
     pub name: String,

@@ -88,10 +88,14 @@ codes! {
     Unauthenticated = "unauthenticated", 401, "Authentication is needed";
     /// E-mail or password is wrong.
     LoginFailed = "login_failed", 401, "E-mail or password is wrong";
-    /// The signature of a hook request does not fit.
+    /// The credential is switched off, expired or revoked.
+    CredentialInactive = "credential_inactive", 401, "The credential may not be used any more";
+    /// The signature of a request does not fit.
     SignatureInvalid = "signature_invalid", 401, "The request's authentication is not valid";
-    /// The timestamp of a hook request is too old or too new.
+    /// The timestamp of a request is too old or too new.
     TimestampOutOfWindow = "timestamp_out_of_window", 401, "The request's timestamp is outside the tolerance";
+    /// The nonce of a signed request was used before.
+    NonceReplayed = "nonce_replayed", 401, "This request was sent before";
     /// The role or credential lacks the scope.
     ScopeMissing = "scope_missing", 403, "This role or credential may not do that";
     /// The address is not on the allow list.

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::client::{Address, Client};
 use crate::database::{Database, Store};
+use crate::signing::ApiSigner;
 
 /// Longest time from the start of the process to its first answer.
 const START: Duration = Duration::from_secs(60);
@@ -33,6 +34,9 @@ pub struct Credentials {
     pub admin: Admin,
     /// The first credential.
     pub bearer: Bearer,
+    /// The first credential that signs; a version before this one made none.
+    #[serde(default)]
+    pub hmac: Option<Hmac>,
 }
 
 /// The first workspace.
@@ -58,6 +62,15 @@ pub struct Bearer {
     pub client_id: String,
     /// The token.
     pub token: String,
+}
+
+/// The first credential that signs.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Hmac {
+    /// Its public name.
+    pub client_id: String,
+    /// What it signs with.
+    pub secret: String,
 }
 
 /// How a server is started.
@@ -321,6 +334,19 @@ impl Server {
     /// A client with the first credential, which may do everything.
     pub fn client(&self) -> Client {
         self.anonymous().bearer(&self.credentials.bearer.token)
+    }
+
+    /// Who signs with the first credential that does.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn signer(&self) -> ApiSigner {
+        let hmac = self
+            .credentials
+            .hmac
+            .as_ref()
+            .expect("a signing credential");
+        ApiSigner::new(&hmac.client_id, &hmac.secret)
     }
 
     /// A client that signed in as the first admin.

@@ -2,20 +2,27 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::{Method, header};
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload};
 use engine::secret::constant_time_eq;
+use engine::signature::{Claim, RequestSignature};
 use entity::{member, user, workspace};
+use ipnet::IpNet;
+use openapi::credentials::SecretSlot;
 use openapi::problem::Code;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use std::future::{Ready, ready};
 use uuid::Uuid;
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Proven};
+use super::nonces::Nonces;
 use super::permission::{Permission, Role};
 use super::sessions::{self, COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn};
-use super::{client_address, in_networks, verify_password};
+use super::signed::{self, Signed};
+use super::{client_address, verify_password};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::limits::{Key, Rate};
@@ -54,6 +61,23 @@ pub struct Caller {
     pub permissions: Arc<[Permission]>,
     /// Where the request came from.
     pub address: IpAddr,
+    /// How it showed who it is.
+    pub means: Means,
+}
+
+/// How a caller showed who it is.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// `session`, `bearer` or `hmac`.
+    pub kind: &'static str,
+    /// E-mail of the person, or name of the credential.
+    pub name: String,
+    /// Which secret of the credential.
+    pub slot: Option<SecretSlot>,
+    /// The network of the credential's list that the address lies in.
+    pub network: Option<IpNet>,
+    /// Seconds that the clock here is ahead of the request's timestamp.
+    pub skew_seconds: Option<i64>,
 }
 
 impl Caller {
@@ -85,6 +109,7 @@ impl FromRequest for Caller {
 pub struct Authenticator {
     core: Core,
     credentials: Credentials,
+    nonces: Nonces,
 }
 
 /// Failures that somebody may make, on all nodes together.
@@ -94,8 +119,8 @@ enum Tries {
     LoginsOfAddress,
     /// Sign-ins to an account.
     LoginsOfAccount,
-    /// Bearer tokens from an address.
-    BearersOfAddress,
+    /// Tokens and signatures from an address.
+    CredentialsOfAddress,
 }
 
 impl Tries {
@@ -103,7 +128,7 @@ impl Tries {
         match self {
             Self::LoginsOfAddress => Rate::one_every(30, 10),
             Self::LoginsOfAccount => Rate::one_every(30, 20),
-            Self::BearersOfAddress => Rate::one_every(5, 20),
+            Self::CredentialsOfAddress => Rate::one_every(5, 20),
         }
     }
 
@@ -111,7 +136,7 @@ impl Tries {
         let kind = match self {
             Self::LoginsOfAddress => "logins-of-address",
             Self::LoginsOfAccount => "logins-of-account",
-            Self::BearersOfAddress => "bearers-of-address",
+            Self::CredentialsOfAddress => "credentials-of-address",
         };
         Key::Failures(kind, whose.to_owned())
     }
@@ -123,6 +148,7 @@ impl Authenticator {
         Self {
             core,
             credentials: Credentials::default(),
+            nonces: Nonces::default(),
         }
     }
 
@@ -156,18 +182,43 @@ impl Authenticator {
         )
     }
 
+    /// How long the body of a signed request may take.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.core.settings.request_timeout_seconds.max(1))
+    }
+
+    /// What is checked of a signed request before its body is read; none: it is not signed.
+    ///
+    /// # Errors
+    /// 400, 401, or 429 after too many failures.
+    pub(super) async fn begin(&self, req: &HttpRequest) -> ApiResult<Option<RequestSignature>> {
+        let Some(signature) = signed::signature(req)? else {
+            return Ok(None);
+        };
+        signed::check_time(&signature, self.core.clock.now_ms())?;
+        let plain = matches!(signature.claim, Claim::Plain { .. });
+        if plain && req.uri().query().is_some() {
+            return Err(ApiError::new(Code::SignatureInvalid)
+                .detail("The plain form cannot sign a query string; send none."));
+        }
+        self.throttle(self.address(req)).await?;
+        Ok(Some(signature))
+    }
+
     /// The caller, if it may do this; without a permission, any caller who is known.
     ///
     /// # Errors
     /// 401, 403, or 404 for a workspace that is not the caller's.
-    pub async fn caller(
+    pub(super) async fn caller(
         &self,
         req: &HttpRequest,
         permission: Option<Permission>,
+        signed: Option<&Signed>,
     ) -> ApiResult<Caller> {
-        let caller = match bearer_token(req)? {
-            Some(token) => self.by_bearer(req, &token).await?,
-            None => self.by_session(req).await?,
+        let caller = match (signed, bearer_token(req)?) {
+            (Some(signed), _) => self.by_signature(req, signed).await?,
+            (None, Some(token)) => self.by_bearer(req, &token).await?,
+            (None, None) => self.by_session(req).await?,
         };
         if let Some(permission) = permission {
             caller.must(permission)?;
@@ -175,23 +226,97 @@ impl Authenticator {
         Ok(caller)
     }
 
+    /// The caller of a request whose body nobody reads.
+    ///
+    /// # Errors
+    /// Those of [`Authenticator::caller`].
+    pub async fn caller_without_body(
+        &self,
+        req: &HttpRequest,
+        permission: Permission,
+    ) -> ApiResult<Caller> {
+        let signed = self.begin(req).await?.map(|signature| Signed {
+            signature,
+            body: Bytes::new(),
+        });
+        self.caller(req, Some(permission), signed.as_ref()).await
+    }
+
+    async fn throttle(&self, address: IpAddr) -> ApiResult<()> {
+        let key = limiter_key(address);
+        match self.wait(Tries::CredentialsOfAddress, &key).await {
+            Some(seconds) => Err(ApiError::new(Code::RateLimited).retry_after(seconds)),
+            None => Ok(()),
+        }
+    }
+
     async fn by_bearer(&self, req: &HttpRequest, token: &str) -> ApiResult<Caller> {
         let address = self.address(req);
-        let key = limiter_key(address);
-        if let Some(seconds) = self.wait(Tries::BearersOfAddress, &key).await {
-            return Err(ApiError::new(Code::RateLimited).retry_after(seconds));
-        }
-        let Some(known) = self.credentials.verify(&self.core, token).await? else {
-            self.failed(Tries::BearersOfAddress, &key).await;
+        self.throttle(address).await?;
+        let Some(proven) = self.credentials.of_token(&self.core, token).await? else {
+            let key = limiter_key(address);
+            self.failed(Tries::CredentialsOfAddress, &key).await;
             return Err(ApiError::new(Code::Unauthenticated));
         };
-        if !in_networks(address, &known.networks) {
+        self.admit(req, address, proven, None).await
+    }
+
+    async fn by_signature(&self, req: &HttpRequest, signed: &Signed) -> ApiResult<Caller> {
+        let address = self.address(req);
+        let signature = &signed.signature;
+        let request = signed.request(req);
+        let found = self
+            .credentials
+            .of_signature(&self.core, signature, &request)
+            .await?;
+        let plain = matches!(signature.claim, Claim::Plain { .. });
+        let Some(proven) = found.filter(|proven| proven.known.legacy || !plain) else {
+            let key = limiter_key(address);
+            self.failed(Tries::CredentialsOfAddress, &key).await;
+            return Err(ApiError::new(Code::SignatureInvalid)
+                .detail("No live secret of this client signed the request as it arrived."));
+        };
+        self.admit(req, address, proven, Some(signature)).await
+    }
+
+    /// What holds for a credential whose secret was proven: status, network, nonce, workspace.
+    async fn admit(
+        &self,
+        req: &HttpRequest,
+        address: IpAddr,
+        proven: Proven,
+        signature: Option<&RequestSignature>,
+    ) -> ApiResult<Caller> {
+        let (core, known) = (&self.core, &proven.known);
+        let now = core.clock.now_ms();
+        if !known.is_alive(now) {
+            return Err(ApiError::new(Code::CredentialInactive)
+                .detail("The credential is switched off, revoked, or its time is over."));
+        }
+        let Some(network) = known.network_of(address) else {
             return Err(ApiError::new(Code::AddressNotAllowed)
                 .detail("The credential may not be used from this address."));
+        };
+        if let Some(signature) = signature {
+            let key = signature.replay_key();
+            match self.nonces.take(core, &known.client_id, &key).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(ApiError::new(Code::NonceReplayed)
+                        .detail("Sign each request anew, with a nonce of its own."));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a signed request is refused");
+                    return Err(ApiError::new(Code::Unavailable)
+                        .detail("Signed requests cannot be checked now; sign anew and try again.")
+                        .retry_after(1));
+                }
+            }
         }
+        core.uses.used(known.id, proven.stored_in, now, address);
         if let Some(slug) = wanted_workspace(req)? {
             let own = workspace::Entity::find_by_id(known.workspace)
-                .one(self.core.db.read())
+                .one(core.db.read())
                 .await?;
             if own.is_none_or(|w| w.slug != slug) {
                 return Err(ApiError::not_found().detail("There is no such workspace."));
@@ -201,10 +326,21 @@ impl Authenticator {
             scope: Scope::granted(known.workspace),
             actor: Actor::Credential {
                 id: known.id,
-                client_id: known.client_id,
+                client_id: known.client_id.clone(),
             },
-            permissions: known.permissions,
+            permissions: Arc::clone(&known.permissions),
             address,
+            means: Means {
+                kind: if signature.is_some() {
+                    "hmac"
+                } else {
+                    "bearer"
+                },
+                name: known.name.clone(),
+                slot: Some(proven.slot),
+                network,
+                skew_seconds: signature.map(|s| now.div_euclid(1000) - s.timestamp),
+            },
         })
     }
 
@@ -223,6 +359,13 @@ impl Authenticator {
             });
         };
         let permissions = Role::parse(&role).map_or_else(Vec::new, Role::permissions);
+        let means = Means {
+            kind: "session",
+            name: signed_in.user.email.clone(),
+            slot: None,
+            network: None,
+            skew_seconds: None,
+        };
         Ok(Caller {
             scope: Scope::granted(workspace.id),
             actor: Actor::Person {
@@ -231,6 +374,7 @@ impl Authenticator {
             },
             permissions: permissions.into(),
             address: self.address(req),
+            means,
         })
     }
 

@@ -8,8 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::ids;
+use crate::secrets::Secret;
 
 const PREFIX: &str = "sbb_";
+/// Lets scanners tell a signing secret from other text.
+const SECRET_PREFIX: &str = "sbs_";
 const RANDOM: usize = 43;
 const CHECKSUM: usize = 6;
 /// Longest client id.
@@ -24,10 +27,24 @@ pub struct Bearer {
     pub token: String,
 }
 
-/// Makes a token with a client id of its own: twelve characters of `[0-9a-f]`.
-/// Store `hash_password(&token)` in `credential.secret_hash`.
+/// A new client id: twelve characters of `[0-9a-f]`.
+pub fn make_client_id() -> String {
+    hex::encode(ids::random::<6>())
+}
+
+/// A new secret to sign with: 256 random bits. The whole text is the key.
+pub fn make_secret() -> Secret {
+    let random = URL_SAFE_NO_PAD.encode(ids::random::<32>());
+    Secret::new(format!("{SECRET_PREFIX}{random}"))
+}
+
+/// Makes a token with a client id of its own.
 pub fn make_bearer() -> Bearer {
-    let client_id = hex::encode(ids::random::<6>());
+    make_bearer_of(make_client_id())
+}
+
+/// Makes a token of a client. Its `hash_password` is what is stored.
+pub fn make_bearer_of(client_id: String) -> Bearer {
     let body = format!(
         "{PREFIX}{client_id}_{}",
         URL_SAFE_NO_PAD.encode(ids::random::<32>())

@@ -1,143 +1,306 @@
-//! Bearer credentials: found, verified, remembered for a short while.
+//! Credentials: found, proven, remembered for a short while.
 //!
-//! A verified token is remembered as its SHA-256, so that a hot client costs one hash and no query.
-//! The row is read again every few seconds, so that a revocation takes effect on every node within
-//! that time; the slow hash is only computed again when the stored one has changed.
+//! Invariant: what a credential may is believed for at most five seconds, and only while the
+//! configuration that it was read from is the one that is served; so a revocation takes effect at
+//! once on the node that made it, within a second on the others, and within five seconds on a node
+//! that hears nothing. A node that cannot read a credential anew refuses it (503).
+//!
+//! A verified token is remembered as its SHA-256, so that a hot client costs one hash and no query;
+//! the slow hash is only computed again when the stored one has changed. Opened signing secrets lie
+//! in memory for as long as the entry does. A crash loses the memory and nothing else.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::secret::constant_time_eq;
-use entity::credential;
+use engine::secret::{Secret, constant_time_eq};
+use engine::signature::{RequestSignature, SignedRequest};
+use entity::{credential, credential_secret, sealed_secret};
 use ipnet::IpNet;
+use openapi::credentials::{CredentialKind, SecretSlot};
 use parking_lot::Mutex;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::permission::Permission;
 use super::{check_bearer, verify_password};
 use crate::core::Core;
-use crate::http::problem::ApiError;
+use crate::http::problem::ApiResult;
+use crate::snapshot::place_of;
 
 /// Milliseconds for which a row is believed.
 const FRESH_MS: i64 = 5_000;
-/// Milliseconds between two notes of the last use.
-const USED_MS: i64 = 60_000;
 /// Clients that are remembered.
 const CLIENTS: usize = 1_000;
 
-/// A credential that was presented with the right token.
-#[derive(Clone, Debug)]
+/// A credential as it is stored, ready to be checked.
+#[derive(Debug)]
 pub(super) struct Known {
     pub id: Uuid,
     pub client_id: String,
+    pub name: String,
     pub workspace: Uuid,
     pub permissions: Arc<[Permission]>,
-    pub networks: Arc<[IpNet]>,
+    pub legacy: bool,
+    /// None: the list cannot be read.
+    networks: Option<Vec<IpNet>>,
+    kind: CredentialKind,
     enabled: bool,
     expires_at: Option<i64>,
-    secret_hash: Arc<str>,
+    secrets: Vec<KnownSecret>,
+}
+
+#[derive(Debug)]
+struct KnownSecret {
+    slot: i32,
+    is_primary: bool,
+    hash: Arc<str>,
+    key: Secret,
+    retire_at: Option<i64>,
+}
+
+/// A credential whose secret was proven.
+#[derive(Clone, Debug)]
+pub(super) struct Proven {
+    pub known: Arc<Known>,
+    /// Where the secret is stored.
+    pub stored_in: i32,
+    /// What it is called.
+    pub slot: SecretSlot,
+}
+
+impl Known {
+    /// Whether it may be used now.
+    pub fn is_alive(&self, now: i64) -> bool {
+        self.enabled && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// The network that an address lies in, if the credential may be used from there. Only one that
+    /// signs may have no list.
+    pub fn network_of(&self, address: std::net::IpAddr) -> Option<Option<IpNet>> {
+        let networks = self.networks.as_ref()?;
+        if networks.is_empty() && self.kind == CredentialKind::Hmac {
+            return Some(None);
+        }
+        let address = address.to_canonical();
+        let found = networks.iter().find(|network| network.contains(&address))?;
+        Some(Some(*found))
+    }
+
+    fn live(&self, now: i64) -> impl Iterator<Item = &KnownSecret> {
+        self.secrets
+            .iter()
+            .filter(move |secret| secret.retire_at.is_none_or(|end| now < end))
+    }
+
+    fn proven(self: &Arc<Self>, slot: i32) -> Option<Proven> {
+        let secret = self.secrets.iter().find(|secret| secret.slot == slot)?;
+        Some(Proven {
+            known: Arc::clone(self),
+            stored_in: slot,
+            slot: if secret.is_primary {
+                SecretSlot::Primary
+            } else {
+                SecretSlot::Secondary
+            },
+        })
+    }
+}
+
+/// A token that fitted a stored hash.
+#[derive(Clone)]
+struct Verified {
+    digest: [u8; 32],
+    slot: i32,
+    hash: Arc<str>,
 }
 
 #[derive(Clone)]
 struct Remembered {
-    digest: [u8; 32],
     read_at: i64,
-    known: Known,
+    revision: i64,
+    known: Arc<Known>,
+    verified: Vec<Verified>,
 }
 
 #[derive(Default)]
 pub(super) struct Credentials(Mutex<HashMap<String, Remembered>>);
 
 impl Credentials {
-    /// The credential of a token; none when it is unknown, wrong, revoked or expired.
-    pub async fn verify(&self, core: &Core, token: &str) -> Result<Option<Known>, ApiError> {
+    /// The credential of a token; none when it is unknown or wrong.
+    pub async fn of_token(&self, core: &Core, token: &str) -> ApiResult<Option<Proven>> {
         let Some(client) = check_bearer(token) else {
             return Ok(None);
         };
         let now = core.clock.now_ms();
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let remembered = self.0.lock().get(client).cloned();
-        let verified = remembered
-            .as_ref()
-            .filter(|r| constant_time_eq(&r.digest, &digest));
-        if let Some(fresh) = verified.filter(|r| (0..FRESH_MS).contains(&(now - r.read_at))) {
-            return Ok(alive(fresh.known.clone(), now));
-        }
-        let row = credential::Entity::find()
-            .filter(credential::Column::ClientId.eq(client))
-            .filter(credential::Column::Kind.eq("bearer"))
-            .one(core.db.read())
-            .await?;
-        let Some(row) = row else {
-            self.0.lock().remove(client);
+        let Some(found) = self.find(core, client, CredentialKind::Bearer, now).await? else {
             // As slow as for a known client.
             verify_password(token, None).await?;
             return Ok(None);
         };
-        let same = verified.is_some_and(|r| *r.known.secret_hash == *row.secret_hash);
-        if !same && !verify_password(token, Some(&row.secret_hash)).await? {
-            return Ok(None);
-        }
-        if row.last_used_at.is_none_or(|at| now - at >= USED_MS) {
-            // A database that takes no writes can still be looked at.
-            if let Err(error) = note_use(core, row.id, now).await {
-                tracing::warn!(%error, "The use of a credential could not be noted.");
+        let live = || found.known.live(now);
+        for secret in live() {
+            let fits = |v: &&Verified| {
+                v.slot == secret.slot
+                    && v.hash == secret.hash
+                    && constant_time_eq(&v.digest, &digest)
+            };
+            if found.verified.iter().any(|v| fits(&v)) {
+                return Ok(found.known.proven(secret.slot));
             }
         }
-        let known = Known::from(row);
-        self.remember(client, digest, now, known.clone());
-        Ok(alive(known, now))
+        if live().next().is_none() {
+            verify_password(token, None).await?;
+        }
+        for secret in live() {
+            if verify_password(token, Some(&secret.hash)).await? {
+                let verified = Verified {
+                    digest,
+                    slot: secret.slot,
+                    hash: Arc::clone(&secret.hash),
+                };
+                self.remember_token(client, verified);
+                return Ok(found.known.proven(secret.slot));
+            }
+        }
+        Ok(None)
     }
 
-    fn remember(&self, client: &str, digest: [u8; 32], now: i64, known: Known) {
+    /// The credential that signed a request; none when it is unknown or another key did. Costs the
+    /// same in each case.
+    pub async fn of_signature(
+        &self,
+        core: &Core,
+        signature: &RequestSignature,
+        request: &SignedRequest<'_>,
+    ) -> ApiResult<Option<Proven>> {
+        let now = core.clock.now_ms();
+        let found = self
+            .find(core, &signature.client, CredentialKind::Hmac, now)
+            .await?;
+        let known = found.as_ref().map(|found| &found.known);
+        let (mut keys, mut slots) = (Vec::new(), Vec::new());
+        for secret in known.into_iter().flat_map(|known| known.live(now)) {
+            keys.push(secret.key.clone());
+            slots.push(secret.slot);
+        }
+        let signed_by = signature.signed_by(request, &keys);
+        let slot = signed_by.and_then(|n| slots.get(n));
+        Ok(known
+            .zip(slot)
+            .and_then(|(known, slot)| known.proven(*slot)))
+    }
+
+    /// The credential of a client as it is stored, not older than is believed.
+    async fn find(
+        &self,
+        core: &Core,
+        client: &str,
+        kind: CredentialKind,
+        now: i64,
+    ) -> ApiResult<Option<Remembered>> {
+        let revision = core.snapshots.current().revision;
+        let remembered = self.0.lock().get(client).cloned();
+        let fresh =
+            |r: &Remembered| r.revision == revision && (0..FRESH_MS).contains(&(now - r.read_at));
+        if let Some(found) = remembered.as_ref().filter(|r| fresh(r)) {
+            return Ok(Some(found.clone()).filter(|r| r.known.kind == kind));
+        }
+        let Some(known) = read(core, client).await? else {
+            self.0.lock().remove(client);
+            return Ok(None);
+        };
+        let found = Remembered {
+            read_at: now,
+            revision,
+            known: Arc::new(known),
+            verified: remembered.map(|r| r.verified).unwrap_or_default(),
+        };
+        self.remember(client, found.clone(), now);
+        Ok(Some(found).filter(|r| r.known.kind == kind))
+    }
+
+    fn remember(&self, client: &str, found: Remembered, now: i64) {
         let mut all = self.0.lock();
         if all.len() >= CLIENTS {
-            all.retain(|_, r| now - r.read_at < FRESH_MS);
+            all.retain(|_, r| (0..FRESH_MS).contains(&(now - r.read_at)));
         }
         if all.len() < CLIENTS {
-            let remembered = Remembered {
-                digest,
-                read_at: now,
-                known,
-            };
-            all.insert(client.to_owned(), remembered);
+            all.insert(client.to_owned(), found);
+        }
+    }
+
+    fn remember_token(&self, client: &str, verified: Verified) {
+        if let Some(found) = self.0.lock().get_mut(client) {
+            found.verified.retain(|v| v.slot != verified.slot);
+            found.verified.push(verified);
         }
     }
 }
 
-fn alive(known: Known, now: i64) -> Option<Known> {
-    (known.enabled && known.expires_at.is_none_or(|end| now < end)).then_some(known)
-}
-
-async fn note_use(core: &Core, id: Uuid, now: i64) -> Result<(), DbErr> {
-    credential::Entity::update_many()
-        .set(credential::ActiveModel {
-            last_used_at: Set(Some(now)),
-            ..Default::default()
-        })
-        .filter(credential::Column::Id.eq(id))
-        .exec(core.db.write())
+async fn read(core: &Core, client: &str) -> ApiResult<Option<Known>> {
+    let db = core.db.read();
+    let Some(row) = credential::Entity::find()
+        .filter(credential::Column::ClientId.eq(client))
+        .one(db)
+        .await?
+    else {
+        return Ok(None);
+    };
+    let kind = match row.kind.as_str() {
+        "hmac" => CredentialKind::Hmac,
+        "bearer" => CredentialKind::Bearer,
+        _ => return Ok(None),
+    };
+    let secrets = credential_secret::Entity::find()
+        .filter(credential_secret::Column::CredentialId.eq(row.id))
+        .order_by_desc(credential_secret::Column::IsPrimary)
+        .all(db)
         .await?;
-    Ok(())
-}
-
-impl From<credential::Model> for Known {
-    /// What cannot be read permits nothing: an unknown scope is no scope, an unreadable list of
-    /// networks lets nobody in.
-    fn from(row: credential::Model) -> Self {
-        let scopes: Vec<String> = serde_json::from_str(&row.scopes).unwrap_or_default();
-        let networks: Vec<IpNet> = serde_json::from_str(&row.allow_cidrs).unwrap_or_default();
-        Self {
-            id: row.id,
-            client_id: row.client_id,
-            workspace: row.workspace_id,
-            permissions: scopes.iter().filter_map(|s| Permission::parse(s)).collect(),
-            networks: networks.into(),
-            enabled: row.enabled,
-            expires_at: row.expires_at,
-            secret_hash: row.secret_hash.into(),
+    let sealed = match kind {
+        CredentialKind::Bearer => Vec::new(),
+        CredentialKind::Hmac => {
+            sealed_secret::Entity::find()
+                .filter(sealed_secret::Column::OwnerKind.eq("credential"))
+                .filter(sealed_secret::Column::OwnerId.eq(row.id))
+                .all(db)
+                .await?
         }
+    };
+    let mut live = Vec::new();
+    for secret in secrets {
+        let key = match sealed.iter().find(|sealed| sealed.slot == secret.slot) {
+            None => Secret::new(Vec::new()),
+            Some(sealed) => {
+                let opened =
+                    core.keyring
+                        .open(&place_of(sealed), &sealed.key_id, &sealed.sealed)?;
+                opened.reveal().into()
+            }
+        };
+        live.push(KnownSecret {
+            slot: secret.slot,
+            is_primary: secret.is_primary,
+            hash: secret.hash.into(),
+            key,
+            retire_at: secret.retire_at,
+        });
     }
+    // What cannot be read permits nothing: an unknown scope is no scope, an unreadable list of
+    // networks lets nobody in.
+    let scopes: Vec<String> = serde_json::from_str(&row.scopes).unwrap_or_default();
+    Ok(Some(Known {
+        id: row.id,
+        client_id: row.client_id,
+        name: row.name,
+        workspace: row.workspace_id,
+        permissions: scopes.iter().filter_map(|s| Permission::parse(s)).collect(),
+        legacy: row.legacy,
+        networks: serde_json::from_str(&row.allow_cidrs).ok(),
+        kind,
+        enabled: row.enabled && row.revoked_at.is_none(),
+        expires_at: row.expires_at,
+        secrets: live,
+    }))
 }

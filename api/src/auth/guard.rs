@@ -10,6 +10,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::authenticator::{Authenticator, Caller};
 use super::permission::Permission;
+use super::signed::{self, Signed};
 use crate::http::problem::{ApiError, ApiResult};
 
 /// Lets a request pass only if its caller is known and may do this. Stands around the route, so that it comes
@@ -64,11 +65,11 @@ where
 
     forward_ready!(service);
 
-    fn call(&self, req: ServiceRequest) -> Self::Future {
+    fn call(&self, mut req: ServiceRequest) -> Self::Future {
         let permission = self.permission;
         let service = Rc::clone(&self.service);
         Box::pin(async move {
-            match authenticate(&req, permission).await {
+            match authenticate(&mut req, permission).await {
                 Ok(caller) => {
                     req.extensions_mut().insert(caller);
                     Ok(service.call(req).await?.map_into_left_body())
@@ -81,9 +82,21 @@ where
     }
 }
 
-async fn authenticate(req: &ServiceRequest, permission: Option<Permission>) -> ApiResult<Caller> {
-    match req.app_data::<web::Data<Authenticator>>() {
-        Some(authenticator) => authenticator.caller(req.request(), permission).await,
-        None => Err(ApiError::internal("authenticator", &"none is set up")),
-    }
+async fn authenticate(
+    req: &mut ServiceRequest,
+    permission: Option<Permission>,
+) -> ApiResult<Caller> {
+    let Some(authenticator) = req.app_data::<web::Data<Authenticator>>().cloned() else {
+        return Err(ApiError::internal("authenticator", &"none is set up"));
+    };
+    let signed = match authenticator.begin(req.request()).await? {
+        None => None,
+        Some(signature) => Some(Signed {
+            signature,
+            body: signed::body(req, authenticator.patience()).await?,
+        }),
+    };
+    authenticator
+        .caller(req.request(), permission, signed.as_ref())
+        .await
 }

@@ -2,26 +2,35 @@
 //!
 //! Invariant: a [`Scope`](crate::scope::Scope) reaches a handler only through [`needs()`], which
 //! authenticates, finds the workspace and checks the permission before anything of the request is
-//! validated or looked up. Fails closed: what cannot be checked is refused. Sessions and credentials
-//! lie in the database as hashes; the caches here are short-lived and bounded, and a crash loses
-//! nothing but them.
+//! validated or looked up. Fails closed: what cannot be checked is refused. Sessions and tokens lie
+//! in the database as hashes, signing secrets sealed; the caches here are short-lived and bounded,
+//! and a crash loses nothing but them.
+//!
+//! A signed request is checked in this order: form of the headers, time, client, signature, status,
+//! network, nonce, scope. A client that is not known is checked against a key that nobody has, and
+//! gets the answer of a wrong signature; so does a credential that is of no use any more, unless the
+//! signature is right.
 
 mod address;
 mod authenticator;
 mod bearer;
 mod credentials;
 mod guard;
+mod nonces;
 mod password;
 mod permission;
 mod sessions;
+mod signed;
+mod uses;
 
 pub use address::{client_address, in_networks};
-pub use authenticator::{Actor, Authenticator, Caller, WORKSPACE_HEADER};
-pub use bearer::{Bearer, check_bearer, make_bearer};
+pub use authenticator::{Actor, Authenticator, Caller, Means, WORKSPACE_HEADER};
+pub use bearer::{Bearer, check_bearer, make_bearer, make_bearer_of, make_client_id, make_secret};
 pub use guard::{Needs, needs, signed_in};
 pub use password::{HashError, generate_password, hash_password, verify_password};
 pub use permission::{Permission, Role};
 pub use sessions::{COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn, csrf_token};
+pub use uses::{Uses, keep_uses};
 
 use sha2::{Digest as _, Sha256};
 

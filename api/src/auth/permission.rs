@@ -55,6 +55,10 @@ permissions! {
     JobsCancel = "jobs:cancel";
     /// Read the audit log.
     AuditRead = "audit:read";
+    /// Read credentials: names, networks, last use; never a secret.
+    CredentialsRead = "credentials:read";
+    /// Make, change, rotate and revoke credentials.
+    CredentialsWrite = "credentials:write";
     /// Read settings and the dashboard.
     SettingsRead = "settings:read";
     /// Change settings of the workspace.
@@ -73,10 +77,10 @@ impl Permission {
         Self::ALL.iter().copied().find(|p| p.word() == word)
     }
 
-    /// Whether it shows what everybody of a workspace may see. The audit log names people and where
-    /// they work; it is for those who answer for the workspace.
+    /// Whether it shows what everybody of a workspace may see. The audit log and the credentials name
+    /// people, machines and where they are; they are for those who answer for the workspace.
     fn is_for_all(self) -> bool {
-        self.only_reads() && self != Self::AuditRead
+        self.only_reads() && !matches!(self, Self::AuditRead | Self::CredentialsRead)
     }
 
     /// Whether it only reads.
@@ -156,7 +160,8 @@ mod tests {
     fn a_viewer_changes_nothing_and_an_operator_no_configuration() {
         for permission in Permission::ALL {
             assert!(Role::Owner.permits(*permission));
-            let reads = permission.only_reads() && *permission != Permission::AuditRead;
+            let inner = [Permission::AuditRead, Permission::CredentialsRead];
+            let reads = permission.only_reads() && !inner.contains(permission);
             assert_eq!(Role::Viewer.permits(*permission), reads);
         }
         assert!(Role::Operator.permits(Permission::DlqReplay));

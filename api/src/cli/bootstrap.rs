@@ -1,25 +1,33 @@
-//! The first workspace, its admin, and a credential for this machine.
+//! The first workspace, its admin, and credentials for this machine.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use entity::{credential, member, user, workspace};
-use sea_orm::{ActiveValue::Set, EntityTrait as _, PaginatorTrait as _};
+use entity::{credential, credential_secret, member, sealed_secret, user, workspace};
+use openapi::credentials::CredentialKind;
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
+};
 use serde::Serialize;
 
 use super::{Done, block_on, load_beside, output, stores};
-use crate::auth::{Permission, generate_password, hash_password, make_bearer};
+use crate::auth::{
+    Permission, generate_password, hash_password, make_bearer, make_client_id, make_secret,
+};
 use crate::clock::Clock;
 use crate::db::{Db, bump_configuration};
 use crate::ids;
+use crate::secrets::{Keyring, Secret};
+use crate::services::sealed::Owner;
 use crate::settings::StoreFlags;
+use crate::snapshot::place_of;
 
 /// Slug of the first workspace.
 const WORKSPACE: &str = "main";
 /// Address of the first admin.
 const ADMIN: &str = "admin@localhost";
-/// Networks that the credential may be used from.
+/// Networks that the credentials may be used from.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 #[derive(Debug, Args)]
@@ -40,6 +48,7 @@ pub(super) struct Shown {
     pub workspace: ShownWorkspace,
     pub admin: ShownAdmin,
     pub bearer: ShownBearer,
+    pub hmac: ShownHmac,
 }
 
 #[derive(Serialize)]
@@ -59,12 +68,19 @@ pub(super) struct ShownBearer {
     pub token: String,
 }
 
+#[derive(Serialize)]
+pub(super) struct ShownHmac {
+    pub client_id: String,
+    pub secret: String,
+}
+
 impl Bootstrap {
     pub fn run(self, config: Option<PathBuf>) -> Done {
         let settings = load_beside(self.flags, config)?;
         let made = block_on(async {
             let db = stores::open_new(&settings).await?;
-            make(&db, &Clock::system()).await
+            let keyring = Keyring::load_or_create(&settings.key_file)?;
+            make(&db, &keyring, &Clock::system()).await
         })?;
         match made {
             Some(shown) if self.json => output::json(&shown)?,
@@ -73,8 +89,11 @@ impl Bootstrap {
                 output::line(&format!("e-mail     {}", shown.admin.email))?;
                 output::line(&format!("password   {}", shown.admin.password))?;
                 output::line(&format!("token      {}", shown.bearer.token))?;
+                output::line(&format!("client id  {}", shown.hmac.client_id))?;
+                output::line(&format!("secret     {}", shown.hmac.secret))?;
                 output::note(
-                    "Keep them: they are not shown again. The token works from this machine only.",
+                    "Keep them: they are not shown again. The token, and the client id with its \
+                     secret, work from this machine only.",
                 );
             }
             None if self.if_needed => output::note("already set up: a workspace exists"),
@@ -91,7 +110,11 @@ impl Bootstrap {
 ///
 /// # Errors
 /// A statement failed; nothing was made.
-pub(super) async fn make(db: &Db, clock: &Clock) -> anyhow::Result<Option<Shown>> {
+pub(super) async fn make(
+    db: &Db,
+    keyring: &Keyring,
+    clock: &Clock,
+) -> anyhow::Result<Option<Shown>> {
     if workspace::Entity::find().count(db.read()).await? > 0 {
         return Ok(None);
     }
@@ -101,6 +124,8 @@ pub(super) async fn make(db: &Db, clock: &Clock) -> anyhow::Result<Option<Shown>
     let password_hash = hash_password(&password).await?;
     let secret_hash = hash_password(&bearer.token).await?;
     let scopes: Vec<&str> = Permission::ALL.iter().map(|p| p.word()).collect();
+    let scopes = serde_json::to_string(&scopes)?;
+    let networks = serde_json::to_string(&LOOPBACK)?;
     let now = clock.now_ms();
     let (workspace_id, user_id) = (ids::new(clock), ids::new(clock));
     let txn = db.begin().await?;
@@ -131,22 +156,49 @@ pub(super) async fn make(db: &Db, clock: &Clock) -> anyhow::Result<Option<Shown>
     })
     .exec_without_returning(&txn)
     .await?;
-    credential::Entity::insert(credential::ActiveModel {
-        id: Set(ids::new(clock)),
-        workspace_id: Set(workspace_id),
-        client_id: Set(bearer.client_id.clone()),
-        name: Set("Bootstrap".to_owned()),
-        kind: Set("bearer".to_owned()),
-        scopes: Set(serde_json::to_string(&scopes)?),
-        secret_hash: Set(secret_hash),
-        allow_cidrs: Set(serde_json::to_string(&LOOPBACK)?),
-        enabled: Set(true),
-        created_at: Set(now),
-        expires_at: Set(None),
-        last_used_at: Set(None),
-    })
-    .exec_without_returning(&txn)
-    .await?;
+    let first = |client_id: &str, kind: CredentialKind, hash: &str| credential::Model {
+        id: ids::new(clock),
+        workspace_id,
+        client_id: client_id.to_owned(),
+        name: format!("Bootstrap ({})", kind.word()),
+        kind: kind.word().to_owned(),
+        scopes: scopes.clone(),
+        secret_hash: hash.to_owned(),
+        allow_cidrs: networks.clone(),
+        enabled: true,
+        created_at: now,
+        expires_at: None,
+        last_used_at: None,
+        legacy: false,
+        revoked_at: None,
+        revision: 1,
+        updated_at: now,
+        rotate_days: None,
+        overlap_days: 7,
+        last_used_addr: None,
+    };
+    let token_row = first(&bearer.client_id, CredentialKind::Bearer, &secret_hash);
+    let client_id = make_client_id();
+    let secret = make_secret();
+    let signing_row = first(&client_id, CredentialKind::Hmac, "");
+    keep_secret(&txn, keyring, &signing_row, &secret).await?;
+    for row in [token_row, signing_row] {
+        credential_secret::Entity::insert(credential_secret::ActiveModel {
+            credential_id: Set(row.id),
+            slot: Set(0),
+            is_primary: Set(true),
+            hash: Set(row.secret_hash.clone()),
+            created_at: Set(now),
+            retire_at: Set(None),
+            last_used_at: Set(None),
+            last_used_addr: Set(None),
+        })
+        .exec_without_returning(&txn)
+        .await?;
+        credential::Entity::insert(row.into_active_model())
+            .exec_without_returning(&txn)
+            .await?;
+    }
     bump_configuration(&txn).await?;
     txn.commit().await?;
     Ok(Some(Shown {
@@ -161,5 +213,34 @@ pub(super) async fn make(db: &Db, clock: &Clock) -> anyhow::Result<Option<Shown>
             client_id: bearer.client_id,
             token: bearer.token,
         },
+        hmac: ShownHmac {
+            client_id,
+            secret: secret.reveal().to_owned(),
+        },
     }))
+}
+
+/// Seals the secret of a credential that signs, in its first slot.
+async fn keep_secret(
+    txn: &impl ConnectionTrait,
+    keyring: &Keyring,
+    row: &credential::Model,
+    secret: &Secret,
+) -> anyhow::Result<()> {
+    let mut sealed = sealed_secret::Model {
+        id: row.id,
+        workspace_id: row.workspace_id,
+        owner_kind: Owner::credential(row.id).kind.to_owned(),
+        owner_id: row.id,
+        name: row.client_id.clone(),
+        slot: 0,
+        key_id: String::new(),
+        sealed: Vec::new(),
+        created_at: row.created_at,
+    };
+    (sealed.key_id, sealed.sealed) = keyring.seal(&place_of(&sealed), secret)?;
+    sealed_secret::Entity::insert(sealed.into_active_model())
+        .exec_without_returning(txn)
+        .await?;
+    Ok(())
 }

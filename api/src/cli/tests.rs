@@ -1,8 +1,8 @@
 //! The commands against a database.
 
 use clap::CommandFactory as _;
-use entity::{credential, event, member, session, source, user};
-use sea_orm::{EntityTrait as _, IntoActiveModel as _};
+use entity::{credential, event, member, sealed_secret, session, source, user};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -48,6 +48,10 @@ fn the_printed_bootstrap_has_the_promised_form() {
             client_id: "c".to_owned(),
             token: "d".to_owned(),
         },
+        hmac: bootstrap::ShownHmac {
+            client_id: "e".to_owned(),
+            secret: "f".to_owned(),
+        },
     };
     assert_eq!(
         serde_json::to_value(&shown).unwrap(),
@@ -55,6 +59,7 @@ fn the_printed_bootstrap_has_the_promised_form() {
             "workspace": {"slug": "main"},
             "admin": {"email": "a", "password": "b"},
             "bearer": {"client_id": "c", "token": "d"},
+            "hmac": {"client_id": "e", "secret": "f"},
         })
     );
 }
@@ -62,10 +67,10 @@ fn the_printed_bootstrap_has_the_promised_form() {
 #[tokio::test]
 async fn bootstrap_works_once_and_its_secrets_fit() {
     let (store, _folder) = store().await;
-    let (db, clock) = (&store.db, &store.clock);
+    let (db, keys, clock) = (&store.db, &store.keyring, &store.clock);
     assert!(store.scope(None).await.is_err());
-    let shown = bootstrap::make(db, clock).await.unwrap().unwrap();
-    assert!(bootstrap::make(db, clock).await.unwrap().is_none());
+    let shown = bootstrap::make(db, keys, clock).await.unwrap().unwrap();
+    assert!(bootstrap::make(db, keys, clock).await.unwrap().is_none());
 
     let admin = user::Entity::find().one(db.read()).await.unwrap().unwrap();
     assert_eq!(admin.email, "admin@localhost");
@@ -85,6 +90,7 @@ async fn bootstrap_works_once_and_its_secrets_fit() {
         store.scope(Some("main")).await.unwrap().workspace()
     );
     let bearer = credential::Entity::find()
+        .filter(credential::Column::Kind.eq("bearer"))
         .one(db.read())
         .await
         .unwrap()
@@ -106,13 +112,27 @@ async fn bootstrap_works_once_and_its_secrets_fit() {
             .iter()
             .any(|n| n.contains(&text.parse::<std::net::IpAddr>().unwrap()))
     };
+    let sealed = sealed_secret::Entity::find()
+        .one(db.read())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(sealed.name, shown.hmac.client_id);
+    let opened = keys
+        .open(
+            &crate::snapshot::place_of(&sealed),
+            &sealed.key_id,
+            &sealed.sealed,
+        )
+        .unwrap();
+    assert_eq!(opened.reveal(), shown.hmac.secret);
     assert!(inside("127.0.0.1") && inside("::1") && !inside("10.0.0.1") && !inside("fe80::1"));
 }
 
 #[tokio::test]
 async fn a_new_password_ends_the_sessions() {
     let (store, _folder) = store().await;
-    let old = bootstrap::make(&store.db, &store.clock)
+    let old = bootstrap::make(&store.db, &store.keyring, &store.clock)
         .await
         .unwrap()
         .unwrap();
@@ -191,7 +211,9 @@ async fn put(store: &Store, workspace_id: Uuid, source_id: Uuid, id: Uuid) {
 #[tokio::test]
 async fn the_tail_shows_each_event_once_also_those_committed_late() {
     let (store, _folder) = store().await;
-    bootstrap::make(&store.db, &store.clock).await.unwrap();
+    bootstrap::make(&store.db, &store.keyring, &store.clock)
+        .await
+        .unwrap();
     let scope = store.scope(None).await.unwrap();
     let (workspace, lab, other) = (
         scope.workspace(),

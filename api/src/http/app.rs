@@ -9,8 +9,8 @@ use super::doc::Frame;
 use super::fallback;
 use super::health;
 use super::routes::{
-    audit, auth, connections, dead_letters, deliveries, events, jobs, maintenance, notices,
-    retention, rules, sources, stream, workspaces,
+    audit, auth, connections, credentials, dead_letters, deliveries, events, jobs, maintenance,
+    notices, retention, rules, sources, stream, workspaces,
 };
 use crate::auth::signed_in;
 
@@ -52,6 +52,15 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(connections::connection_waiting)
                 .service(connections::connection_metadata)
                 .service(connections::sandbox_records)
+                .service(credentials::list_credentials)
+                .service(credentials::create_credential)
+                .service(credentials::get_credential)
+                .service(credentials::change_credential)
+                .service(credentials::revoke_credential)
+                .service(credentials::delete_credential)
+                .service(credentials::add_credential_secret)
+                .service(credentials::promote_credential_secret)
+                .service(credentials::retire_credential_secret)
                 .service(rules::list_rules)
                 .service(rules::create_rule)
                 .service(rules::reorder_rules)

@@ -35,7 +35,8 @@ pub fn document() -> &'static Value {
         title = "Signalbox",
         description = "Events come in, rules decide, tickets, tasks and messages go out, and \
                        nothing is lost.\n\nA browser signs in and sends the session's cookie; its \
-                       writes carry `X-CSRF-Token`. A program sends `Authorization: Bearer`. \
+                       writes carry `X-CSRF-Token`. A program signs its requests, or sends \
+                       `Authorization: Bearer`. \
                        `X-Workspace` picks one of the caller's workspaces. What can be changed has \
                        an `ETag`; a change sends it back as `If-Match`. Lists are paged: hand \
                        `next_cursor` back as `cursor`. Failures are problem documents (RFC 9457) \
@@ -50,11 +51,12 @@ pub fn document() -> &'static Value {
         openapi::webhooks::WebhookDelivery, openapi::webhooks::WebhookSource,
         openapi::webhooks::WebhookConnection,
     )),
-    security(("session" = []), ("bearer" = [])),
+    security(("session" = []), ("bearer" = []), ("hmac" = [])),
     modifiers(&Schemes),
     tags(
         (name = "auth", description = "Signing in and out"),
         (name = "workspaces", description = "Tenants"),
+        (name = "credentials", description = "What API clients authenticate with"),
         (name = "sources", description = "Where events come from"),
         (name = "connections", description = "Upstreams"),
         (name = "rules", description = "Firewall lines"),
@@ -111,6 +113,16 @@ impl Modify for Schemes {
                     .bearer_format("sbb_<client>_<random><checksum>")
                     .build(),
             ),
+        );
+        components.add_security_scheme(
+            "hmac",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+                "X-Signature",
+                "`v1=` and the lower-hex HMAC-SHA256 of these lines, joined by LF: \
+                 `SB1-HMAC-SHA256`, client id, method, path as on the wire, raw query without `?`, \
+                 unix seconds, nonce, lower-hex SHA-256 of the body. Beside it go `X-Client-Id`, \
+                 `X-Timestamp` and `X-Nonce` (16 to 128 of `A-Z a-z 0-9 _ -`, a new one each time).",
+            ))),
         );
     }
 }

@@ -6,7 +6,7 @@ mod fault;
 mod query;
 mod revision;
 
-pub use body::{Json, JsonOrDefault};
+pub use body::{BODY_LIMIT, Json, JsonOrDefault, too_large};
 pub use query::Query;
 pub use revision::{IfMatch, etag};
 

@@ -116,7 +116,7 @@ pub async fn metrics(
 ) -> ApiResult<HttpResponse> {
     if !core.settings.metrics_public {
         authenticator
-            .caller(&req, Some(Permission::MetricsRead))
+            .caller_without_body(&req, Permission::MetricsRead)
             .await?;
     }
     if let Err(error) = crate::metrics::gather(&core).await {

@@ -9,6 +9,7 @@ use actix_web::dev::Server;
 use actix_web::http::{Method, header};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
+use engine::signature::{CLIENT_HEADER, NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -31,6 +32,10 @@ const HEADERS: &[&str] = &[
     "last-event-id",
     CSRF_HEADER,
     WORKSPACE_HEADER,
+    CLIENT_HEADER,
+    TIMESTAMP_HEADER,
+    NONCE_HEADER,
+    SIGNATURE_HEADER,
 ];
 
 /// Serves until `shutdown`, then ends streams, waits for requests in flight, and returns.

@@ -3,7 +3,8 @@
 //! Invariant: nothing durable depends on it, and nobody waits long for it: a call has 50 ms, and
 //! after one that failed nobody calls again for a second, so that a Redis that is down or slow costs
 //! next to nothing. Who cannot have it goes on with what this process has in memory, and says so:
-//! in the log once, in `/readyz`, in the numbers.
+//! in the log once, in `/readyz`, in the numbers. The one exception are the nonces of signed
+//! requests: they wait a little longer, and are refused without it.
 //!
 //! One connection, made at the first call, carries all commands of the process. A crash of either
 //! side loses counters of limits and messages of the live stream, and nothing else.
@@ -19,6 +20,9 @@ use crate::secrets::Secret;
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a call may take that must not go without an answer: longer than nobody calls after a
+/// failure, so that one slow answer to somebody else is no reason to refuse.
+const LONGEST: Duration = Duration::from_millis(1_500);
 /// How long a new connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long nobody calls after a call that failed.
@@ -107,6 +111,33 @@ impl Redis {
         }
     }
 
+    /// Runs a command that must not go without an answer: waits for a connection, and longer. Sent
+    /// once: whether a command that was not answered was done, nobody knows.
+    ///
+    /// # Errors
+    /// It is not used, or did not answer in time.
+    pub async fn call_patiently<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
+        let shared = self.0.as_ref().ok_or(Away)?;
+        let sent = async {
+            let mut connection = loop {
+                if let Some(connection) = shared.connection() {
+                    break connection;
+                }
+                tokio::time::sleep(PATIENCE / 5).await;
+            };
+            command.query_async(&mut connection).await
+        };
+        match tokio::time::timeout(LONGEST, sent).await {
+            Ok(Ok(answer)) => {
+                shared.works();
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(shared.failed(&error)),
+            // Somebody else has said so, unless it is this one's answer that is late.
+            Err(_) => Err(Away),
+        }
+    }
+
     /// A connection of its own that listens to a channel; none when Redis is not used.
     ///
     /// # Errors
@@ -147,7 +178,7 @@ impl Shared {
     async fn connect(&self) {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(PATIENCE));
+            .set_response_timeout(Some(LONGEST));
         let made = self
             .client
             .get_multiplexed_async_connection_with_config(&config);
@@ -182,7 +213,7 @@ impl Shared {
         state.connects = false;
         state.rests = Some(Instant::now());
         if !std::mem::replace(&mut state.down, true) {
-            tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it.");
+            tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it, signed requests are refused.");
         }
         Away
     }

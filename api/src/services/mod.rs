@@ -7,6 +7,7 @@ pub mod actions;
 pub mod audit;
 pub mod change;
 pub mod connections;
+pub mod credentials;
 pub mod cursor;
 pub mod deliveries;
 pub mod events;

@@ -4,7 +4,8 @@ use entity::{connection, source, source_silence};
 use openapi::notices::Notice;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
-use super::maintenance;
+use super::{credentials, maintenance};
+use crate::auth::{Caller, Permission};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::ApiResult;
@@ -14,7 +15,8 @@ use crate::scope::Scope;
 ///
 /// # Errors
 /// The database failed.
-pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
+pub async fn list(core: &Core, caller: &Caller) -> ApiResult<Vec<Notice>> {
+    let scope = caller.scope;
     let mut notices = connections(core, scope).await?;
     notices.extend(sources(core, scope).await?);
     if core.redis.answers().await == Some(false) {
@@ -23,9 +25,14 @@ pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
             colour: "red".to_owned(),
             id: None,
             name: "Redis".to_owned(),
-            text: "Redis does not answer: limits are counted on each server by itself.".to_owned(),
+            text: "Redis does not answer: limits are counted on each server by itself, and signed \
+                   calls are refused."
+                .to_owned(),
             since: None,
         });
+    }
+    if caller.permissions.contains(&Permission::CredentialsRead) {
+        notices.extend(credentials::notices(core, scope).await?);
     }
     notices.extend(maintenance_now(core, scope).await?);
     Ok(notices)

@@ -1,4 +1,4 @@
-//! Secrets of sources and connections, sealed and bound to their owner.
+//! Secrets of sources, connections and credentials, sealed and bound to their owner.
 
 use entity::sealed_secret;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
@@ -14,7 +14,7 @@ use crate::secrets::Secret;
 /// Whose secret it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
-    /// `source` or `connection`.
+    /// `source`, `connection` or `credential`.
     pub kind: &'static str,
     /// Its id.
     pub id: Uuid,
@@ -30,6 +30,16 @@ impl Owner {
     pub const fn connection(id: Uuid) -> Self {
         Self {
             kind: "connection",
+            id,
+        }
+    }
+}
+
+impl Owner {
+    /// A credential; its secrets are called by its client id, one in each slot.
+    pub const fn credential(id: Uuid) -> Self {
+        Self {
+            kind: "credential",
             id,
         }
     }
@@ -51,15 +61,31 @@ pub async fn put(
     secret: &Secret,
 ) -> ApiResult<()> {
     remove(change, owner, Some(name)).await?;
-    let place = format!("{}:{}:{name}:0", owner.kind, owner.id);
-    let (key_id, sealed) = core.keyring.seal(&place, secret)?;
+    put_in(core, change, scope, owner, (name, 0), secret).await
+}
+
+/// Stores a secret in a slot that is free: by name and slot.
+///
+/// # Errors
+/// The key ring or the database failed.
+pub async fn put_in(
+    core: &Core,
+    change: &Change<'_>,
+    scope: Scope,
+    owner: Owner,
+    place: (&str, i32),
+    secret: &Secret,
+) -> ApiResult<()> {
+    let (name, slot) = place;
+    let bound = format!("{}:{}:{name}:{slot}", owner.kind, owner.id);
+    let (key_id, sealed) = core.keyring.seal(&bound, secret)?;
     let row = sealed_secret::ActiveModel {
         id: Set(ids::new(&core.clock)),
         workspace_id: Set(scope.workspace()),
         owner_kind: Set(owner.kind.to_owned()),
         owner_id: Set(owner.id),
         name: Set(name.to_owned()),
-        slot: Set(0),
+        slot: Set(slot),
         key_id: Set(key_id),
         sealed: Set(sealed),
         created_at: Set(change.now),
@@ -82,6 +108,20 @@ pub async fn remove(change: &Change<'_>, owner: Owner, name: Option<&str>) -> Ap
         delete = delete.filter(sealed_secret::Column::Name.eq(name));
     }
     delete.exec(&change.txn).await?;
+    Ok(())
+}
+
+/// Removes what lies in a slot of an owner.
+///
+/// # Errors
+/// The database failed.
+pub async fn remove_slot(change: &Change<'_>, owner: Owner, slot: i32) -> ApiResult<()> {
+    sealed_secret::Entity::delete_many()
+        .filter(sealed_secret::Column::OwnerKind.eq(owner.kind))
+        .filter(sealed_secret::Column::OwnerId.eq(owner.id))
+        .filter(sealed_secret::Column::Slot.eq(slot))
+        .exec(&change.txn)
+        .await?;
     Ok(())
 }
 

@@ -100,22 +100,7 @@ pub fn validate_source(
     if let Err(fault) = source.auth.validate() {
         errors.push(field_error("auth", fault));
     }
-    if source.allow_cidrs.len() > NETWORKS {
-        errors.push(error(
-            "allow_cidrs",
-            "too_many",
-            format!("at most {NETWORKS} networks"),
-        ));
-    }
-    for (i, network) in source.allow_cidrs.iter().enumerate() {
-        if network.parse::<IpNet>().is_err() {
-            errors.push(error(
-                &format!("allow_cidrs[{i}]"),
-                "bad_cidr",
-                "expected a network, as in 10.0.0.0/8",
-            ));
-        }
-    }
+    check_networks(&mut errors, "allow_cidrs", source.allow_cidrs);
     check_limit(&mut errors, "rate_per_minute", source.rate_per_minute);
     check_limit(&mut errors, "body_limit", source.body_limit);
     check_days(
@@ -388,6 +373,26 @@ pub fn check_slug(errors: &mut Vec<FieldError>, field: &str, slug: &str, longest
                 "1 to {longest} lower-case letters, digits and hyphens, none of them at an end"
             ),
         ));
+    }
+}
+
+/// Checks a list of networks.
+pub fn check_networks(errors: &mut Vec<FieldError>, field: &str, networks: &[String]) {
+    if networks.len() > NETWORKS {
+        errors.push(error(
+            field,
+            "too_many",
+            format!("at most {NETWORKS} networks"),
+        ));
+    }
+    for (i, network) in networks.iter().enumerate() {
+        if network.parse::<IpNet>().is_err() {
+            errors.push(error(
+                &format!("{field}[{i}]"),
+                "bad_cidr",
+                "expected a network, as in 10.0.0.0/8",
+            ));
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use entity::{
     workspace,
 };
 use openapi::maintenance::WindowMode;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _, QueryOrder as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -42,6 +44,7 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
     let secrets = open(
         keyring,
         sealed_secret::Entity::find()
+            .filter(sealed_secret::Column::OwnerKind.ne("credential"))
             .order_by_asc(sealed_secret::Column::Slot)
             .all(read)
             .await?,

@@ -1,4 +1,5 @@
-//! How a source proves who it is: pure functions over the raw bytes of a request.
+//! How a source, or a client of the API, proves who it is: pure functions over the raw bytes of a
+//! request.
 //!
 //! Every scheme fails closed: without a secret nothing is let in, unless the scheme is `none`,
 //! which somebody has to choose. Several secrets may be valid at once, so that they can be
@@ -7,6 +8,7 @@
 mod hmac;
 mod outbound;
 mod preset;
+mod request;
 #[cfg(feature = "schema")]
 mod schema;
 mod scheme;
@@ -14,6 +16,10 @@ mod verify;
 
 pub use outbound::{StandardHeaders, parse_standard_secret, sign_standard_webhook};
 pub use preset::{IdempotencyKey, PRESETS, Preset};
+pub use request::{
+    CLIENT_HEADER, Claim, NONCE_HEADER, RequestSignature, SCHEME, SIGNATURE_HEADER, ShapeFault,
+    SignatureHeaders, SignedRequest, TIMESTAMP_HEADER, WINDOW_SECONDS, sign_request, signed_text,
+};
 pub use scheme::{
     Algorithm, Encoding, HmacScheme, PresetOptions, Scheme, SecretEncoding, TimestampPlace,
     TimestampScheme,

@@ -8,6 +8,7 @@ mod hostile;
 mod index;
 mod model;
 mod paths;
+mod request_signature;
 mod retry;
 mod rules;
 mod signatures;

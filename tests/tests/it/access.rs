@@ -2,6 +2,7 @@
 
 use openapi::auth::{Session, WhoAmI};
 use openapi::connections::Connection;
+use openapi::credentials::CredentialRevealed;
 use openapi::deliveries::DeadResult;
 use openapi::maintenance::MaintenanceWindow;
 use openapi::problem::Code;
@@ -71,7 +72,7 @@ both! {
         let server = Server::start_with(db, Options::default().set("trusted_proxies", "127.0.0.0/8")).await;
         let client = server.client();
         let me: WhoAmI = client.read("/api/v1/debug/whoami").await;
-        assert_eq!((me.kind.as_str(), me.name.as_str()), ("bearer", server.credentials.bearer.client_id.as_str()));
+        assert_eq!((me.kind.as_str(), me.client_id.as_deref()), ("bearer", Some(server.credentials.bearer.client_id.as_str())));
         // A proxy that is trusted says that the call came from far away.
         client.clone().header("x-forwarded-for", "203.0.113.9").get("/api/v1/debug/whoami").await
             .problem(Code::AddressNotAllowed);
@@ -109,6 +110,8 @@ both! {
             "name": "night", "zone": "UTC", "schedule": { "kind": "daily", "start": "01:00", "end": "02:00" }
         });
         let window: MaintenanceWindow = there.post("/api/v1/maintenance/windows", &new).await.ok();
+        let new = json!({ "name": "robot", "kind": "hmac", "scopes": ["events:read"] });
+        let robot: CredentialRevealed = there.post("/api/v1/credentials", &new).await.ok();
         let id_of = |path: &str| match path.split('/').nth(3).unwrap() {
             "workspaces" => other.id,
             "connections" => box_.id,
@@ -118,6 +121,7 @@ both! {
             "deliveries" => made.deliveries[0].id,
             "jobs" => job,
             "maintenance" => window.id,
+            "credentials" => robot.credential.id,
             what => panic!("no example of {what}"),
         };
         let document: Value = server.anonymous().read("/api/openapi.json").await;

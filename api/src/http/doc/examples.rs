@@ -100,9 +100,32 @@ pub fn all() -> HashMap<&'static str, Value> {
         (
             "WhoAmI",
             json!({
-                "kind": "bearer", "name": "5f0c1c2e2f0e", "workspace": workspace,
-                "scopes": ["events:read"], "remote_addr": "127.0.0.1", "server_time": TIME
+                "kind": "hmac", "name": "Deployment", "client_id": "5f0c1c2e2f0e",
+                "slot": "primary", "workspace": workspace, "scopes": ["events:read"],
+                "remote_addr": "192.0.2.10", "matched_cidr": "192.0.2.0/24", "server_time": TIME,
+                "skew_seconds": 0, "request_id": ID
             }),
+        ),
+        ("Credential", credential()),
+        (
+            "CredentialRevealed",
+            json!({"credential": credential(), "secret": "sbs_shown-once-in-this-answer"}),
+        ),
+        (
+            "NewCredential",
+            json!({
+                "name": "Deployment", "kind": "hmac", "scopes": ["rules:read", "rules:write"],
+                "allow_cidrs": ["192.0.2.0/24"], "rotation": {"every_days": 90, "overlap_days": 7}
+            }),
+        ),
+        (
+            "ChangeCredential",
+            json!({"scopes": ["rules:read"], "expires_at": null}),
+        ),
+        ("NewCredentialSecret", json!({"retire_old_at": TIME})),
+        (
+            "RetireCredentialSecret",
+            json!({"slot": "secondary", "at": TIME}),
         ),
         (
             "Waiting",
@@ -324,6 +347,21 @@ fn connection() -> Value {
     })
 }
 
+fn credential() -> Value {
+    json!({
+        "id": ID, "client_id": "5f0c1c2e2f0e", "name": "Deployment", "kind": "hmac",
+        "status": "active", "scopes": ["rules:read", "rules:write"],
+        "allow_cidrs": ["192.0.2.0/24"], "legacy": false, "expires_at": null,
+        "rotation": {"every_days": 90, "overlap_days": 7}, "rotation_due_at": TIME,
+        "secrets": [{
+            "slot": "primary", "created_at": TIME, "retires_at": null, "last_used_at": TIME,
+            "last_used_addr": "192.0.2.10"
+        }],
+        "last_used_at": TIME, "last_used_addr": "192.0.2.10", "revoked_at": null, "warnings": [],
+        "revision": 1, "created_at": TIME, "updated_at": TIME
+    })
+}
+
 fn retention() -> Value {
     json!({
         "days": {
@@ -517,6 +555,12 @@ mod tests {
         reads::<openapi::stats::Stats>("Stats");
         reads::<openapi::connections::ConnectionCreated>("ConnectionCreated");
         reads::<openapi::webhooks::NewSigningSecret>("NewSigningSecret");
+        reads::<openapi::credentials::Credential>("Credential");
+        reads::<openapi::credentials::CredentialRevealed>("CredentialRevealed");
+        reads::<openapi::credentials::NewCredential>("NewCredential");
+        reads::<openapi::credentials::ChangeCredential>("ChangeCredential");
+        reads::<openapi::credentials::NewCredentialSecret>("NewCredentialSecret");
+        reads::<openapi::credentials::RetireCredentialSecret>("RetireCredentialSecret");
         reads::<openapi::retention::Retention>("Retention");
         reads::<openapi::retention::ChangeRetention>("ChangeRetention");
         reads::<openapi::retention::RetentionPreview>("RetentionPreview");

@@ -24,7 +24,7 @@ macro_rules! sets {
 
 sets! {
     /// Every operation that is not open to all.
-    Guarded = [Unauthenticated, ScopeMissing, AddressNotAllowed, CsrfMissing, RateLimited, Internal, Unavailable];
+    Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, AddressNotAllowed, CsrfMissing, BodyTooLarge, RateLimited, Internal, Unavailable];
     /// A hook.
     Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, LoopDetected, Unavailable];
     /// Signing in.

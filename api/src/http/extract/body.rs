@@ -16,7 +16,7 @@ use super::fault;
 use crate::http::problem::{ApiError, ApiResult};
 
 /// Most bytes of a body of the management API.
-const LIMIT: usize = 1024 * 1024;
+pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// A JSON body. Unlike the framework's, it says what is wrong by field and repeats nothing.
 #[derive(Clone, Copy, Debug)]
@@ -77,15 +77,17 @@ fn check_type(req: &HttpRequest) -> ApiResult<()> {
     Err(ApiError::new(Code::UnsupportedMediaType).detail("Send application/json."))
 }
 
+/// How a body over the limit is answered.
+pub fn too_large() -> ApiError {
+    ApiError::new(Code::BodyTooLarge).detail(format!("A body may have {BODY_LIMIT} bytes at most."))
+}
+
 async fn read(req: &HttpRequest, mut payload: Payload) -> ApiResult<BytesMut> {
-    let too_large = || {
-        ApiError::new(Code::BodyTooLarge).detail(format!("A body may have {LIMIT} bytes at most."))
-    };
     let announced = req
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LIMIT) {
+    if announced.is_some_and(|length| length > BODY_LIMIT) {
         return Err(too_large());
     }
     let mut body = BytesMut::new();
@@ -93,7 +95,7 @@ async fn read(req: &HttpRequest, mut payload: Payload) -> ApiResult<BytesMut> {
         let chunk = chunk.map_err(|_| {
             ApiError::new(Code::MalformedBody).detail("The body did not arrive whole.")
         })?;
-        if body.len() + chunk.len() > LIMIT {
+        if body.len() + chunk.len() > BODY_LIMIT {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);

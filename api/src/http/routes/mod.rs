@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod auth;
 pub mod connections;
+pub mod credentials;
 pub mod dead_letters;
 pub mod deliveries;
 pub mod events;

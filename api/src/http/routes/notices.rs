@@ -14,7 +14,8 @@ use crate::services::notices;
 /// List notices
 ///
 /// Connections that need attention, sources that are silent, maintenance, and parts of the server
-/// that do not work as they should; empty when all is well.
+/// that do not work as they should; for who may read credentials, what is due there. Empty when all
+/// is well.
 #[utoipa::path(tag = "operation", responses(
     (status = 200, description = "What wants attention, the worst first", body = Page<Notice>), Guarded))]
 #[get("/notices", wrap = "needs(Permission::SettingsRead)")]
@@ -22,5 +23,5 @@ pub async fn list_notices(
     core: web::Data<Core>,
     caller: Caller,
 ) -> ApiResult<web::Json<Page<Notice>>> {
-    Ok(whole(notices::list(&core, caller.scope).await?))
+    Ok(whole(notices::list(&core, &caller).await?))
 }

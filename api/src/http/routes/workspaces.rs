@@ -1,9 +1,10 @@
 //! Tenants, and who asks.
 
-use actix_web::{HttpResponse, get, patch, post, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, get, patch, post, web};
 use openapi::auth::WhoAmI;
 use openapi::page::Page;
 use openapi::workspaces::{NewWorkspace, RenameWorkspace, Workspace};
+use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
 use crate::auth::{Actor, Caller, Permission, needs, signed_in};
@@ -18,15 +19,22 @@ use crate::services::workspaces;
 /// The caller as the server sees it: for finding out why something is refused.
 #[utoipa::path(tag = "auth", responses((status = 200, description = "The caller", body = WhoAmI), Guarded))]
 #[get("/debug/whoami", wrap = "signed_in()")]
-pub async fn whoami(core: web::Data<Core>, caller: Caller) -> ApiResult<web::Json<WhoAmI>> {
+pub async fn whoami(
+    core: web::Data<Core>,
+    caller: Caller,
+    request: HttpRequest,
+) -> ApiResult<web::Json<WhoAmI>> {
     let workspace = workspaces::get(&core, &caller, caller.scope.workspace()).await?;
-    let (kind, name) = match &caller.actor {
-        Actor::Person { email, .. } => ("session", email),
-        Actor::Credential { client_id, .. } => ("bearer", client_id),
+    let client_id = match &caller.actor {
+        Actor::Person { .. } => None,
+        Actor::Credential { client_id, .. } => Some(client_id.clone()),
     };
+    let id = request.extensions().get::<RequestId>().copied();
     Ok(web::Json(WhoAmI {
-        kind: kind.to_owned(),
-        name: name.clone(),
+        kind: caller.means.kind.to_owned(),
+        name: caller.means.name,
+        client_id,
+        slot: caller.means.slot,
         workspace,
         scopes: caller
             .permissions
@@ -34,7 +42,10 @@ pub async fn whoami(core: web::Data<Core>, caller: Caller) -> ApiResult<web::Jso
             .map(|p| p.word().to_owned())
             .collect(),
         remote_addr: caller.address.to_string(),
+        matched_cidr: caller.means.network.map(|network| network.to_string()),
         server_time: core.clock.now(),
+        skew_seconds: caller.means.skew_seconds,
+        request_id: id.map_or_else(String::new, |id| id.to_string()),
     }))
 }
 
