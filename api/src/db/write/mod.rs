@@ -2,6 +2,8 @@
 
 mod script;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
