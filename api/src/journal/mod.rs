@@ -19,6 +19,7 @@ mod entry;
 mod lanes;
 mod lifecycle;
 mod place;
+mod repeat;
 mod replays;
 mod settle;
 pub(crate) mod sql;
@@ -40,6 +41,7 @@ use crate::snapshot::Snapshots;
 
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
+pub use repeat::repeat_of;
 pub use stats::metric;
 
 /// Bounds of the journal.

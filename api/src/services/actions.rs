@@ -20,7 +20,7 @@ use crate::core::Core;
 use crate::db::Transaction;
 use crate::dispatch::Placement;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::journal::{OPEN_STATES, lock_lane, release_next};
+use crate::journal::{OPEN_STATES, lock_lane, release_next, repeat_of};
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
 
@@ -204,26 +204,10 @@ pub(super) async fn repeat(
         State::Ready
     };
     let new = delivery::Model {
-        id,
         state: state.as_str().to_owned(),
         behind,
         due_at: if behind { i64::MAX } else { now },
-        lease_owner: None,
-        fence: 0,
-        attempts: 0,
-        tried_at: None,
-        error_code: None,
-        error: None,
-        effect: None,
-        record_id: None,
-        record_url: None,
-        replay_of: Some(row.id),
-        replayed_as: None,
-        lane_parked: false,
-        created_at: now,
-        updated_at: now,
-        finished_at: None,
-        ..row.clone()
+        ..repeat_of(row, id, now)
     };
     delivery::Entity::insert(new.clone().into_active_model())
         .exec_without_returning(txn)

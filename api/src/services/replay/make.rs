@@ -13,7 +13,7 @@ use super::query::conflict;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ingest;
-use crate::journal::{Accept, AcceptEvent, NewDelivery};
+use crate::journal::{Accept, AcceptEvent, NewDelivery, repeat_of};
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
 use crate::services::rules::{self, RulesThen};
@@ -54,7 +54,11 @@ impl<'a> Maker<'a> {
             return Err("connection_gone".to_owned());
         };
         let repeat = NewDelivery {
-            row: repeat_of(self.core, row),
+            row: repeat_of(
+                row,
+                crate::ids::new(&self.core.clock),
+                self.core.clock.now_ms(),
+            ),
             connection: connection.view.name.clone(),
         };
         Ok(AcceptEvent {
@@ -173,34 +177,6 @@ fn trouble(deliveries: &[NewDelivery]) -> Option<Reason> {
         .iter()
         .find(|d| d.row.state == "dead")
         .map(|d| d.row.error_code.clone().unwrap_or_default())
-}
-
-/// The row of a repeat: the same message, from the start.
-fn repeat_of(core: &Core, row: &delivery::Model) -> delivery::Model {
-    let now = core.clock.now_ms();
-    delivery::Model {
-        id: crate::ids::new(&core.clock),
-        state: "ready".to_owned(),
-        behind: false,
-        due_at: now,
-        lease_owner: None,
-        fence: 0,
-        attempts: 0,
-        tried_at: None,
-        error_code: None,
-        error: None,
-        effect: None,
-        record_id: None,
-        record_url: None,
-        replay_of: Some(row.id),
-        replayed_as: None,
-        coalesced_into: None,
-        lane_parked: false,
-        created_at: now,
-        updated_at: now,
-        finished_at: None,
-        ..row.clone()
-    }
 }
 
 /// What the journal needs of an event that it does not write.
