@@ -6,6 +6,8 @@
 mod secrets;
 mod write;
 
+use std::collections::HashMap;
+
 use entity::{credential, credential_secret};
 use ipnet::IpNet;
 use openapi::credentials::{
@@ -50,6 +52,15 @@ struct Held {
 /// # Errors
 /// The database failed.
 pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Credential>> {
+    let now = core.clock.now_ms();
+    held(core, scope)
+        .await?
+        .iter()
+        .map(|held| held.to_wire(now))
+        .collect()
+}
+
+async fn held(core: &Core, scope: Scope) -> ApiResult<Vec<Held>> {
     let db = core.db.read();
     let rows = credential::Entity::find()
         .filter(credential::Column::WorkspaceId.eq(scope.workspace()))
@@ -57,18 +68,21 @@ pub async fn list(core: &Core, scope: Scope) -> ApiResult<Vec<Credential>> {
         .order_by_asc(credential::Column::Id)
         .all(db)
         .await?;
-    let secrets = credential_secret::Entity::find()
+    let mut secrets: HashMap<Uuid, Vec<credential_secret::Model>> = HashMap::new();
+    for secret in credential_secret::Entity::find()
         .filter(credential_secret::Column::CredentialId.is_in(rows.iter().map(|row| row.id)))
         .order_by_desc(credential_secret::Column::IsPrimary)
         .all(db)
-        .await?;
-    rows.into_iter()
-        .map(|row| {
-            let own = secrets.iter().filter(|s| s.credential_id == row.id);
-            let secrets = own.cloned().collect();
-            Held { row, secrets }.to_wire(core.clock.now_ms())
-        })
-        .collect()
+        .await?
+    {
+        let own = secrets.entry(secret.credential_id).or_default();
+        own.push(secret);
+    }
+    let held = rows.into_iter().map(|row| Held {
+        secrets: secrets.remove(&row.id).unwrap_or_default(),
+        row,
+    });
+    Ok(held.collect())
 }
 
 /// One credential.
@@ -262,17 +276,7 @@ fn is_any(network: &str) -> bool {
 pub async fn notices(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
     let now = core.clock.now_ms();
     let mut notices = Vec::new();
-    let rows = credential::Entity::find()
-        .filter(credential::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(credential::Column::Enabled.eq(true))
-        .order_by_asc(credential::Column::Name)
-        .all(core.db.read())
-        .await?;
-    for row in rows {
-        let held = Held {
-            secrets: secrets_of(core.db.read(), row.id).await?,
-            row,
-        };
+    for held in held(core, scope).await? {
         for (_, text) in held.reminders(now) {
             notices.push(Notice {
                 kind: "credential".to_owned(),

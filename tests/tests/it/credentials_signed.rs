@@ -312,6 +312,60 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_is_slowed_down() {
+    let options = Options::default().set("trusted_proxies", "127.0.0.0/8");
+    let server = Server::start_with(Database::Sqlite, options).await;
+    let (_, signer) = made(&server, json!({})).await;
+    let from = |address: &str| server.anonymous().header("x-forwarded-for", address);
+    let guess = ApiSigner::new(&signer.client_id, "guess");
+    let there = from("192.0.2.1");
+    let slowed = wait_until("guesses are refused unread", async || {
+        let answer = signed(&there, &guess, WHOAMI).await;
+        (answer.status == 429).then_some(answer)
+    })
+    .await;
+    slowed.problem(Code::RateLimited);
+    assert!(slowed.header("retry-after").is_some());
+    // Somewhere else the client goes on.
+    signed(&from("198.51.100.1"), &signer, WHOAMI).await.done();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_lies_about_in_clear() {
+    let server = Server::start(Database::Sqlite).await;
+    let (row, signer) = made(&server, json!({})).await;
+    let path = format!("/api/v1/credentials/{}/secrets", row.id);
+    let second: CredentialRevealed = server.session().await.post(&path, &json!({})).await.ok();
+    let client = server.anonymous();
+    signed(&client, &signer, WHOAMI).await.done();
+    let guess = ApiSigner::new(&signer.client_id, &second.secret[..40]);
+    signed(&client, &guess, WHOAMI)
+        .await
+        .problem(Code::SignatureInvalid);
+    server.terminate().await;
+    let first = server.signer();
+    let token = &server.credentials.bearer.token;
+    let mut looked_at = 0;
+    for entry in std::fs::read_dir(server.data()).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_file() {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        looked_at += bytes.len();
+        for secret in [&signer.secret, &second.secret, &first.secret, token] {
+            let random = secret.as_bytes().rchunks(30).next().unwrap();
+            let found = bytes.windows(random.len()).any(|window| window == random);
+            assert!(!found, "{}", path.display());
+        }
+    }
+    assert!(looked_at > 10_000, "{looked_at} bytes");
+    for secret in [&signer.secret, &second.secret, &first.secret, token] {
+        assert!(!server.log().contains(secret.as_str()));
+    }
+}
+
 /// Two nodes on one PostgreSQL.
 async fn two(options: &Options) -> Option<(Server, Server)> {
     let one = Server::start_with(Database::postgres()?, options.clone()).await;
