@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::chain;
 use crate::clock::Clock;
 use crate::connectors;
 use crate::core::Core;
@@ -70,6 +71,7 @@ pub struct Runtime {
     snapshots: JoinHandle<()>,
     schedule: JoinHandle<()>,
     beats: JoinHandle<()>,
+    chain: JoinHandle<()>,
     nodes: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
@@ -161,6 +163,7 @@ impl Runtime {
                 schedule::Service::new(core.clone(), tasks()).run(stop_dispatch.clone()),
             ),
             beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
+            chain: tokio::spawn(chain::keep(core.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
@@ -208,6 +211,9 @@ impl Runtime {
         self.snapshots.abort();
         if let Err(error) = self.beats.await {
             tracing::error!(%error, "The keeper of heartbeats ended badly.");
+        }
+        if let Err(error) = self.chain.await {
+            tracing::error!(%error, "The keeper of the audit chain ended badly.");
         }
         self.nodes.abort();
         let now = self.core.clock.now_ms();
