@@ -4,6 +4,7 @@
 //! durable, `dispatch` carries it out through `connectors` and `egress`, `live` tells who watches.
 
 pub mod auth;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod config_file;
@@ -25,6 +26,7 @@ pub mod mask;
 pub mod metrics;
 pub mod nodes;
 pub mod redis;
+pub mod request;
 pub mod retention;
 pub mod runtime;
 pub mod schedule;

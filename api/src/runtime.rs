@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::auth::{self, Uses};
+use crate::chain;
 use crate::clock::Clock;
 use crate::connectors;
 use crate::core::Core;
@@ -72,6 +73,7 @@ pub struct Runtime {
     schedule: JoinHandle<()>,
     beats: JoinHandle<()>,
     uses: JoinHandle<()>,
+    chain: JoinHandle<()>,
     nodes: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
@@ -166,6 +168,7 @@ impl Runtime {
             ),
             beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
             uses: tokio::spawn(auth::keep_uses(core.clone(), stop_rest.clone())),
+            chain: tokio::spawn(chain::keep(core.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
@@ -216,6 +219,9 @@ impl Runtime {
         }
         if let Err(error) = self.uses.await {
             tracing::error!(%error, "The keeper of the uses of credentials ended badly.");
+        }
+        if let Err(error) = self.chain.await {
+            tracing::error!(%error, "The keeper of the audit chain ended badly.");
         }
         self.nodes.abort();
         let now = self.core.clock.now_ms();

@@ -39,6 +39,14 @@ pub struct Model {
     /// JSON after, secrets masked; `null`: there is nothing.
     #[sea_orm(column_type = "Text")]
     pub after: String,
+    /// Id of the request; empty: there was none.
+    #[sea_orm(column_type = "Text")]
+    pub request_id: String,
+    /// Its number in the chain of its workspace; none: it has not joined yet.
+    pub seq: Option<i64>,
+    /// Hash of it and of the line before it, in hexadecimal digits.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub hash: Option<String>,
 }
 
 /// No relations: queries name their joins.

@@ -6,6 +6,7 @@
 pub mod archive_file;
 pub mod attempt;
 pub mod audit;
+pub mod audit_chain;
 pub mod breaker;
 pub mod connection;
 pub mod credential;

@@ -1,17 +1,25 @@
 //! Times, sizes and counts for people.
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Datelike, Local, Timelike, Utc};
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// `14:03:22` on the person's clock.
 pub fn clock(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%H:%M:%S").to_string()
+    let at = at.with_timezone(&Local);
+    format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
 }
 
 /// `21 Nov 2026, 14:03:22` on the person's clock.
 pub fn moment(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local)
-        .format("%-d %b %Y, %H:%M:%S")
-        .to_string()
+    let local = at.with_timezone(&Local);
+    let month = MONTHS
+        .get(local.month0() as usize)
+        .copied()
+        .unwrap_or_default();
+    format!("{} {month} {}, {}", local.day(), local.year(), clock(at))
 }
 
 /// `just now`, `5 min ago`, `in 2 h`.
@@ -80,6 +88,25 @@ pub fn plural(n: usize, one: &str) -> String {
 pub fn short_id(id: uuid::Uuid) -> String {
     let text = id.simple().to_string();
     text.get(24..).unwrap_or(&text).to_owned()
+}
+
+/// In small letters, of whatever alphabet. The browser has the tables for that already.
+pub fn lower(text: &str) -> String {
+    #[cfg(target_arch = "wasm32")]
+    let lower = String::from(js_sys::JsString::from(text).to_lower_case());
+    #[cfg(not(target_arch = "wasm32"))]
+    let lower = text.to_lowercase();
+    lower
+}
+
+/// The moment in UTC at which the person's clock shows `2026-11-21T14:03`; empty if it is none.
+pub fn instant(local: &str) -> String {
+    let date = js_sys::Date::new(&local.into());
+    if date.get_time().is_nan() {
+        String::new()
+    } else {
+        date.to_iso_string().into()
+    }
 }
 
 /// A code such as `signature_invalid` in words.

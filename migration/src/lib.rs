@@ -16,6 +16,7 @@ mod m20261121_000007_revisions;
 mod m20261121_000008_windows;
 mod m20261121_000009_outward;
 mod m20261121_000010_credentials;
+mod m20261121_000011_audit_chain;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000008_windows::Migration),
             Box::new(m20261121_000009_outward::Migration),
             Box::new(m20261121_000010_credentials::Migration),
+            Box::new(m20261121_000011_audit_chain::Migration),
         ]
     }
 }

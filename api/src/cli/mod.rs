@@ -1,9 +1,11 @@
 //! The command line: the server, and everything that a person does beside it.
 //!
 //! Answers go to standard output, words about the work to standard error, so that output can be
-//! piped. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `plan --exit-code` found differences.
+//! piped. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `plan --exit-code` found differences,
+//! 4 `audit verify` found a broken chain.
 
 mod archive;
+mod audit;
 mod bootstrap;
 mod config_file;
 mod events;
@@ -44,7 +46,8 @@ Examples:
   signalbox apply -f signalbox.yaml                apply it, also beside a running server
   signalbox events tail --json | jq .title         watch what comes in
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `plan --exit-code` found differences.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `plan --exit-code` found differences,
+4 `audit verify` found a broken chain.
 Every setting is also an environment variable and a key of a file: signalbox env-example")]
 struct Cli {
     /// Settings file [SIGNALBOX_CONFIG] [default: signalbox.toml in the data folder, if there]
@@ -98,6 +101,9 @@ Examples:
     /// Read the archive
     #[command(subcommand)]
     Archive(archive::Archive),
+    /// Look at the audit log
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at events
     #[command(subcommand)]
     Events(events::Events),
@@ -155,6 +161,7 @@ fn dispatch(cli: Cli) -> Done {
             Ok(ExitCode::SUCCESS)
         }
         Command::Archive(command) => command.run(),
+        Command::Audit(command) => command.run(config),
         Command::Events(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Migrate(command) => command.run(config),

@@ -15,6 +15,7 @@ use tracing_actix_web::RequestId;
 
 use super::problem::ApiError;
 use crate::metrics::Metrics;
+use crate::request;
 
 /// Header that carries the id of the request.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -55,7 +56,7 @@ pub async fn finish<B: MessageBody + 'static>(
     // The request itself must not be held while it is routed: the framework changes it.
     let metrics = req.app_data::<web::Data<Metrics>>().cloned();
     let method = method(req.method());
-    let mut response = match next.call(req).await {
+    let mut response = match request::within(id.clone(), next.call(req)).await {
         Ok(response) => problem_document(response, &id),
         Err(error) => {
             let mut answer = from_framework(&error).response(&id);

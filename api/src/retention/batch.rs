@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::archive::{Archive, Fault, Line, Piece, line};
 use super::queries;
+use crate::chain;
 use crate::core::Core;
 use crate::journal::sql::{self, Values};
 
@@ -196,8 +197,12 @@ pub async fn attempts(
     finish(core, txn, &pieces, gone).await
 }
 
-/// Deletes lines of the audit log.
+/// Deletes lines of the audit log: the first of its chain, with its anchor.
 pub async fn audit(core: &Core, ids: &[Uuid], target: Option<Target<'_>>) -> Result<Gone, Stopped> {
+    let Some(cut) = chain::cut(core.db.read(), ids).await? else {
+        return Ok(Gone::default());
+    };
+    let ids = cut.ids.as_slice();
     let pieces = match target {
         None => Vec::new(),
         Some(target) => {
@@ -209,6 +214,10 @@ pub async fn audit(core: &Core, ids: &[Uuid], target: Option<Target<'_>>) -> Res
         }
     };
     let txn = core.db.begin().await?;
+    if !chain::move_anchor(&txn, &cut).await? {
+        txn.rollback().await?;
+        return Ok(Gone::default());
+    }
     let rows = delete(&txn, ids, |ids| queries::delete_rows("audit", ids)).await?;
     let gone = Gone {
         rows,

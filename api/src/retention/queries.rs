@@ -120,9 +120,11 @@ pub fn refusals() -> String {
     "SELECT id FROM refusal WHERE workspace_id = $1 AND id < $2 ORDER BY id LIMIT $3".to_owned()
 }
 
-/// Lines of the audit log of workspace `$1` before `$2`.
+/// Lines of the audit log of workspace `$1` before `$2`, in the order of their chain.
 pub fn audit() -> String {
-    "SELECT id FROM audit WHERE workspace_id = $1 AND id < $2 ORDER BY id LIMIT $3".to_owned()
+    "SELECT id FROM audit WHERE workspace_id = $1 AND id < $2 AND seq IS NOT NULL \
+     ORDER BY seq LIMIT $3"
+        .to_owned()
 }
 
 /// Ended jobs of workspace `$1` made before `$2` that ended before `$3`.

@@ -333,7 +333,12 @@ impl Run {
                     "audit" => batch::audit(core, &ids, self.target(workspace)).await?,
                     _ => batch::rows(core, table, &ids).await?,
                 };
+                // What is left of the audit log waits for a younger line before it in the chain.
+                let stuck = table == "audit" && gone.rows == 0;
                 self.note(workspace, gone, table);
+                if stuck {
+                    return Ok(None);
+                }
                 Ok(Some(Phase::Rows {
                     table,
                     workspace,

@@ -6,11 +6,12 @@
 //! changed.
 
 use entity::audit;
-use openapi::audit::AuditEntry;
+use openapi::audit::{AuditBreak, AuditEntry, AuditVerification};
 use openapi::page::Page;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityName as _, EntityTrait,
-    IdenStatic as _, Iterable as _, ModelTrait, QueryFilter as _, QueryOrder as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityName as _,
+    EntityTrait, IdenStatic as _, Iterable as _, ModelTrait, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
 use serde_json::{Map, Value};
@@ -18,11 +19,13 @@ use uuid::Uuid;
 
 use super::cursor::Window;
 use crate::auth;
+use crate::chain;
 use crate::clock::{Clock, from_ms};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::mask;
+use crate::request;
 use crate::scope::Scope;
 
 /// Columns that say nothing about what was changed.
@@ -106,6 +109,10 @@ pub async fn note(
         subject: Set(act.name.to_owned()),
         before: Set(act.before.to_string()),
         after: Set(act.after.to_string()),
+        request_id: Set(request::id()),
+        // It joins the chain soon.
+        seq: Set(None),
+        hash: Set(None),
     };
     audit::Entity::insert(row)
         .exec_without_returning(txn)
@@ -218,6 +225,12 @@ pub struct AuditFilter {
     pub kind: Option<String>,
     /// Id of what was changed.
     pub subject: Option<Uuid>,
+    /// Words in its name, the action, or what it was before and after.
+    pub text: Option<String>,
+    /// Not before this moment, in milliseconds since 1970.
+    pub from: Option<i64>,
+    /// Before this moment.
+    pub to: Option<i64>,
 }
 
 /// The query of a page.
@@ -235,12 +248,62 @@ pub fn query(scope: Scope, filter: &AuditFilter, window: Window) -> sea_orm::Sel
     if let Some(subject) = filter.subject {
         query = query.filter(audit::Column::SubjectId.eq(subject));
     }
+    if let Some(text) = &filter.text {
+        query = query.filter(mentions(text));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(audit::Column::At.gte(from));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(audit::Column::At.lt(to));
+    }
     if let Some(before) = window.before {
         query = query.filter(audit::Column::Id.lt(before));
     }
     query
         .order_by_desc(audit::Column::Id)
         .limit(window.limit + 1)
+}
+
+/// The words stand somewhere, in whatever case.
+fn mentions(text: &str) -> Condition {
+    let escaped = text
+        .to_lowercase()
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    let pattern = LikeExpr::new(format!("%{escaped}%")).escape('\\');
+    [
+        audit::Column::Subject,
+        audit::Column::Action,
+        audit::Column::Before,
+        audit::Column::After,
+    ]
+    .into_iter()
+    .fold(Condition::any(), |any, column| {
+        any.add(Expr::expr(Func::lower(Expr::col(column))).like(pattern.clone()))
+    })
+}
+
+/// Whether the chain of the workspace holds.
+///
+/// # Errors
+/// The database failed.
+pub async fn verification(core: &Core, scope: Scope) -> ApiResult<AuditVerification> {
+    let report = chain::verify(core.db.read(), scope.workspace()).await?;
+    Ok(AuditVerification {
+        intact: report.broken.is_none(),
+        checked: report.checked,
+        waiting: report.waiting,
+        first_seq: report.anchor_seq + 1,
+        seq: report.seq,
+        hash: report.hash,
+        broken: report.broken.map(|broken| AuditBreak {
+            seq: broken.seq,
+            id: broken.id,
+            what: broken.what.to_owned(),
+        }),
+    })
 }
 
 /// Lines of the log, newest first.
@@ -271,6 +334,8 @@ fn to_wire(row: audit::Model) -> ApiResult<AuditEntry> {
         actor_kind: row.actor_kind,
         actor: row.actor,
         remote_addr: row.remote_addr,
+        request_id: row.request_id,
+        seq: row.seq,
         action: row.action,
         subject_kind: row.subject_kind,
         subject_id: row.subject_id,

@@ -2,6 +2,8 @@
 
 use openapi::problem::{Code, FieldError, Problem};
 
+use super::read::Unread;
+
 /// A request that did not succeed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
@@ -56,5 +58,11 @@ impl Failure {
     /// Whether somebody else changed the thing meanwhile.
     pub fn is_stale(&self) -> bool {
         self.code() == Some(Code::RevisionStale)
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        Self::Answer(unread.to_string())
     }
 }

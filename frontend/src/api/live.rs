@@ -14,6 +14,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
+use super::read::tree;
+
 const ADDRESS: &str = "/api/v1/stream";
 const NAMES: [&str; 6] = [
     "event",
@@ -92,7 +94,7 @@ impl Live {
         };
         let message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
             if let Some(text) = event.data().as_string()
-                && let Ok(message) = serde_json::from_str::<Message>(&text)
+                && let Some(message) = read(&text)
             {
                 self.tell(&message);
             }
@@ -208,4 +210,22 @@ impl Live {
             self.tell(&Message::Reset);
         })));
     }
+}
+
+/// The message in a text, if this console knows it. The kind is looked up here instead of in the
+/// type's own reader, which keeps a copy of all fields and reads each kind out of that.
+fn read(text: &str) -> Option<Message> {
+    let tree = tree(text).ok()?;
+    Some(match tree.field("type")?.as_text()? {
+        "event" => Message::Event(tree.read().ok()?),
+        "delivery" => Message::Delivery(tree.read().ok()?),
+        "refusal" => Message::Refusal(tree.read().ok()?),
+        "connection" => Message::Connection(tree.read().ok()?),
+        "configuration" => Message::Configuration {
+            revision: tree.field("revision")?.read().ok()?,
+        },
+        "job" => Message::Job(tree.read().ok()?),
+        "reset" => Message::Reset,
+        _ => return None,
+    })
 }

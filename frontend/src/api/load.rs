@@ -2,12 +2,20 @@
 //!
 //! A load belongs to the page that made it. When its path changes or the page goes away, the
 //! request under way is aborted and a late answer is ignored.
+//!
+//! What does not depend on the type of the answer is written without it: the compiler makes each
+//! generic function anew for every type, and there are as many types as pages.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::de::DeserializeOwned;
 
-use super::request::parse;
+use super::read::{Tree, Unread, tree};
 use super::{Abort, Failure, use_api};
 
 /// Where a load stands.
@@ -21,11 +29,24 @@ pub enum Remote<T> {
     Ready(T),
 }
 
+/// Makes an answer of its tree.
+type Read = Rc<dyn Fn(&Tree) -> Remote<Held>>;
+
+/// An answer whose type the load knows.
+type Held = Arc<dyn Any + Send + Sync>;
+
+/// A load, whatever its type.
+#[derive(Clone, Copy)]
+pub struct AnyLoad {
+    /// Where it stands. While it is read again, the old answer stays.
+    state: RwSignal<Remote<Held>>,
+    again: RwSignal<u32>,
+}
+
 /// Something that is read from the server and can be read again.
 pub struct Load<T: Send + Sync + 'static> {
-    /// Where it stands. While it is read again, the old answer stays.
-    pub state: RwSignal<Remote<T>>,
-    again: RwSignal<u32>,
+    any: AnyLoad,
+    answer: PhantomData<fn() -> T>,
 }
 
 impl<T: Send + Sync + 'static> Clone for Load<T> {
@@ -35,40 +56,91 @@ impl<T: Send + Sync + 'static> Clone for Load<T> {
 }
 impl<T: Send + Sync + 'static> Copy for Load<T> {}
 
-impl<T: Send + Sync + Clone + 'static> Load<T> {
+impl AnyLoad {
     /// Reads again.
     pub fn reload(self) {
         self.again.try_update(|n| *n = n.wrapping_add(1));
     }
 
-    /// The answer, once it is there.
-    pub fn get(self) -> Option<T> {
+    /// Where it stands, without the answer.
+    #[inline(never)]
+    pub fn stage(self) -> Remote<()> {
         self.state.with(|state| match state {
-            Remote::Ready(value) => Some(value.clone()),
+            Remote::Loading => Remote::Loading,
+            Remote::Failed(failure) => Remote::Failed(failure.clone()),
+            Remote::Ready(_) => Remote::Ready(()),
+        })
+    }
+
+    #[inline(never)]
+    fn held(self) -> Option<Held> {
+        self.state.with(|state| match state {
+            Remote::Ready(value) => Some(Arc::clone(value)),
             _ => None,
         })
     }
 
-    /// The answer, without listening for changes.
-    pub fn peek(self) -> Option<T> {
+    #[inline(never)]
+    fn held_untracked(self) -> Option<Held> {
         self.state.try_with_untracked(|state| match state {
-            Remote::Ready(value) => Some(value.clone()),
+            Remote::Ready(value) => Some(Arc::clone(value)),
             _ => None,
         })?
     }
 
+    #[inline(never)]
+    fn put(self, value: Remote<Held>) {
+        self.state.try_set(value);
+    }
+}
+
+impl<T: Send + Sync + Clone + 'static> Load<T> {
+    /// Without its type.
+    pub fn any(self) -> AnyLoad {
+        self.any
+    }
+
+    /// Reads again.
+    pub fn reload(self) {
+        self.any.reload();
+    }
+
+    /// Listens for changes.
+    pub fn track(self) {
+        self.any.state.track();
+    }
+
+    /// Where it stands, without the answer.
+    pub fn stage(self) -> Remote<()> {
+        self.any.stage()
+    }
+
+    /// The answer, once it is there.
+    pub fn get(self) -> Option<T> {
+        self.any.held()?.downcast_ref().cloned()
+    }
+
+    /// The answer, without listening for changes.
+    pub fn peek(self) -> Option<T> {
+        self.any.held_untracked()?.downcast_ref().cloned()
+    }
+
+    /// What `with` finds in the answer, once it is there.
+    pub fn with<R>(self, with: impl FnOnce(&T) -> R) -> Option<R> {
+        self.any.held()?.downcast_ref().map(with)
+    }
+
     /// Puts a newer answer in place, for example that of a change.
     pub fn put(self, value: T) {
-        self.state.try_set(Remote::Ready(value));
+        self.any.put(Remote::Ready(Arc::new(value)));
     }
 
     /// Changes the answer in place, for example by the next page of a list.
     pub fn change(self, with: impl FnOnce(&mut T)) {
-        self.state.try_update(|state| {
-            if let Remote::Ready(value) = state {
-                with(value);
-            }
-        });
+        if let Some(mut value) = self.peek() {
+            with(&mut value);
+            self.put(value);
+        }
     }
 }
 
@@ -85,8 +157,31 @@ pub fn load_when<T>(path: impl Fn() -> Option<String> + 'static) -> Load<T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
+    load_by(path, Tree::read)
+}
+
+/// The same for a type that is put together from several parts of an answer.
+pub fn load_by<T>(
+    path: impl Fn() -> Option<String> + 'static,
+    read: fn(&Tree) -> Result<T, Unread>,
+) -> Load<T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let held = move |tree: &Tree| match read(tree) {
+        Ok(value) => Remote::Ready(Arc::new(value) as Held),
+        Err(unread) => Remote::Failed(unread.into()),
+    };
+    Load {
+        any: follow(Rc::new(path), Rc::new(held)),
+        answer: PhantomData,
+    }
+}
+
+/// Reads `path`, now, whenever it changes and when it is asked to.
+fn follow(path: Rc<dyn Fn() -> Option<String>>, read: Read) -> AnyLoad {
     let api = use_api();
-    let load = Load {
+    let load = AnyLoad {
         state: RwSignal::new(Remote::Loading),
         again: RwSignal::new(0),
     };
@@ -101,16 +196,18 @@ where
         }
         let abort = Abort::new();
         let signal = abort.signal();
+        let read = Rc::clone(&read);
         spawn_local(async move {
             let answer = api.text(&path, signal.clone()).await;
             if signal.is_some_and(|signal| signal.aborted()) {
                 return;
             }
-            load.state
-                .try_set(match answer.and_then(|text| parse(&text)) {
-                    Ok(value) => Remote::Ready(value),
+            load.put(
+                match answer.and_then(|text| tree(&text).map_err(Failure::from)) {
+                    Ok(tree) => read(&tree),
                     Err(failure) => Remote::Failed(failure),
-                });
+                },
+            );
         });
         Some(abort)
     });

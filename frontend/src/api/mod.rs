@@ -3,12 +3,16 @@
 mod failure;
 mod live;
 mod load;
+mod read;
 mod request;
+mod write;
 
 pub use failure::Failure;
 pub use live::{Live, Status, use_live};
-pub use load::{Load, Remote, load, load_when};
+pub use load::{AnyLoad, Load, Remote, load, load_by, load_when};
+pub use read::{Tree, Unread, decimal, from_person, from_text};
 pub use request::{Abort, Api, SignedIn, use_api};
+pub use write::{fraction, to_pretty, to_text};
 
 /// Percent-encodes one value of a query or one segment of a path.
 pub fn encode(text: &str) -> String {

@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use web_sys::{AbortController, AbortSignal};
 
 use super::Failure;
+use super::read::{Tree, from_text, tree};
+use super::write::to_text;
 
 const ROOT: &str = "/api/v1/";
 
@@ -77,13 +79,23 @@ impl Api {
             .await
     }
 
+    /// Posts a body; the answer is left to the caller to read.
+    pub async fn post_tree<B: Serialize>(self, path: &str, body: &B) -> Result<Tree, Failure> {
+        let body = text_of(body)?;
+        answer(
+            &self
+                .call(Method::POST, path, Some(body), None, None)
+                .await?,
+        )
+    }
+
     /// Posts a body.
     pub async fn post<B: Serialize, T: DeserializeOwned>(
         self,
         path: &str,
         body: &B,
     ) -> Result<T, Failure> {
-        let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
+        let body = text_of(body)?;
         parse(
             &self
                 .call(Method::POST, path, Some(body), None, None)
@@ -116,7 +128,7 @@ impl Api {
         body: &B,
         revision: i64,
     ) -> Result<T, Failure> {
-        let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
+        let body = text_of(body)?;
         parse(
             &self
                 .call(Method::POST, path, Some(body), Some(revision), None)
@@ -131,7 +143,7 @@ impl Api {
         body: &B,
         revision: Option<i64>,
     ) -> Result<T, Failure> {
-        let body = serde_json::to_string(body).map_err(|e| Failure::Answer(e.to_string()))?;
+        let body = text_of(body)?;
         parse(
             &self
                 .call(Method::PATCH, path, Some(body), revision, None)
@@ -183,7 +195,7 @@ impl Api {
         if ok {
             return Ok(text);
         }
-        let failure = serde_json::from_str::<Problem>(&text).map_or_else(
+        let failure = from_text::<Problem>(&text).map_or_else(
             |_| Failure::Answer(format!("status {status}")),
             |problem| Failure::Problem(Box::new(problem)),
         );
@@ -201,8 +213,16 @@ impl Api {
     }
 }
 
+fn text_of<B: Serialize>(body: &B) -> Result<String, Failure> {
+    to_text(body).map_err(|unwritten| Failure::Answer(unwritten.to_string()))
+}
+
 /// Reads an answer; an empty one counts as `null`.
-pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
-    let text = if text.is_empty() { "null" } else { text };
-    serde_json::from_str(text).map_err(|e| Failure::Answer(e.to_string()))
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    Ok(answer(text)?.read()?)
+}
+
+#[inline(never)]
+fn answer(text: &str) -> Result<Tree, Failure> {
+    Ok(tree(if text.is_empty() { "null" } else { text })?)
 }

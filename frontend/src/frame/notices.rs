@@ -32,10 +32,13 @@ pub fn Notices() -> impl IntoView {
     }
     view! {
         <section class="banners" aria-label="Notices" aria-live="polite" data-testid="notices">
-            {move || match notices.state.get() {
+            {move || match notices.stage() {
                 Remote::Loading => ().into_any(),
                 Remote::Failed(failure) => trouble(&failure),
-                Remote::Ready(page) => page.items.into_iter().map(banner).collect_view().into_any(),
+                Remote::Ready(()) => {
+                    let items = notices.get().map(|page| page.items).unwrap_or_default();
+                    items.into_iter().map(banner).collect_view().into_any()
+                }
             }}
         </section>
     }

@@ -58,7 +58,7 @@ pub fn MaintenanceSwitch() -> impl IntoView {
     });
     let on = Signal::derive(move || state.get().is_some_and(|now| now.on));
     move || {
-        matches!(state.state.get(), Remote::Ready(_)).then(|| {
+        matches!(state.stage(), Remote::Ready(_)).then(|| {
             view! {
                 <span class="topbar-switch">
                     <span class="small" aria-hidden="true">

@@ -2,12 +2,9 @@
 
 use leptos::prelude::*;
 use openapi::audit::AuditEntry;
-use openapi::page::Page;
 
-use crate::api::{load, query};
-use crate::ui::{
-    Ago, CodeBlock, Empty, Filter, FilterSelect, Icon, More, PageHead, SearchBox, page_of,
-};
+use crate::api::{query, to_pretty};
+use crate::ui::{Ago, CodeBlock, Empty, Filter, FilterSelect, Icon, PageHead, SearchBox, pages};
 
 /// Kinds of what can be changed.
 const KINDS: &[&str] = &[
@@ -25,7 +22,7 @@ const KINDS: &[&str] = &[
 pub fn AuditLog() -> impl IntoView {
     let actor = Filter::of("actor");
     let kind = Filter::of("kind");
-    let path = move |cursor: String| {
+    let lines = pages::<AuditEntry>(move |cursor| {
         query(
             "audit",
             &[
@@ -34,8 +31,7 @@ pub fn AuditLog() -> impl IntoView {
                 ("cursor", cursor),
             ],
         )
-    };
-    let lines = load::<Page<AuditEntry>>(move || path(String::new()));
+    });
     view! {
         <PageHead title="Audit log" text="What people and keys changed, before and after. Secrets are masked." />
         <div class="toolbar">
@@ -51,8 +47,7 @@ pub fn AuditLog() -> impl IntoView {
             />
         </div>
         <div class="card">
-            {page_of(
-                lines,
+            {lines.view(
                 || {
                     view! {
                         <Empty
@@ -65,7 +60,6 @@ pub fn AuditLog() -> impl IntoView {
                 },
                 table,
             )}
-            <More load=lines path=Callback::new(path) />
         </div>
     }
     .into_any()
@@ -90,9 +84,7 @@ fn table(lines: Vec<AuditEntry>) -> AnyView {
 }
 
 fn line(entry: AuditEntry) -> AnyView {
-    let pretty = |value: &serde_json::Value| {
-        (!value.is_null()).then(|| serde_json::to_string_pretty(value).unwrap_or_default())
-    };
+    let pretty = |value: &serde_json::Value| (!value.is_null()).then(|| to_pretty(value));
     let (before, after) = (pretty(&entry.before), pretty(&entry.after));
     let details = before.is_some() || after.is_some();
     view! {

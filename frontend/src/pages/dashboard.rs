@@ -1,6 +1,6 @@
 //! The dashboard: what came in, what went out, what waits, what is ill.
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Local, Timelike, Utc};
 use leptos::prelude::*;
 use leptos_router::components::A;
 use openapi::stats::{Hour, Light, Queue, Stats, Today};
@@ -123,7 +123,7 @@ fn points(hours: &[Hour], good: fn(&Hour) -> i64, bad: fn(&Hour) -> i64) -> Vec<
 }
 
 fn hour_label(at: DateTime<Utc>) -> String {
-    at.with_timezone(&Local).format("%H:00").to_string()
+    format!("{:02}:00", at.with_timezone(&Local).hour())
 }
 
 fn requests(hours: &[Hour]) -> AnyView {

@@ -9,18 +9,18 @@ use openapi::stream::Message;
 use crate::api::{Load, load, query, use_api, use_live};
 use crate::format;
 use crate::ui::{
-    Ago, Badge, Button, Card, Empty, Filter, FilterSelect, Icon, Kind, More, PageHead, Tone,
-    page_of, use_toasts,
+    Ago, Badge, Button, Card, Empty, Filter, FilterSelect, Icon, Kind, PageHead, Tone, pages,
+    use_toasts,
 };
 
 /// All jobs.
 #[component]
 pub fn Jobs() -> impl IntoView {
     let state = Filter::of("state");
-    let path =
-        move |cursor: String| query("jobs", &[("state", state.value.get()), ("cursor", cursor)]);
-    let jobs = load::<Page<Job>>(move || path(String::new()));
-    follow(jobs);
+    let jobs = pages::<Job>(move |cursor| {
+        query("jobs", &[("state", state.value.get()), ("cursor", cursor)])
+    });
+    follow(jobs.load);
     view! {
         <PageHead title="Jobs" text="Long work in the background, such as the replay of many dead letters." />
         <div class="toolbar">
@@ -37,8 +37,7 @@ pub fn Jobs() -> impl IntoView {
             />
         </div>
         <div class="card">
-            {page_of(
-                jobs,
+            {jobs.view(
                 || {
                     view! {
                         <Empty
@@ -49,9 +48,8 @@ pub fn Jobs() -> impl IntoView {
                     }
                         .into_any()
                 },
-                move |rows| table(rows, jobs),
+                move |rows| table(rows, jobs.load),
             )}
-            <More load=jobs path=Callback::new(path) />
         </div>
     }
     .into_any()

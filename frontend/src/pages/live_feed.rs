@@ -11,7 +11,7 @@ use openapi::stream::Message;
 use crate::api::{load, use_live};
 use crate::format;
 use crate::ui::{
-    Badge, Button, Card, Empty, Icon, PageHead, Tone, disposition_tone, icon, state_tone,
+    Badge, Button, Card, Empty, Icon, PageHead, Tone, disposition_tone, icon, keyed, state_tone,
 };
 
 /// Lines kept; older ones are in the lists.
@@ -191,7 +191,7 @@ pub fn LiveFeed() -> impl IntoView {
         paused.update(|paused| *paused = !*paused);
     };
     let shown = move || {
-        let (kind, words) = (kind.get(), words.get().to_lowercase());
+        let (kind, words) = (kind.get(), format::lower(&words.get()));
         lines.with(|lines| {
             lines
                 .iter()
@@ -200,7 +200,7 @@ pub fn LiveFeed() -> impl IntoView {
                     words.is_empty()
                         || [&line.text, &line.detail, &line.word]
                             .iter()
-                            .any(|text| text.to_lowercase().contains(&words))
+                            .any(|text| format::lower(text).contains(&words))
                 })
                 .cloned()
                 .collect::<Vec<_>>()
@@ -245,9 +245,7 @@ pub fn LiveFeed() -> impl IntoView {
         </div>
         <Card title="Newest first" flush=true>
             <ul class="feed" data-testid="feed">
-                <For each=shown key=|line| line.id let:line>
-                    {row(line)}
-                </For>
+                {keyed(shown, |line| line.id, row)}
             </ul>
             {move || {
                 shown()

@@ -140,9 +140,9 @@ pub fn Bars(
                             "{}: {} {}, {} {}",
                             point.label,
                             point.good,
-                            names.0.to_lowercase(),
+                            names.0.to_ascii_lowercase(),
                             point.bad,
-                            names.1.to_lowercase(),
+                            names.1.to_ascii_lowercase(),
                         )}
                     </title>
                     <rect class="bar-good" x=x y=good width=width height=floor - good rx="1.5" />

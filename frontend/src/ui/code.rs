@@ -8,6 +8,8 @@ use super::icon::{Icon, icon};
 use super::toast::use_toasts;
 use super::tokens::{Token, cut};
 
+use crate::api::to_pretty;
+
 /// Beyond this many characters a text is shown without colours: each colour is an element.
 const COLOURED: usize = 60_000;
 
@@ -144,6 +146,6 @@ pub fn JsonView(
     #[prop(optional, into)]
     testid: String,
 ) -> impl IntoView {
-    let text = serde_json::to_string_pretty(&value).unwrap_or_default();
+    let text = to_pretty(&value);
     view! { <CodeBlock text=text label=label short=short testid=testid /> }
 }

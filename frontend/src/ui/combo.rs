@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::field::next_id;
+use crate::format::lower;
 
 /// Most rows shown at once.
 const SHOWN: usize = 60;
@@ -54,14 +55,14 @@ pub fn Combo(
     let active = RwSignal::new(0usize);
 
     let shown = Memo::new(move |_| {
-        let wanted = typed.get().unwrap_or_default().to_lowercase();
+        let wanted = lower(&typed.get().unwrap_or_default());
         choices.with(|all| {
             all.iter()
                 .filter(|choice| {
                     wanted.is_empty()
-                        || choice.label.to_lowercase().contains(&wanted)
-                        || choice.value.to_lowercase().contains(&wanted)
-                        || choice.detail.to_lowercase().contains(&wanted)
+                        || lower(&choice.label).contains(&wanted)
+                        || lower(&choice.value).contains(&wanted)
+                        || lower(&choice.detail).contains(&wanted)
                 })
                 .take(SHOWN)
                 .cloned()

@@ -5,7 +5,7 @@ use openapi::page::Page;
 
 use super::button::Button;
 use super::icon::{Icon, icon};
-use crate::api::{Failure, Load, Remote};
+use crate::api::{AnyLoad, Failure, Load, Remote};
 
 /// Grey lines where text will be.
 #[component]
@@ -87,13 +87,20 @@ pub fn show<T>(load: Load<T>, view: impl Fn(T) -> AnyView + Send + Sync + 'stati
 where
     T: Clone + Send + Sync + 'static,
 {
-    (move || match load.state.get() {
+    stages(
+        load.any(),
+        Box::new(move || load.get().map_or_else(|| ().into_any(), &view)),
+    )
+}
+
+fn stages(load: AnyLoad, ready: Box<dyn Fn() -> AnyView + Send + Sync>) -> AnyView {
+    (move || match load.stage() {
         Remote::Loading => view! { <Skeleton /> }.into_any(),
         Remote::Failed(failure) => {
             let retry = Callback::new(move |()| load.reload());
             view! { <FailureView failure=failure retry=retry /> }.into_any()
         }
-        Remote::Ready(value) => view(value),
+        Remote::Ready(()) => ready(),
     })
     .into_any()
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
 use crate::api::Failure;
+use crate::ui::keyed;
 
 const GOOD_MS: u32 = 5_000;
 const BAD_MS: u32 = 12_000;
@@ -72,12 +73,23 @@ pub fn ToastHost() -> impl IntoView {
     let toasts = use_toasts();
     view! {
         <div class="toasts" role="status" aria-live="polite" data-testid="toasts">
-            <For each=move || toasts.list.get() key=|toast| toast.id let:toast>
+            {keyed(
+                move || toasts.list.get(),
+                |toast| toast.id,
+                move |toast| message(toasts, toast),
+            )}
+        </div>
+    }
+    .into_any()
+}
+
+fn message(toasts: Toasts, toast: Toast) -> AnyView {
+    view! {
                 <div
                     class=if toast.good { "toast good" } else { "toast bad" }
                     data-testid=if toast.good { "toast-good" } else { "toast-bad" }
                 >
-                    <p>{toast.text.clone()}</p>
+                    <p>{toast.text}</p>
                     <button
                         type="button"
                         class="button quiet icon small"
@@ -87,8 +99,6 @@ pub fn ToastHost() -> impl IntoView {
                         {icon(Icon::Close)}
                     </button>
                 </div>
-            </For>
-        </div>
     }
     .into_any()
 }

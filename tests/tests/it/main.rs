@@ -10,6 +10,7 @@
 
 mod access;
 mod arrows;
+mod audit;
 mod clocks;
 mod config;
 mod contract;

@@ -269,6 +269,7 @@ pub fn all() -> HashMap<&'static str, Value> {
         ("DeadPreview", preview()),
         ("Job", job()),
         ("AuditEntry", audit()),
+        ("AuditVerification", audit_verification()),
         ("ReplayEvent", json!({"rules": "then"})),
         ("RuleRevision", revision()),
         ("RestoreRule", json!({"revision": 1})),
@@ -453,9 +454,16 @@ fn job() -> Value {
 fn audit() -> Value {
     json!({
         "id": ID, "at": TIME, "actor_kind": "user", "actor": "admin@localhost",
-        "remote_addr": "192.0.2.10", "action": "rule.change", "subject_kind": "rule",
+        "remote_addr": "192.0.2.10", "request_id": ID, "seq": 42, "action": "rule.change", "subject_kind": "rule",
         "subject_id": RULE, "subject": "down and up to the service desk",
         "before": {"enabled": true, "revision": 1}, "after": {"enabled": false, "revision": 2}
+    })
+}
+
+fn audit_verification() -> Value {
+    json!({
+        "intact": true, "checked": 42, "waiting": 0, "first_seq": 1, "seq": 42,
+        "hash": "5f2b1c9be0a84f5d7c1e2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f", "broken": null
     })
 }
 
@@ -549,6 +557,7 @@ mod tests {
         reads::<openapi::deliveries::DeadPreview>("DeadPreview");
         reads::<openapi::jobs::Job>("Job");
         reads::<openapi::audit::AuditEntry>("AuditEntry");
+        reads::<openapi::audit::AuditVerification>("AuditVerification");
         reads::<openapi::events::ReplayEvent>("ReplayEvent");
         reads::<openapi::rules::RuleRevision>("RuleRevision");
         reads::<openapi::rules::RuleDiff>("RuleDiff");

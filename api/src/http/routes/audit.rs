@@ -1,7 +1,8 @@
 //! The audit log.
 
 use actix_web::{get, web};
-use openapi::audit::AuditEntry;
+use openapi::DateTime;
+use openapi::audit::{AuditEntry, AuditVerification};
 use openapi::page::Page;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -31,6 +32,13 @@ pub struct AuditQuery {
     subject_kind: Option<String>,
     /// Id of what was changed.
     subject_id: Option<Uuid>,
+    /// Words in its name, the action, or what it was before and after.
+    #[param(example = "uptime")]
+    q: Option<String>,
+    /// Not before this moment.
+    from: Option<DateTime>,
+    /// Before this moment.
+    to: Option<DateTime>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Rows of a page, 1 to 200; 50 when absent.
@@ -55,8 +63,24 @@ pub async fn read_audit(
         actor: query.actor,
         kind: query.subject_kind,
         subject: query.subject_id,
+        text: query.q.filter(|text| !text.is_empty()),
+        from: query.from.map(|at| at.timestamp_millis()),
+        to: query.to.map(|at| at.timestamp_millis()),
     };
     Ok(web::Json(
         audit::list(&core, caller.scope, filter, window).await?,
     ))
+}
+
+/// Look whether the audit log is as it was written
+///
+/// Reads the chain of the workspace from its first line to its last.
+#[utoipa::path(tag = "audit", responses(
+    (status = 200, description = "What was found", body = AuditVerification), Guarded))]
+#[get("/audit/verification", wrap = "needs(Permission::AuditRead)")]
+pub async fn verify_audit(
+    core: web::Data<Core>,
+    caller: Caller,
+) -> ApiResult<web::Json<AuditVerification>> {
+    Ok(web::Json(audit::verification(&core, caller.scope).await?))
 }

@@ -11,7 +11,7 @@ use web_sys::SubmitEvent;
 
 use super::form::ConnectionForm;
 use super::webhook::signing_secret;
-use crate::api::{Load, load, use_api};
+use crate::api::{Failure, Load, Tree, load, use_api};
 use crate::ui::{Button, Card, Kind, PageHead, show, use_toasts};
 
 /// A new connection.
@@ -64,6 +64,13 @@ fn done(created: ConnectionCreated) -> AnyView {
     .into_any()
 }
 
+fn read(tree: Tree) -> Result<ConnectionCreated, Failure> {
+    Ok(ConnectionCreated {
+        connection: tree.read()?,
+        generated: tree.part("generated")?,
+    })
+}
+
 fn choices(list: Vec<Connector>, chosen: RwSignal<Option<Connector>>) -> AnyView {
     view! {
         <div class="choice-grid">
@@ -106,7 +113,7 @@ fn form(connector: Connector, created: RwSignal<Option<ConnectionCreated>>) -> A
         let navigate = navigate.clone();
         busy.set(true);
         spawn_local(async move {
-            match api.post::<_, ConnectionCreated>("connections", &new).await {
+            match api.post_tree("connections", &new).await.and_then(read) {
                 Ok(made) => {
                     let connection = &made.connection;
                     toasts.good(format!(

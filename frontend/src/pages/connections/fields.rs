@@ -5,6 +5,7 @@ use openapi::connections::Field;
 use openapi::problem::FieldError;
 use serde_json::{Map, Value};
 
+use crate::api::{from_person, to_pretty, to_text};
 use crate::ui::{AreaField, CheckField, Faults, SelectField, TextField, TickField};
 
 /// One field and what a person put in.
@@ -27,12 +28,11 @@ fn written(field: &Field, value: Option<&Value>) -> String {
             .iter()
             .map(|item| {
                 item.as_str()
-                    .map_or_else(|| item.to_string(), str::to_owned)
+                    .map_or_else(|| to_text(item).unwrap_or_default(), str::to_owned)
             })
             .collect::<Vec<_>>()
             .join("\n"),
-        (_, Some(Value::Number(number))) => number.to_string(),
-        (_, Some(other)) => serde_json::to_string_pretty(other).unwrap_or_default(),
+        (_, Some(other)) => to_pretty(other),
     }
 }
 
@@ -98,7 +98,7 @@ impl Entry {
             return Ok(None);
         }
         let json = |what: &str| {
-            serde_json::from_str::<Value>(trimmed)
+            from_person::<Value>(trimmed)
                 .map(Some)
                 .map_err(|error| format!("This is not {what}: {error}"))
         };
@@ -106,7 +106,7 @@ impl Entry {
             "number" => json("a number"),
             "map" => json("a JSON object"),
             "any" => Ok(Some(
-                serde_json::from_str(trimmed).unwrap_or_else(|_| Value::String(text.clone())),
+                from_person(trimmed).unwrap_or_else(|_| Value::String(text.clone())),
             )),
             "list" if trimmed.starts_with('[') => json("a JSON list"),
             "list" => Ok(Some(

@@ -8,6 +8,7 @@ use openapi::connections::{ChangeConnection, Connection, Connector, NewConnectio
 use openapi::problem::FieldError;
 
 use super::fields::{Entry, values};
+use crate::api::{decimal, fraction};
 use crate::ui::{Card, CheckField, FaultList, Faults, SelectField, TextField};
 
 /// What the form holds.
@@ -66,7 +67,7 @@ impl ConnectionForm {
             .collect();
         let text = |value: Option<String>| RwSignal::new(value.unwrap_or_default());
         let retry = saved.as_ref().map(|c| c.retry.clone()).unwrap_or_default();
-        let number = |n: Option<f64>| text(n.map(|n| n.to_string()));
+        let number = |n: Option<f64>| text(n.map(fraction));
         Self {
             connector: StoredValue::new(connector),
             name: text(saved.as_ref().map(|c| c.name.clone())),
@@ -108,12 +109,25 @@ impl ConnectionForm {
         }
     }
 
-    fn number<T: std::str::FromStr>(self, at: &str, value: RwSignal<String>) -> Option<T> {
+    fn decimal(self, at: &str, value: RwSignal<String>) -> Option<f64> {
+        self.number(at, value, decimal)
+    }
+
+    fn whole(self, at: &str, value: RwSignal<String>) -> Option<u32> {
+        self.number(at, value, |text| text.parse().ok())
+    }
+
+    fn number<T>(
+        self,
+        at: &str,
+        value: RwSignal<String>,
+        read: fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = value.get_untracked();
         if text.trim().is_empty() {
             return None;
         }
-        let number = text.trim().parse().ok();
+        let number = read(text.trim());
         if number.is_none() {
             self.faults.update(|list| {
                 list.push(FieldError {
@@ -131,9 +145,9 @@ impl ConnectionForm {
     fn waits(self) -> Vec<f64> {
         let mut waits = Vec::new();
         for (at, word) in listed(&self.waits.get_untracked()).into_iter().enumerate() {
-            match word.parse() {
-                Ok(wait) => waits.push(wait),
-                Err(_) => self.faults.update(|list| {
+            match decimal(&word) {
+                Some(wait) => waits.push(wait),
+                None => self.faults.update(|list| {
                     list.push(FieldError {
                         field: format!("retry.waits_seconds[{at}]"),
                         code: "value_kind".to_owned(),
@@ -173,16 +187,16 @@ impl ConnectionForm {
             secrets: self.secrets(),
             allow_private: self.allow_private.get_untracked(),
             enabled: self.enabled.get_untracked(),
-            concurrency: self.number("concurrency", self.concurrency),
-            rate_per_minute: self.number("rate_per_minute", self.rate),
+            concurrency: self.whole("concurrency", self.concurrency),
+            rate_per_minute: self.whole("rate_per_minute", self.rate),
             retry: RetrySettings {
-                first_seconds: self.number("retry.first_seconds", self.first),
+                first_seconds: self.decimal("retry.first_seconds", self.first),
                 factor,
-                max_seconds: self.number("retry.max_seconds", self.longest),
-                horizon_seconds: self.number("retry.horizon_seconds", self.horizon),
+                max_seconds: self.decimal("retry.max_seconds", self.longest),
+                horizon_seconds: self.decimal("retry.horizon_seconds", self.horizon),
                 waits_seconds: self.waits(),
-                jitter: self.number("retry.jitter", self.jitter),
-                retry_after_max_seconds: self.number("retry.retry_after_max_seconds", self.asked),
+                jitter: self.decimal("retry.jitter", self.jitter),
+                retry_after_max_seconds: self.decimal("retry.retry_after_max_seconds", self.asked),
                 permanent: listed(&self.permanent.get_untracked()),
                 retried: listed(&self.retried.get_untracked()),
             },

@@ -13,8 +13,8 @@ use super::jobs::running;
 use crate::api::{Load, load, query, use_api, use_live};
 use crate::format;
 use crate::ui::{
-    Ago, Badge, Button, Card, Empty, Icon, Kind, More, PageHead, Question, Tone, icon, page_of,
-    show, use_confirm, use_toasts,
+    Ago, Badge, Button, Card, Empty, Icon, Kind, PageHead, Question, Tone, icon, pages, show,
+    use_confirm, use_toasts,
 };
 pub use replay::told;
 use replay::{Wanted, dialog};
@@ -205,7 +205,7 @@ fn letters(group: DeadGroup, groups: Load<Page<DeadGroup>>) -> AnyView {
         format::words(&group.error_code),
         group.connection
     );
-    let path = move |cursor: String| {
+    let list = pages::<Delivery>(move |cursor| {
         query(
             "dead-letters/list",
             &[
@@ -214,22 +214,18 @@ fn letters(group: DeadGroup, groups: Load<Page<DeadGroup>>) -> AnyView {
                 ("cursor", cursor),
             ],
         )
-    };
-    let first = path.clone();
-    let list = load::<Page<Delivery>>(move || first(String::new()));
+    });
     view! {
         <Card title=title flush=true>
-            {page_of(
-                list,
+            {list.view(
                 || {
                     view! {
                         <Empty compact=true mark=Icon::Check title="None left" text="This cause has no dead letters any more." />
                     }
                         .into_any()
                 },
-                move |rows| letter_table(rows, list, groups),
+                move |rows| letter_table(rows, list.load, groups),
             )}
-            <More load=list path=Callback::new(path) />
         </Card>
     }
     .into_any()

@@ -7,7 +7,7 @@ use openapi::deliveries::{
     ReplayRules,
 };
 
-use crate::api::{Failure, use_api};
+use crate::api::{Failure, to_pretty, use_api};
 use crate::format;
 use crate::ui::{
     Badge, Button, Dialog, FailureView, FaultList, Kind, SelectField, Skeleton, TextField, Tone,
@@ -261,7 +261,7 @@ fn outcome(outcome: &DeadOutcome) -> AnyView {
         .operations
         .iter()
         .map(|operation| {
-            let fields = serde_json::to_string_pretty(&operation.fields).unwrap_or_default();
+            let fields = to_pretty(&operation.fields);
             let head = format!(
                 "{} on {}, rule {} (version {})",
                 operation.operation, operation.connection, operation.rule, operation.revision

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use openapi::deliveries::{Attempt, Exchange};
 
+use crate::api::{from_text, to_pretty};
 use crate::format;
 use crate::ui::{Ago, Badge, CodeBlock, outcome_tone};
 
@@ -63,9 +64,9 @@ fn exchange(exchange: Exchange) -> AnyView {
 
 fn labelled(title: &'static str, label: &'static str, body: String) -> AnyView {
     // Indented where it is JSON; as it is where it was cut or is something else.
-    let pretty = serde_json::from_str::<serde_json::Value>(&body)
+    let pretty = from_text::<serde_json::Value>(&body)
         .ok()
-        .and_then(|value| serde_json::to_string_pretty(&value).ok());
+        .map(|value| to_pretty(&value));
     view! {
         <div>
             <p class="small faint">{title}</p>

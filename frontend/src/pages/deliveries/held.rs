@@ -6,7 +6,7 @@ use openapi::deliveries::{Delivery, EditFields, Release};
 use openapi::problem::FieldError;
 use serde_json::{Map, Value};
 
-use crate::api::{Failure, Load, use_api};
+use crate::api::{Failure, Load, from_person, to_pretty, use_api};
 use crate::ui::{AreaField, Button, Card, Faults, Icon, Kind, icon, use_toasts};
 
 /// The form of a held delivery.
@@ -14,7 +14,7 @@ pub fn held(delivery: &Delivery, load: Load<Delivery>) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let id = delivery.id;
-    let original = serde_json::to_string_pretty(&delivery.fields).unwrap_or_default();
+    let original = to_pretty(&delivery.fields);
     let text = RwSignal::new(original.clone());
     let faults: Faults = RwSignal::new(Vec::new());
     let busy = RwSignal::new(false);
@@ -22,7 +22,7 @@ pub fn held(delivery: &Delivery, load: Load<Delivery>) -> AnyView {
     let changed = move || text.with(|text| original.with_value(|original| original != text));
 
     let read = move || -> Option<Map<String, Value>> {
-        match serde_json::from_str(&text.get_untracked()) {
+        match from_person(&text.get_untracked()) {
             Ok(fields) => {
                 faults.set(Vec::new());
                 Some(fields)

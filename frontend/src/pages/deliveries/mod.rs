@@ -12,9 +12,7 @@ use openapi::page::Page;
 use openapi::stream::Message;
 
 use crate::api::{load, query, use_live};
-use crate::ui::{
-    Ago, Empty, Filter, FilterSelect, Icon, More, PageHead, SearchBox, page_of, state_badge,
-};
+use crate::ui::{Ago, Empty, Filter, FilterSelect, Icon, PageHead, SearchBox, pages, state_badge};
 
 pub use attempts::attempts;
 pub use detail::DeliveryPage;
@@ -38,7 +36,7 @@ pub fn Deliveries() -> impl IntoView {
                 .collect()
         })
     });
-    let path = move |cursor: String| {
+    let deliveries = pages::<Delivery>(move |cursor| {
         query(
             "deliveries",
             &[
@@ -50,14 +48,17 @@ pub fn Deliveries() -> impl IntoView {
                 ("cursor", cursor),
             ],
         )
-    };
-    let deliveries = load::<Page<Delivery>>(move || path(String::new()));
+    });
     use_live().after(
         REFRESH_MS,
         |message| matches!(message, Message::Delivery(_) | Message::Reset),
         // Further pages would be lost by reading anew; the person is looking at them.
         move || {
-            if deliveries.peek().is_none_or(|page| page.items.len() <= 50) {
+            if deliveries
+                .load
+                .peek()
+                .is_none_or(|page| page.items.len() <= 50)
+            {
                 deliveries.reload();
             }
         },
@@ -95,8 +96,7 @@ pub fn Deliveries() -> impl IntoView {
             />
         </div>
         <div class="card">
-            {page_of(deliveries, move || nothing(filtered()), table)}
-            <More load=deliveries path=Callback::new(path) />
+            {deliveries.view(move || nothing(filtered()), table)}
         </div>
     }
     .into_any()
@@ -105,7 +105,9 @@ pub fn Deliveries() -> impl IntoView {
 fn title_case(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
+        std::iter::once(first.to_ascii_uppercase())
+            .chain(letters)
+            .collect()
     })
 }
 

@@ -8,8 +8,9 @@ use openapi::deliveries::ReplayRules;
 use openapi::events::{EventDetail, ReplayEvent, Replayed};
 use openapi::stream::Message;
 
+use super::load_event;
 use super::trace::trace;
-use crate::api::{Load, load, use_api, use_live};
+use crate::api::{Load, use_api, use_live};
 use crate::format;
 use crate::ui::{
     Button, Card, CodeBlock, CopyButton, Dialog, Empty, Icon, JsonView, Kind, PageHead,
@@ -21,7 +22,7 @@ use crate::ui::{
 pub fn EventPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
-    let event = load::<EventDetail>(move || format!("events/{}", id.get()));
+    let event = load_event(move || Some(format!("events/{}", id.get())));
     use_live().after(
         500,
         move |message| match message {

@@ -5,16 +5,16 @@ mod trace;
 
 use leptos::prelude::*;
 use leptos_router::components::A;
-use openapi::events::EventSummary;
+use openapi::events::{EventDetail, EventSummary};
 use openapi::page::Page;
 use openapi::sources::Source;
 use openapi::stream::Message;
 
-use crate::api::{load, query, use_live};
+use crate::api::{Load, Tree, Unread, load, load_by, query, use_live};
 use crate::format;
 use crate::ui::{
-    Ago, Badge, Button, Card, Empty, Filter, FilterSelect, Icon, More, PageHead, SearchBox, Tone,
-    disposition_badge, page_of,
+    Ago, Badge, Button, Card, Empty, Filter, FilterSelect, Icon, PageHead, SearchBox, Tone,
+    disposition_badge, page_of, pages,
 };
 
 pub use detail::EventPage;
@@ -41,23 +41,22 @@ pub fn Events() -> impl IntoView {
             list.items.into_iter().map(|s| (s.slug, s.name)).collect()
         })
     });
-    let path = move |cursor: String| {
+    let events = pages::<EventSummary>(move |cursor| {
         query(
             "events",
             &[
                 ("source", source.value.get()),
                 ("disposition", disposition.value.get()),
                 ("q", words.value.get()),
-                ("from", instant(&from.value.get())),
-                ("to", instant(&to.value.get())),
+                ("from", format::instant(&from.value.get())),
+                ("to", format::instant(&to.value.get())),
                 ("cursor", cursor),
             ],
         )
-    };
-    let events = load::<Page<EventSummary>>(move || path(String::new()));
+    });
     let fresh = RwSignal::new(0usize);
     Effect::new(move |_| {
-        events.state.track();
+        events.load.track();
         fresh.set(0);
     });
     use_live().listen(move |message| match message {
@@ -111,21 +110,10 @@ pub fn Events() -> impl IntoView {
                 })
         }}
         <div class="card">
-            {page_of(events, move || nothing(filtered()), table)}
-            <More load=events path=Callback::new(path) />
+            {events.view(move || nothing(filtered()), table)}
         </div>
     }
     .into_any()
-}
-
-/// A moment of the person's clock, for the server.
-fn instant(local: &str) -> String {
-    use chrono::TimeZone;
-    chrono::NaiveDateTime::parse_from_str(local, "%Y-%m-%dT%H:%M")
-        .ok()
-        .and_then(|naive| chrono::Local.from_local_datetime(&naive).earliest())
-        .map(|at| at.with_timezone(&chrono::Utc).to_rfc3339())
-        .unwrap_or_default()
 }
 
 fn moment_filter(label: &'static str, filter: Filter, testid: &'static str) -> AnyView {
@@ -220,6 +208,26 @@ fn row(event: EventSummary) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+/// One event with all that became of it.
+pub fn load_event(path: impl Fn() -> Option<String> + 'static) -> Load<EventDetail> {
+    load_by(path, read)
+}
+
+/// The line of the list lies between the other fields; its own reader would copy them all.
+fn read(tree: &Tree) -> Result<EventDetail, Unread> {
+    Ok(EventDetail {
+        summary: tree.read()?,
+        method: tree.part("method")?,
+        query: tree.part("query")?,
+        content_type: tree.part("content_type")?,
+        remote_addr: tree.part("remote_addr")?,
+        idempotency_key: tree.part("idempotency_key")?,
+        headers: tree.part("headers")?,
+        payload: tree.part("payload")?,
+        deliveries: tree.part("deliveries")?,
+    })
 }
 
 /// A card with the events of one source or rule is made of the same rows.

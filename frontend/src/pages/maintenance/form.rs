@@ -291,11 +291,18 @@ impl WindowForm {
     fn day_boxes(self) -> AnyView {
         let tick = move |day: Day, on: bool| {
             self.days.update(|days| {
-                days.retain(|other| *other != day);
-                if on {
-                    days.push(day);
-                    days.sort();
-                }
+                let wanted = |other: &Day| {
+                    if *other == day {
+                        on
+                    } else {
+                        days.contains(other)
+                    }
+                };
+                *days = DAYS
+                    .iter()
+                    .map(|(other, _)| *other)
+                    .filter(wanted)
+                    .collect();
             });
         };
         let boxes = DAYS.map(|(day, name)| {
@@ -303,7 +310,7 @@ impl WindowForm {
                 <label class="check">
                     <input
                         type="checkbox"
-                        data-testid=format!("window-day-{}", name.to_lowercase())
+                        data-testid=format!("window-day-{}", name.to_ascii_lowercase())
                         prop:checked=move || self.days.with(|days| days.contains(&day))
                         on:change=move |event| tick(day, event_target_checked(&event))
                     />

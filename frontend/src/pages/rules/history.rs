@@ -6,16 +6,16 @@ use openapi::page::Page;
 use openapi::rules::{RestoreRule, Rule, RuleChange, RuleDiff, RuleRevision};
 use uuid::Uuid;
 
-use crate::api::{Load, load, load_when, query, use_api};
+use crate::api::{Load, load_when, query, to_pretty, use_api};
 use crate::ui::{
-    Ago, Badge, Button, Card, Empty, Icon, More, Question, Tone, page_of, show, use_confirm,
-    use_toasts,
+    Ago, Badge, Button, Card, Empty, Icon, Question, Tone, pages, show, use_confirm, use_toasts,
 };
 
 /// The history of a rule. `rule` is read again after a version was restored.
 pub fn history(id: Uuid, rule: Load<Rule>) -> AnyView {
-    let path = move |cursor: String| query(&format!("rules/{id}/revisions"), &[("cursor", cursor)]);
-    let versions = load::<Page<RuleRevision>>(move || path(String::new()));
+    let versions = pages::<RuleRevision>(move |cursor| {
+        query(&format!("rules/{id}/revisions"), &[("cursor", cursor)])
+    });
     let compared = RwSignal::new(None::<(i64, i64)>);
     let diff = load_when::<RuleDiff>(move || {
         let (from, to) = compared.get()?;
@@ -24,17 +24,15 @@ pub fn history(id: Uuid, rule: Load<Rule>) -> AnyView {
     view! {
         <div class="stack" data-testid="rule-history">
             <Card title="Versions" flush=true>
-                {page_of(
-                    versions,
+                {versions.view(
                     || {
                         view! {
                             <Empty compact=true mark=Icon::Clock title="No versions yet" text="Every version that is saved is kept here." />
                         }
                             .into_any()
                     },
-                    move |rows| table(rows, rule, versions, compared),
+                    move |rows| table(rows, rule, versions.load, compared),
                 )}
-                <More load=versions path=Callback::new(path) />
             </Card>
             {move || {
                 compared
@@ -173,10 +171,7 @@ fn changes(changes: Vec<RuleChange>) -> AnyView {
         return view! { <p data-testid="diff">"The two are the same."</p> }.into_any();
     }
     let text = |value: Option<serde_json::Value>| {
-        value.map_or_else(
-            || "not there".to_owned(),
-            |value| serde_json::to_string_pretty(&value).unwrap_or_default(),
-        )
+        value.map_or_else(|| "not there".to_owned(), |value| to_pretty(&value))
     };
     view! {
         <dl class="facts" data-testid="diff">

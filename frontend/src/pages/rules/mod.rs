@@ -16,8 +16,8 @@ use openapi::rules::{Reorder, Rule};
 use uuid::Uuid;
 use wasm_bindgen::JsCast;
 
-use crate::api::{Api, Load, Remote, load, use_api, use_live};
-use crate::ui::{Empty, FailureView, Icon, PageHead, Skeleton, Toasts, icon, use_toasts};
+use crate::api::{Api, Load, load, use_api, use_live};
+use crate::ui::{Empty, Icon, PageHead, Toasts, icon, keyed, show, use_toasts};
 use order::moved;
 use row::row;
 
@@ -159,19 +159,14 @@ pub fn Rules() -> impl IntoView {
             {move || order.said.get()}
         </p>
         <div class="card">
-            {move || match load.state.get() {
-                Remote::Loading => view! { <Skeleton /> }.into_any(),
-                Remote::Failed(failure) => {
-                    let retry = Callback::new(move |()| load.reload());
-                    view! { <FailureView failure=failure retry=retry /> }.into_any()
-                }
-                Remote::Ready(_) => ().into_any(),
-            }}
+            {show(load, |_| ().into_any())}
             {move || (count.get() == 0 && load.get().is_some()).then(nothing)}
             <ol class="rules" data-testid="rules">
-                <For each=move || order.rules.get() key=|rule| (rule.id, rule.revision) let:rule>
-                    {row(rule, order)}
-                </For>
+                {keyed(
+                    move || order.rules.get(),
+                    |rule| format!("{}-{}", rule.id, rule.revision),
+                    move |rule| row(rule, order),
+                )}
             </ol>
         </div>
     }

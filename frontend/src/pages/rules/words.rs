@@ -3,6 +3,8 @@
 use engine::model::{ConditionSpec, Op, RuleSpec, StepSpec, Then};
 use serde_json::Value;
 
+use crate::api::to_text;
+
 /// An operator in words.
 pub const fn op_words(op: Op) -> &'static str {
     match op {
@@ -30,7 +32,7 @@ pub fn value_words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(value_words).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+        other => to_text(other).unwrap_or_default(),
     }
 }
 

@@ -27,7 +27,7 @@ pub fn NewSourcePage() -> impl IntoView {
 /// `Uptime Kuma` becomes `uptime-kuma`.
 fn slug_of(name: &str) -> String {
     let mut slug = String::new();
-    for c in name.chars().flat_map(char::to_lowercase) {
+    for c in name.chars().map(|c| c.to_ascii_lowercase()) {
         if c.is_ascii_alphanumeric() {
             slug.push(c);
         } else if !slug.is_empty() && !slug.ends_with('-') {

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use openapi::problem::FieldError;
 use openapi::sources::{ChangeSource, Heartbeat, NewSource, Source};
 
+use crate::api::{from_person, to_pretty};
 use crate::ui::{AreaField, Faults, SelectField, TextField};
 
 const DEFAULT_TOLERANCE: u32 = 300;
@@ -142,8 +143,7 @@ impl SourceForm {
             NoMatch::Deliver(_) => "deliver".to_owned(),
         });
         if let NoMatch::Deliver(target) = &source.on_no_match {
-            form.target
-                .set(serde_json::to_string_pretty(target).unwrap_or_default());
+            form.target.set(to_pretty(target));
         }
         form.saved.set_value(Some(source.auth.clone()));
         match &source.auth {
@@ -267,7 +267,7 @@ impl SourceForm {
     fn policy(self) -> NoMatch {
         match self.no_match.get_untracked().as_str() {
             "drop" => NoMatch::Drop,
-            "deliver" => match serde_json::from_str(&self.target.get_untracked()) {
+            "deliver" => match from_person(&self.target.get_untracked()) {
                 Ok(target) => NoMatch::Deliver(target),
                 Err(_) => {
                     self.fault(

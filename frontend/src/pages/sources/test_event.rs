@@ -7,7 +7,7 @@ use openapi::problem::FieldError;
 use openapi::sources::{Accepted, TestEvent};
 
 use super::curl::SAMPLE;
-use crate::api::use_api;
+use crate::api::{from_person, from_text, to_pretty, use_api};
 use crate::ui::{AreaField, Button, Card, Faults, Icon, Kind, SelectField, icon, use_toasts};
 
 const SAMPLES: [(&str, &str); 5] = [
@@ -23,8 +23,8 @@ pub fn test_event(id: String) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let sample = RwSignal::new("uptime-kuma-down".to_owned());
-    let pretty = serde_json::from_str::<serde_json::Value>(SAMPLE)
-        .and_then(|value| serde_json::to_string_pretty(&value))
+    let pretty = from_text::<serde_json::Value>(SAMPLE)
+        .map(|value| to_pretty(&value))
         .unwrap_or_default();
     let payload = RwSignal::new(pretty);
     let faults: Faults = RwSignal::new(Vec::new());
@@ -35,7 +35,7 @@ pub fn test_event(id: String) -> AnyView {
         let name = sample.get_untracked();
         let mut test = TestEvent::default();
         if name.is_empty() {
-            match serde_json::from_str(&payload.get_untracked()) {
+            match from_person(&payload.get_untracked()) {
                 Ok(value) => test.payload = Some(value),
                 Err(error) => {
                     faults.set(vec![FieldError {

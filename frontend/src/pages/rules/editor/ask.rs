@@ -18,7 +18,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::explain::Against;
 use super::form::RuleForm;
-use crate::api::Load;
+use crate::api::{Load, from_text, to_text};
 use crate::ui::use_toasts;
 use wire::{Answer, Draft, FUNCTION, Question};
 
@@ -115,10 +115,10 @@ async fn fetch() -> Option<()> {
 }
 
 fn call(question: &Question) -> Option<Answer> {
-    let text = serde_json::to_string(question).ok()?;
+    let text = to_text(question).ok()?;
     let answer = function(FUNCTION)?
         .call1(&JsValue::NULL, &JsValue::from_str(&text))
         .ok()?
         .as_string()?;
-    serde_json::from_str(&answer).ok()
+    from_text(&answer).ok()
 }

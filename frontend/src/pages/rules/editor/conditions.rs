@@ -7,16 +7,18 @@ use super::context::{editor, fault_line, keep};
 use super::model::Condition;
 use super::scalar::takes_list;
 use crate::pages::rules::words::op_words;
-use crate::ui::{Button, Combo, Icon, icon, next_id};
+use crate::ui::{Button, Combo, Icon, icon, keyed, next_id};
 
 /// The rows, and a button for another one. `base` is their place in the rule, such as `when`.
 pub fn conditions(list: RwSignal<Vec<Condition>>, base: Signal<String>) -> AnyView {
     let add = move |_| list.update(|list| list.push(keep(Condition::empty)));
     view! {
         <div class="stack-s">
-            <For each=move || list.get() key=|condition| condition.id let:condition>
-                {row(condition, list, base)}
-            </For>
+            {keyed(
+                move || list.get(),
+                |condition| condition.id,
+                move |condition| row(condition, list, base),
+            )}
             <div>
                 <Button small=true attr:data-testid="add-condition" on:click=add>
                     {icon(Icon::Plus)}

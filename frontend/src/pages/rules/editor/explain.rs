@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::ask::wire::{Answer, DRAFT};
 use super::form::RuleForm;
 use super::verdict::{requests, verdict};
-use crate::api::{Load, load, load_when, query, use_api};
+use crate::api::{Load, load, query, use_api};
 use crate::format;
+use crate::pages::events::load_event;
 use crate::ui::{Button, Card, Choice, Combo, Empty, Icon, JsonView, show, use_toasts};
 
 /// The event that is looked at.
@@ -27,7 +28,7 @@ impl Against {
     /// An event of the address, or none yet.
     pub fn new(id: String) -> Self {
         let id = RwSignal::new(id);
-        let event = load_when(move || {
+        let event = load_event(move || {
             let id = id.get();
             (!id.is_empty()).then(|| format!("events/{id}"))
         });

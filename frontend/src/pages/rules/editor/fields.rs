@@ -8,7 +8,7 @@ use super::context::{Editor, fault_line, keep};
 use super::mapping::{About, form_select, mapping_view};
 use super::model::{Mapped, Step};
 use crate::api::{encode, use_api};
-use crate::ui::{Button, Choice, Icon, icon, use_toasts};
+use crate::ui::{Button, Choice, Icon, icon, keyed, use_toasts};
 
 /// The rows, and a way to add another field.
 pub fn fields(editor: Editor, step: Step, base: Signal<String>) -> AnyView {
@@ -38,9 +38,11 @@ pub fn fields(editor: Editor, step: Step, base: Signal<String>) -> AnyView {
     });
     view! {
         <div>
-            <For each=move || step.fields.get() key=|row| row.id let:row>
-                {field_row(editor, step, row, operation, base)}
-            </For>
+            {keyed(
+                move || step.fields.get(),
+                |row| row.id,
+                move |row| field_row(editor, step, row, operation, base),
+            )}
             {move || adder(step, operation.get())}
         </div>
     }

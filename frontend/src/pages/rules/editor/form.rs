@@ -6,6 +6,7 @@ use openapi::rules::{ChangeRule, NewRule, Rule};
 use uuid::Uuid;
 
 use super::model::Parts;
+use crate::api::{from_person, to_pretty};
 use crate::ui::Faults;
 
 /// The whole rule.
@@ -84,7 +85,7 @@ impl RuleForm {
 
     /// Conditions and steps as JSON text.
     pub fn json(self) -> String {
-        serde_json::to_string_pretty(&self.parts.spec()).unwrap_or_default()
+        to_pretty(&self.parts.spec())
     }
 
     /// Takes conditions and steps from JSON text.
@@ -92,7 +93,7 @@ impl RuleForm {
     /// # Errors
     /// What is wrong with it, for people.
     pub fn take_json(self, text: &str) -> Result<(), String> {
-        let spec: RuleSpec = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let spec: RuleSpec = from_person(text).map_err(|error| error.to_string())?;
         if spec != untrack(|| self.parts.spec()) {
             self.parts.set(&spec);
         }

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::conditions::conditions;
 use super::context::{editor, keep};
 use super::model::{Case, Mapping, Pair};
-use crate::ui::{Button, Choice, Combo, Icon, icon, next_id};
+use crate::ui::{Button, Choice, Combo, Icon, icon, keyed, next_id};
 
 /// The forms, in the order of the select.
 const FORMS: [(&str, &str); 5] = [
@@ -145,9 +145,11 @@ fn value_map(mapping: Mapping, about: About, at: Signal<String>) -> AnyView {
     view! {
         <div class="stack-s nested">
             {path(mapping, about)}
-            <For each=move || pairs.get() key=|pair| pair.id let:pair>
-                {pair_row(pair, pairs)}
-            </For>
+            {keyed(
+                move || pairs.get(),
+                |pair| pair.id,
+                move |pair| pair_row(pair, pairs),
+            )}
             <div>
                 <Button small=true kind=crate::ui::Kind::Quiet on:click=add>
                     {icon(Icon::Plus)}
@@ -194,9 +196,11 @@ fn cases(mapping: Mapping, about: About, at: Signal<String>) -> AnyView {
     let add = move |_| list.update(|list| list.push(keep(Case::empty)));
     view! {
         <div class="stack-s nested">
-            <For each=move || list.get() key=|case| case.id let:case>
-                {case_view(case, list, about, at)}
-            </For>
+            {keyed(
+                move || list.get(),
+                |case| case.id,
+                move |case| case_view(case, list, about, at),
+            )}
             <div>
                 <Button small=true kind=crate::ui::Kind::Quiet on:click=add>
                     {icon(Icon::Plus)}

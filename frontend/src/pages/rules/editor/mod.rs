@@ -19,14 +19,14 @@ use engine::Fault;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use openapi::connections::{Connection, Connector};
-use openapi::events::EventDetail;
 use openapi::page::Page;
 use openapi::rules::Rule;
 use openapi::sources::Source;
 
 use super::history::history;
 use super::parked::parked;
-use crate::api::{Load, load, load_when};
+use crate::api::{Load, load};
+use crate::pages::events::load_event;
 use crate::ui::{
     Badge, Card, CheckField, Choice, FaultList, PageHead, SelectField, Tabs, TextField, Tone, show,
 };
@@ -45,8 +45,7 @@ use steps::steps;
 pub fn NewRulePage() -> impl IntoView {
     let event = use_query_map().with_untracked(|q| q.get("event").unwrap_or_default());
     let asked = event.clone();
-    let origin =
-        load_when::<EventDetail>(move || (!asked.is_empty()).then(|| format!("events/{asked}")));
+    let origin = load_event(move || (!asked.is_empty()).then(|| format!("events/{asked}")));
     view! {
         <PageHead title="New rule" back=("/rules", "Rules") text="Which events it takes, and what is done with them." />
         {if event.is_empty() {

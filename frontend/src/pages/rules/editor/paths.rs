@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::api::to_text;
 use crate::ui::Choice;
 
 /// Most paths offered.
@@ -35,7 +36,7 @@ fn walk(value: &Value, path: &str, out: &mut Vec<Choice>) {
             if !out.iter().any(|choice| choice.value == path) {
                 let text = leaf
                     .as_str()
-                    .map_or_else(|| leaf.to_string(), str::to_owned);
+                    .map_or_else(|| to_text(leaf).unwrap_or_default(), str::to_owned);
                 out.push(Choice {
                     value: path.to_owned(),
                     label: path.to_owned(),

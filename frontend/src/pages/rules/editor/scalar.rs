@@ -4,10 +4,12 @@
 use engine::model::Op;
 use serde_json::Value;
 
+use crate::api::{from_person, to_text};
+
 /// Reads what was typed.
 pub fn read(text: &str) -> Value {
     let trimmed = text.trim();
-    match serde_json::from_str::<Value>(trimmed) {
+    match from_person::<Value>(trimmed) {
         Ok(value) if !trimmed.is_empty() => value,
         _ => Value::String(text.to_owned()),
     }
@@ -17,7 +19,7 @@ pub fn read(text: &str) -> Value {
 pub fn write(value: &Value) -> String {
     match value {
         Value::String(text) if read(text) == *value => text.clone(),
-        other => other.to_string(),
+        other => to_text(other).unwrap_or_default(),
     }
 }
 
@@ -42,7 +44,7 @@ pub fn read_for(op: Op, text: &str) -> Option<Value> {
         return Some(read(text));
     }
     if text.trim().starts_with('[')
-        && let Ok(list @ Value::Array(_)) = serde_json::from_str(text)
+        && let Ok(list @ Value::Array(_)) = from_person(text)
     {
         return Some(list);
     }
@@ -69,7 +71,7 @@ pub fn write_for(op: Op, value: Option<&Value>) -> String {
     if read_for(op, &plain).as_ref() == Some(value) {
         plain
     } else {
-        value.to_string()
+        to_text(value).unwrap_or_default()
     }
 }
 

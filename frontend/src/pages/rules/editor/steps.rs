@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::context::{Editor, fault_line, keep};
 use super::fields::fields;
 use super::model::Step;
-use crate::ui::{Button, CheckField, Icon, SelectField, TextField, icon};
+use crate::ui::{Button, CheckField, Icon, SelectField, TextField, icon, keyed};
 
 const KINDS: [(&str, &str); 3] = [
     ("deliver", "Deliver at once"),
@@ -24,9 +24,11 @@ pub fn steps(editor: Editor) -> AnyView {
     let add = move |_| list.update(|list| list.push(keep(Step::empty)));
     view! {
         <div>
-            <For each=move || list.get() key=|step| step.id let:step>
-                {step_view(editor, step, list)}
-            </For>
+            {keyed(
+                move || list.get(),
+                |step| step.id,
+                move |step| step_view(editor, step, list),
+            )}
             <div class="row adder">
                 <Button small=true attr:data-testid="add-step" on:click=add>
                     {icon(Icon::Plus)}

@@ -7,6 +7,7 @@ use engine::rules::{
 use leptos::prelude::*;
 use serde_json::Value;
 
+use crate::api::{to_pretty, to_text};
 use crate::format;
 use crate::pages::rules::words::{op_words, value_words};
 use crate::ui::{Badge, Icon, JsonView, Tone, icon};
@@ -116,7 +117,11 @@ fn condition(condition: ConditionExplanation) -> AnyView {
     let seen = if condition.seen_count == 0 {
         "nothing at this path".to_owned()
     } else {
-        let values: Vec<String> = condition.seen.iter().map(Value::to_string).collect();
+        let values: Vec<String> = condition
+            .seen
+            .iter()
+            .map(|value| to_text(value).unwrap_or_default())
+            .collect();
         let more = if more > 0 {
             format!(" and {more} more")
         } else {
@@ -215,7 +220,7 @@ pub fn requests(answer: openapi::rules::ExplainResponse) -> AnyView {
             let body = request
                 .body
                 .as_ref()
-                .and_then(|body| serde_json::to_string_pretty(body).ok())
+                .map(to_pretty)
                 .unwrap_or_default();
             let text = format!("{} {}\n{headers}\n{body}", request.method, request.url);
             view! {

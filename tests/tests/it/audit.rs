@@ -1,0 +1,75 @@
+//! The chain of the audit log, and finding a line that somebody changed behind the server's back.
+
+use openapi::audit::{AuditEntry, AuditVerification};
+use serde_json::{Value, json};
+use tests::yaml::{File, copy_to};
+use tests::{Client, Server, both, wait_until};
+
+use crate::support::all;
+
+/// The chain once every line has joined it.
+async fn joined(client: &Client) -> AuditVerification {
+    wait_until("every line has joined", async || {
+        let found: AuditVerification = client.read("/api/v1/audit/verification").await;
+        (found.waiting == 0 && found.seq > 0).then_some(found)
+    })
+    .await
+}
+
+/// Changes what the API shows in the log.
+async fn change(client: &Client, name: &str) {
+    client
+        .post(
+            "/api/v1/sources",
+            &json!({ "name": name, "slug": name, "auth": { "type": "none" } }),
+        )
+        .await
+        .ok::<Value>();
+}
+
+both! {
+    async fn a_line_that_is_changed_or_taken_out_is_found(db) {
+        let server = Server::start(db).await;
+        server.apply(&File::new().sandbox("desk", json!({})).source("kuma")
+            .rule("copy", json!([]), json!([copy_to("desk")])).text()).await;
+        let client = server.client();
+        for name in ["one", "two", "three"] {
+            change(&client, name).await;
+        }
+        let found = joined(&client).await;
+        let lines: Vec<AuditEntry> = all(&client, "/api/v1/audit").await;
+        assert!(found.intact && found.broken.is_none(), "{found:?}");
+        assert_eq!((found.checked, found.first_seq), (lines.len() as u64, 1));
+        let mut numbers: Vec<i64> = lines.iter().filter_map(|line| line.seq).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=found.seq).collect::<Vec<_>>());
+
+        // The address and the id of the request are on every line of a person or key.
+        let made: Vec<AuditEntry> = all(&client, "/api/v1/audit?q=TWO&action=source.create").await;
+        let [line] = made.as_slice() else { panic!("one line: {made:?}") };
+        assert!(!line.request_id.is_empty() && !line.remote_addr.is_empty(), "{line:?}");
+        let later: Vec<AuditEntry> = all(&client, "/api/v1/audit?from=2100-01-01T00:00:00Z").await;
+        assert_eq!(later.len(), 0);
+        let wild: Vec<AuditEntry> = all(&client, "/api/v1/audit?q=t%25o").await;
+        assert_eq!(wild.len(), 0, "a percent sign is a percent sign");
+
+        let seq = line.seq.unwrap();
+        server.store.run(&format!("UPDATE audit SET actor = 'nobody' WHERE seq = {seq}")).await;
+        let broken: AuditVerification = client.read("/api/v1/audit/verification").await;
+        let place = broken.broken.unwrap();
+        assert!(!broken.intact);
+        assert_eq!((place.id, Some(place.seq), place.what.as_str()), (Some(line.id), line.seq, "changed"));
+        let said = server.cli(&["audit", "verify"]).await;
+        assert_eq!(said.status.code(), Some(4), "{said:?}");
+        assert!(String::from_utf8_lossy(&said.stdout).contains("was changed"), "{said:?}");
+
+        server.store.run(&format!("UPDATE audit SET actor = '{}' WHERE seq = {seq}", line.actor)).await;
+        let said = server.cli(&["audit", "verify", "--json"]).await;
+        assert_eq!(said.status.code(), Some(0), "{said:?}");
+
+        server.store.run(&format!("DELETE FROM audit WHERE seq = {seq}")).await;
+        let broken: AuditVerification = client.read("/api/v1/audit/verification").await;
+        let place = broken.broken.unwrap();
+        assert_eq!((Some(place.seq), place.what.as_str()), (line.seq, "missing"));
+    }
+}
