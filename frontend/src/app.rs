@@ -93,6 +93,7 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/connections") view=pages::Connections />
             <Route path=path!("/connections/new") view=pages::NewConnectionPage />
             <Route path=path!("/connections/:id") view=pages::ConnectionPage />
+            <Route path=path!("/credentials") view=pages::Credentials />
             <Route path=path!("/retention") view=pages::RetentionPage />
         </FlatRoutes>
     }

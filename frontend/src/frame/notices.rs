@@ -70,6 +70,7 @@ fn banner(notice: Notice) -> AnyView {
         ("connection", Some(id)) => Some(format!("/connections/{id}")),
         ("source", Some(id)) => Some(format!("/sources/{id}")),
         ("maintenance", _) => Some("/maintenance".to_owned()),
+        ("credential", _) => Some("/credentials".to_owned()),
         _ => None,
     };
     let class = if notice.colour == "red" {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod connections;
+mod credentials;
 mod dashboard;
 mod dead_letters;
 mod deliveries;
@@ -18,6 +19,7 @@ mod stale;
 
 pub use audit::AuditLog;
 pub use connections::{ConnectionPage, Connections, NewConnectionPage};
+pub use credentials::Credentials;
 pub use dashboard::Dashboard;
 pub use dead_letters::DeadLetters;
 pub use deliveries::{Deliveries, DeliveryPage};

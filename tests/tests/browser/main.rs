@@ -7,5 +7,6 @@
 )]
 
 mod browser;
+mod credentials;
 mod maintenance;
 mod pages;

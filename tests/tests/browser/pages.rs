@@ -382,6 +382,7 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             ("/dead-letters".to_owned(), "dead-groups"),
             ("/jobs".to_owned(), "empty"),
             ("/audit".to_owned(), "audit"),
+            ("/credentials".to_owned(), "credentials"),
             ("/sources".to_owned(), "sources"),
             ("/sources/new".to_owned(), "source-form"),
             (format!("/sources/{}", event.summary.source_id), "source"),
