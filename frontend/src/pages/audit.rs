@@ -22,12 +22,14 @@ const KINDS: &[&str] = &[
 pub fn AuditLog() -> impl IntoView {
     let actor = Filter::of("actor");
     let kind = Filter::of("kind");
+    let words = Filter::of("q");
     let lines = pages::<AuditEntry>(move |cursor| {
         query(
             "audit",
             &[
                 ("actor", actor.value.get()),
                 ("subject_kind", kind.value.get()),
+                ("q", words.value.get()),
                 ("cursor", cursor),
             ],
         )
@@ -35,6 +37,7 @@ pub fn AuditLog() -> impl IntoView {
     view! {
         <PageHead title="Audit log" text="What people and keys changed, before and after. Secrets are masked." />
         <div class="toolbar">
+            <SearchBox label="Words" filter=words testid="audit-words" />
             <SearchBox label="Who, exactly" filter=actor testid="audit-actor" />
             <FilterSelect
                 label="What"
@@ -109,6 +112,7 @@ fn line(entry: AuditEntry) -> AnyView {
             <td class="small">
                 {entry.actor}
                 <span class="faint block">{entry.remote_addr}</span>
+                <span class="faint block mono" title="Id of the request">{entry.request_id}</span>
             </td>
             <td class="nowrap">
                 <Ago at=entry.at />
