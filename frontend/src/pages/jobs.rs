@@ -172,7 +172,7 @@ fn row(job: Job, jobs: Load<Page<Job>>) -> AnyView {
                 {(job.state == JobState::Running)
                     .then(|| {
                         view! {
-                            <Button small=true kind=Kind::Danger attr:data-testid="cancel-job" on:click=cancel>
+                            <Button small=true kind=Kind::Danger attr:data-testid="cancel-job" press=cancel>
                                 "Cancel"
                             </Button>
                         }

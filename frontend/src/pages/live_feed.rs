@@ -208,7 +208,7 @@ pub fn LiveFeed() -> impl IntoView {
     };
     view! {
         <PageHead title="Live feed" text="Events, deliveries and refusals as they happen.">
-            <Button attr:data-testid="pause" on:click=toggle>
+            <Button attr:data-testid="pause" press=toggle>
                 {move || icon(if paused.get() { Icon::Play } else { Icon::Pause })}
                 {move || match (paused.get(), waiting.with(VecDeque::len)) {
                     (false, _) => "Pause".to_owned(),

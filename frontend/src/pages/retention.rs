@@ -266,13 +266,13 @@ fn runs(
                         })}
                 </dl>
                 <div class="row">
-                    <Button attr:data-testid="retention-preview" on:click=count>
+                    <Button attr:data-testid="retention-preview" press=count>
                         "What would go?"
                     </Button>
-                    <Button busy=busy attr:data-testid="retention-run" on:click=run>
+                    <Button busy=busy attr:data-testid="retention-run" press=run>
                         "Run now"
                     </Button>
-                    <Button attr:data-testid="retention-reload" on:click=reload>
+                    <Button attr:data-testid="retention-reload" press=reload>
                         "Reload"
                     </Button>
                 </div>

@@ -1,5 +1,6 @@
 //! Buttons.
 
+use leptos::ev::MouseEvent;
 use leptos::prelude::*;
 
 /// What a button is for.
@@ -27,7 +28,8 @@ impl Kind {
     }
 }
 
-/// A button. Add `on:click` and `attr:data-testid` where it is used.
+/// A button. What it does is a property: a handler that is spread over a component is kept beside
+/// the new one when the component is drawn anew, and one click would then do both.
 #[component]
 pub fn Button(
     /// What it is for.
@@ -45,6 +47,9 @@ pub fn Button(
     /// Takes no clicks.
     #[prop(optional, into)]
     disabled: Signal<bool>,
+    /// What it does.
+    #[prop(optional, into)]
+    press: Option<UnsyncCallback<MouseEvent>>,
     /// Its words.
     children: Children,
 ) -> impl IntoView {
@@ -56,6 +61,11 @@ pub fn Button(
             class:busy=busy
             disabled=move || busy.get() || disabled.get()
             aria-busy=move || busy.get().then_some("true")
+            on:click=move |click| {
+                if let Some(press) = &press {
+                    press.run(click);
+                }
+            }
         >
             {children()}
         </button>

@@ -70,14 +70,14 @@ pub fn ConfirmHost() -> impl IntoView {
                             <div class="dialog-foot">
                                 <Button
                                     attr:data-testid="confirm-no"
-                                    on:click=move |_| open.set(false)
+                                    press=move |_| open.set(false)
                                 >
                                     "Cancel"
                                 </Button>
                                 <Button
                                     kind=if question.danger { Kind::Danger } else { Kind::Primary }
                                     attr:data-testid="confirm-yes"
-                                    on:click=move |_| {
+                                    press=move |_| {
                                         open.set(false);
                                         then.run(());
                                     }

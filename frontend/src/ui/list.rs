@@ -100,7 +100,7 @@ fn more(next: Signal<Option<String>>, path: Callback<String, String>, add: Add) 
         next.get().is_some().then(|| {
             view! {
                 <div class="more">
-                    <Button busy=busy attr:data-testid="load-more" on:click=click>
+                    <Button busy=busy attr:data-testid="load-more" press=click>
                         "Load more"
                     </Button>
                 </div>

@@ -72,7 +72,7 @@ pub fn FailureView(
             {retry
                 .map(|retry| {
                     view! {
-                        <Button small=true on:click=move |_| retry.run(())>
+                        <Button small=true press=move |_| retry.run(())>
                             "Try again"
                         </Button>
                     }

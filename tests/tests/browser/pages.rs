@@ -484,3 +484,49 @@ async fn look(person: &Person, axe: &str, path: &str) {
     }
     person.no_faults().await;
 }
+
+/// What a button does is done once, also after the page was drawn anew around it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_does_what_a_button_says_once() {
+    let file = File::new().sandbox("wiki", json!({})).source("a").rule(
+        "all",
+        json!([]),
+        json!([{ "deliver": message() }]),
+    );
+    with_person(file, async |person| {
+        let client = person.server.client();
+        let sent = person
+            .server
+            .anonymous()
+            .hook("a", &json!({ "msg": "again" }))
+            .await;
+        let path = format!("/api/v1/events/{}", sent.event_ids[0]);
+        person.sign_in().await;
+        person.open(&format!("/events/{}", sent.event_ids[0])).await;
+        for count in 2..=4 {
+            person.click("replay").await;
+            person.click("confirm-yes").await;
+            let replayed = async || -> Vec<Value> {
+                let event: Value = client.read(&path).await;
+                event["deliveries"].as_array().cloned().unwrap_or_default()
+            };
+            wait_until("it is replayed", async || {
+                let deliveries = replayed().await;
+                let done = deliveries.iter().all(|d| d["state"] == "delivered");
+                (done && deliveries.len() >= count).then_some(())
+            })
+            .await;
+            // The page shows it, so whatever else was asked for has been asked by now.
+            let shown = format!(
+                "return document.querySelectorAll('[data-testid=trace-delivery]').length >= {count};"
+            );
+            wait_until("the page shows it", async || {
+                (person.script(&shown).await == true).then_some(())
+            })
+            .await;
+            assert_eq!(replayed().await.len(), count);
+        }
+        person.no_faults().await;
+    })
+    .await;
+}

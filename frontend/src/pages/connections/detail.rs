@@ -161,14 +161,14 @@ fn test(id: Uuid, now: Load<Connection>) -> AnyView {
                             .filter(by_person)
                             .map(|_| {
                                 view! {
-                                <Button small=true busy=busy attr:data-testid="resume-connection" on:click=go_on>
+                                <Button small=true busy=busy attr:data-testid="resume-connection" press=go_on>
                                     {icon(Icon::Check)}
                                     "I have looked: go on"
                                 </Button>
                             }
                         })
                     }}
-                    <Button small=true busy=busy attr:data-testid="test-connection" on:click=run>
+                    <Button small=true busy=busy attr:data-testid="test-connection" press=run>
                         {icon(Icon::Flask)}
                         "Test connection"
                     </Button>
@@ -251,7 +251,7 @@ fn actions(connection: Connection) -> AnyView {
         });
     };
     view! {
-        <Button kind=Kind::Danger attr:data-testid="delete" on:click=delete>
+        <Button kind=Kind::Danger attr:data-testid="delete" press=delete>
             {icon(Icon::Trash)}
             "Delete"
         </Button>

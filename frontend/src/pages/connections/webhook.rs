@@ -87,11 +87,11 @@ pub fn secret_card(
             <div class="stack">
                 {move || shown.get().map(signing_secret)}
                 <div class="row">
-                    <Button attr:data-testid="rotate" on:click=rotate>
+                    <Button attr:data-testid="rotate" press=rotate>
                         {icon(Icon::Key)}
                         "New secret"
                     </Button>
-                    <Button attr:data-testid="retire" on:click=retire>
+                    <Button attr:data-testid="retire" press=retire>
                         "Retire the old one"
                     </Button>
                 </div>
@@ -200,7 +200,7 @@ fn row(message: Delivery, list: Load<Page<Delivery>>) -> AnyView {
                 {may
                     .then(|| {
                         view! {
-                            <Button small=true attr:aria-label=label attr:data-testid="redeliver" on:click=again>
+                            <Button small=true attr:aria-label=label attr:data-testid="redeliver" press=again>
                                 {icon(Icon::Replay)}
                                 "Send again"
                             </Button>

@@ -114,7 +114,7 @@ fn form(scopes: Vec<String>, open: RwSignal<bool>, shown: Shown) -> AnyView {
                 />
             </div>
             <div class="dialog-foot">
-                <Button on:click=move |_| open.set(false)>"Cancel"</Button>
+                <Button press=move |_| open.set(false)>"Cancel"</Button>
                 <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="credential-save">
                     "Make the credential"
                 </Button>

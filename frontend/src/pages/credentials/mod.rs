@@ -61,7 +61,7 @@ pub fn Credentials() -> impl IntoView {
             <Button
                 kind=Kind::Primary
                 attr:data-testid="new-credential"
-                on:click=move |_| creating.set(true)
+                press=move |_| creating.set(true)
             >
                 {icon(Icon::Plus)}
                 "New credential"
@@ -343,7 +343,7 @@ fn button(does: Does, credential: &Credential, shown: Shown) -> AnyView {
         _ => Kind::Plain,
     };
     view! {
-        <Button small=true kind=kind busy=busy attr:data-testid=testid on:click=click>
+        <Button small=true kind=kind busy=busy attr:data-testid=testid press=click>
             {words}
         </Button>
     }

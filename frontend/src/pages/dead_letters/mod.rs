@@ -185,14 +185,14 @@ fn group_actions(
         });
     };
     view! {
-        <Button small=true attr:data-testid=testid on:click=replay>
+        <Button small=true attr:data-testid=testid press=replay>
             {icon(Icon::Replay)}
             {words}
         </Button>
         <a class="button small" href=export download rel="external" data-testid="export">
             "Export"
         </a>
-        <Button small=true kind=Kind::Danger attr:data-testid="discard-group" on:click=discard>
+        <Button small=true kind=Kind::Danger attr:data-testid="discard-group" press=discard>
             "Discard"
         </Button>
     }
@@ -270,7 +270,7 @@ fn letter_table(
                     <Ago at=letter.finished_at.unwrap_or(letter.created_at) />
                 </td>
                 <td class="actions">
-                    <Button small=true attr:data-testid="replay-one" on:click=replay>
+                    <Button small=true attr:data-testid="replay-one" press=replay>
                         {icon(Icon::Replay)}
                         "Replay"
                     </Button>

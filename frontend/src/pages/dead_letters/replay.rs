@@ -147,7 +147,7 @@ fn form(
                 </div>
             </div>
             <div class="dialog-foot">
-                <Button on:click=move |_| open.set(false)>"Cancel"</Button>
+                <Button press=move |_| open.set(false)>"Cancel"</Button>
                 <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="replay-start">
                     {icon(crate::ui::Icon::Replay)}
                     "Replay"

@@ -116,7 +116,7 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
         {final_state
             .then(|| {
                 view! {
-                    <Button attr:data-testid="replay-delivery" on:click=replay>
+                    <Button attr:data-testid="replay-delivery" press=replay>
                         {icon(Icon::Replay)}
                         "Send again"
                     </Button>
@@ -125,7 +125,7 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
         {may_retry
             .then(|| {
                 view! {
-                    <Button attr:data-testid="retry-delivery" on:click=retry>
+                    <Button attr:data-testid="retry-delivery" press=retry>
                         {icon(Icon::Replay)}
                         "Try now"
                     </Button>
@@ -134,7 +134,7 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
         {may_discard
             .then(|| {
                 view! {
-                    <Button kind=Kind::Danger attr:data-testid="discard" on:click=discard>
+                    <Button kind=Kind::Danger attr:data-testid="discard" press=discard>
                         {icon(Icon::Trash)}
                         "Discard"
                     </Button>

@@ -90,14 +90,14 @@ pub fn held(delivery: &Delivery, load: Load<Delivery>) -> AnyView {
                     testid="held-fields"
                 />
                 <div class="form-foot">
-                    <Button kind=Kind::Primary busy=busy attr:data-testid="release" on:click=release>
+                    <Button kind=Kind::Primary busy=busy attr:data-testid="release" press=release>
                         {icon(Icon::Check)}
                         {move || if changed() { "Release with changes" } else { "Release" }}
                     </Button>
                     <Button
                         disabled=Signal::derive(move || !changed())
                         attr:data-testid="save-fields"
-                        on:click=save
+                        press=save
                     >
                         "Save and keep held"
                     </Button>

@@ -93,7 +93,7 @@ fn actions(id: String, event: Load<EventDetail>) -> AnyView {
             {icon(Icon::Rule)}
             "Make a rule from this"
         </A>
-        <Button attr:data-testid="replay" on:click=move |_| open.set(true)>
+        <Button attr:data-testid="replay" press=move |_| open.set(true)>
             {icon(Icon::Replay)}
             "Replay"
         </Button>
@@ -113,10 +113,10 @@ fn actions(id: String, event: Load<EventDetail>) -> AnyView {
                 />
             </div>
             <div class="dialog-foot">
-                <Button attr:data-testid="confirm-no" on:click=move |_| open.set(false)>
+                <Button attr:data-testid="confirm-no" press=move |_| open.set(false)>
                     "Cancel"
                 </Button>
-                <Button kind=Kind::Primary busy=busy attr:data-testid="confirm-yes" on:click=replay>
+                <Button kind=Kind::Primary busy=busy attr:data-testid="confirm-yes" press=replay>
                     "Replay"
                 </Button>
             </div>

@@ -101,7 +101,7 @@ pub fn Events() -> impl IntoView {
                             <Button
                                 small=true
                                 attr:data-testid="show-new"
-                                on:click=move |_| events.reload()
+                                press=move |_| events.reload()
                             >
                                 {format!("Show {}", format::plural(n, "new event"))}
                             </Button>

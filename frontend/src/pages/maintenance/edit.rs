@@ -111,7 +111,7 @@ fn delete(window: MaintenanceWindow) -> AnyView {
         });
     };
     view! {
-        <Button kind=Kind::Danger attr:data-testid="delete" on:click=ask>
+        <Button kind=Kind::Danger attr:data-testid="delete" press=ask>
             {icon(Icon::Trash)}
             "Delete"
         </Button>

@@ -138,7 +138,7 @@ fn row(
                                 <Button
                                     small=true
                                     attr:data-testid="compare-before"
-                                    on:click=move |_| compared.set(Some((number - 1, number)))
+                                    press=move |_| compared.set(Some((number - 1, number)))
                                 >
                                     "What changed"
                                 </Button>
@@ -150,11 +150,11 @@ fn row(
                                 <Button
                                     small=true
                                     attr:data-testid="compare-newest"
-                                    on:click=move |_| compared.set(Some((number, newest)))
+                                    press=move |_| compared.set(Some((number, newest)))
                                 >
                                     "Compare with today"
                                 </Button>
-                                <Button small=true attr:data-testid="restore-version" on:click=restore>
+                                <Button small=true attr:data-testid="restore-version" press=restore>
                                     "Restore"
                                 </Button>
                             }

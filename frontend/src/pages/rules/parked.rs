@@ -54,7 +54,7 @@ pub fn parked(rule: &Rule) -> AnyView {
                         kind=Kind::Primary
                         busy=busy
                         attr:data-testid="release-parked"
-                        on:click=release
+                        press=release
                     >
                         "Release them"
                     </Button>

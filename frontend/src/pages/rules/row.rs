@@ -202,7 +202,7 @@ fn controls(rule: Rule, order: Order) -> AnyView {
                 attr:aria-label=copy_label
                 attr:title="Duplicate"
                 attr:data-testid="rule-duplicate"
-                on:click=duplicate
+                press=duplicate
             >
                 {icon(Icon::Copy)}
             </Button>
@@ -212,7 +212,7 @@ fn controls(rule: Rule, order: Order) -> AnyView {
                 attr:aria-label=delete_label
                 attr:title="Delete"
                 attr:data-testid="rule-delete"
-                on:click=delete
+                press=delete
             >
                 {icon(Icon::Trash)}
             </Button>

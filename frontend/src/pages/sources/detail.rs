@@ -157,13 +157,13 @@ fn actions(source: Source, load: Load<Source>, secret: RwSignal<Option<String>>)
         {has_scheme
             .then(|| {
                 view! {
-                    <Button attr:data-testid="rotate" on:click=rotate>
+                    <Button attr:data-testid="rotate" press=rotate>
                         {icon(Icon::Key)}
                         "New secret"
                     </Button>
                 }
             })}
-        <Button kind=Kind::Danger attr:data-testid="delete" on:click=delete>
+        <Button kind=Kind::Danger attr:data-testid="delete" press=delete>
             {icon(Icon::Trash)}
             "Delete"
         </Button>

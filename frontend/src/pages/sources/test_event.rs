@@ -84,7 +84,7 @@ pub fn test_event(id: String) -> AnyView {
                         })
                 }}
                 <div class="row">
-                    <Button kind=Kind::Primary busy=busy attr:data-testid="send-test" on:click=send>
+                    <Button kind=Kind::Primary busy=busy attr:data-testid="send-test" press=send>
                         {icon(Icon::Flask)}
                         "Send test event"
                     </Button>

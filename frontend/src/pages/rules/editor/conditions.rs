@@ -20,7 +20,7 @@ pub fn conditions(list: RwSignal<Vec<Condition>>, base: Signal<String>) -> AnyVi
                 move |condition| row(condition, list, base),
             )}
             <div>
-                <Button small=true attr:data-testid="add-condition" on:click=add>
+                <Button small=true attr:data-testid="add-condition" press=add>
                     {icon(Icon::Plus)}
                     "Add a condition"
                 </Button>

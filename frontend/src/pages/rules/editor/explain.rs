@@ -181,7 +181,7 @@ fn exact(form: RuleForm, against: Against) -> AnyView {
                     busy=busy
                     disabled=Signal::derive(move || against.id.with(String::is_empty))
                     attr:data-testid="exact-request"
-                    on:click=ask
+                    press=ask
                 >
                     "Ask the server for the exact request"
                 </Button>

@@ -107,7 +107,7 @@ fn adder(step: Step, operation: Option<Operation>) -> AnyView {
             {open
                 .then(|| {
                     view! {
-                        <Button small=true attr:data-testid="add-other-field" on:click=other>
+                        <Button small=true attr:data-testid="add-other-field" press=other>
                             {icon(Icon::Plus)}
                             "Other field"
                         </Button>

@@ -151,7 +151,7 @@ fn value_map(mapping: Mapping, about: About, at: Signal<String>) -> AnyView {
                 move |pair| pair_row(pair, pairs),
             )}
             <div>
-                <Button small=true kind=crate::ui::Kind::Quiet on:click=add>
+                <Button small=true kind=crate::ui::Kind::Quiet press=add>
                     {icon(Icon::Plus)}
                     "Add an entry"
                 </Button>
@@ -202,7 +202,7 @@ fn cases(mapping: Mapping, about: About, at: Signal<String>) -> AnyView {
                 move |case| case_view(case, list, about, at),
             )}
             <div>
-                <Button small=true kind=crate::ui::Kind::Quiet on:click=add>
+                <Button small=true kind=crate::ui::Kind::Quiet press=add>
                     {icon(Icon::Plus)}
                     "Add a case"
                 </Button>

@@ -123,7 +123,7 @@ pub fn save_bar(saving: Saving) -> AnyView {
                             small=true
                             kind=Kind::Danger
                             attr:data-testid="overwrite"
-                            on:click=move |_| saving.overwrite()
+                            press=move |_| saving.overwrite()
                         >
                             "Save mine over it"
                         </Button>

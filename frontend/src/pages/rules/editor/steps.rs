@@ -30,7 +30,7 @@ pub fn steps(editor: Editor) -> AnyView {
                 move |step| step_view(editor, step, list),
             )}
             <div class="row adder">
-                <Button small=true attr:data-testid="add-step" on:click=add>
+                <Button small=true attr:data-testid="add-step" press=add>
                     {icon(Icon::Plus)}
                     "Add a step"
                 </Button>
