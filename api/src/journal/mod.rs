@@ -100,6 +100,12 @@ impl Handle {
         committed.await.map_err(|_| JournalError::Unavailable)?
     }
 
+    /// Accepts that wait for the next commit.
+    pub fn waiting(&self) -> usize {
+        let accepts = &self.0.accepts;
+        accepts.max_capacity().saturating_sub(accepts.capacity())
+    }
+
     /// Writes the outcome of an attempt, sooner or later. Waits while too many are waiting.
     pub async fn settle(&self, settlement: Settlement) {
         if self.0.settlements.send(settlement).await.is_err() {

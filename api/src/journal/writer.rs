@@ -385,7 +385,6 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
         }
     }
     service.metrics.accepted(new_events);
-    service.metrics.journal_waiting(service.accepts.len());
     service.dispatch.offer(leased);
     service.dispatch.announce_released();
     for connection in accepted.waiting {

@@ -30,6 +30,11 @@ const OTHER: &str = "other";
 /// The database failed.
 pub async fn gather(core: &Core) -> Result<(), DbErr> {
     let inner = &core.metrics.0;
+    // While a commit takes long, above all.
+    let waiting = core.journal.waiting();
+    inner
+        .journal_waiting
+        .set(i64::try_from(waiting).unwrap_or(i64::MAX));
     inner
         .in_memory
         .set(i64::try_from(core.dispatch.in_memory()).unwrap_or(i64::MAX));

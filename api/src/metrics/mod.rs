@@ -131,13 +131,6 @@ impl Metrics {
         self.0.refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// How many requests wait for the journal's next commit.
-    pub fn journal_waiting(&self, requests: usize) {
-        self.0
-            .journal_waiting
-            .set(i64::try_from(requests).unwrap_or(i64::MAX));
-    }
-
     /// The journal made one commit for this many entries, in this many seconds.
     pub fn committed(&self, entries: usize, seconds: f64) {
         #[expect(clippy::cast_precision_loss, reason = "a batch is far below 2^52")]
