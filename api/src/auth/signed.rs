@@ -14,13 +14,12 @@ use engine::signature::{
     CLIENT_HEADER, NONCE_HEADER, RequestSignature, SIGNATURE_HEADER, SignatureHeaders,
     SignedRequest, TIMESTAMP_HEADER, WINDOW_SECONDS,
 };
-use futures_util::StreamExt as _;
 use openapi::problem::Code;
 
 use crate::clock::from_ms;
-use crate::http::extract::{BODY_LIMIT, too_large};
+use crate::http::extract::{check_announced, read_whole};
 use crate::http::problem::{ApiError, ApiResult};
-use crate::ingest::{Budget, Share};
+use crate::ingest::Budget;
 
 /// A request that means to be signed, with what was signed.
 #[derive(Debug)]
@@ -86,47 +85,29 @@ pub(super) fn check_time(signature: &RequestSignature, now_ms: i64) -> ApiResult
 /// # Errors
 /// 413, 400 when it does not arrive whole or in time, 503 when all bodies together are too much.
 pub(super) async fn body(req: &mut ServiceRequest, patience: Duration) -> ApiResult<Bytes> {
-    let announced = req
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT) {
-        return Err(too_large());
-    }
+    check_announced(req.headers())?;
     let mut share = req.app_data::<Data<Budget>>().map(|budget| budget.share());
     let payload = req.take_payload();
-    let body = tokio::time::timeout(patience, read(payload, share.as_mut()))
+    let reading = read_whole(payload, |length| match &mut share {
+        Some(share) => share.grow(length).map_err(|_| {
+            ApiError::new(Code::Unavailable)
+                .detail("Too many bodies at once.")
+                .retry_after(1)
+        }),
+        None => Ok(()),
+    });
+    let body = tokio::time::timeout(patience, reading)
         .await
         .map_err(|_| {
             ApiError::new(Code::MalformedBody).detail("The body did not arrive in time.")
-        })??;
+        })??
+        .freeze();
     req.set_payload(Payload::from(body.clone()));
     if let Some(share) = share {
         // Given back when the request has been answered.
         req.extensions_mut().insert(share);
     }
     Ok(body)
-}
-
-async fn read(mut payload: Payload, mut share: Option<&mut Share>) -> ApiResult<Bytes> {
-    let mut body = Vec::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| {
-            ApiError::new(Code::MalformedBody).detail("The body did not arrive whole.")
-        })?;
-        if body.len() + chunk.len() > BODY_LIMIT {
-            return Err(too_large());
-        }
-        if let Some(share) = &mut share
-            && share.grow(chunk.len()).is_err()
-        {
-            return Err(ApiError::new(Code::Unavailable)
-                .detail("Too many bodies at once.")
-                .retry_after(1));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Bytes::from(body))
 }
 
 fn headers(all: &HeaderMap) -> SignatureHeaders<'_> {

@@ -6,7 +6,7 @@ mod fault;
 mod query;
 mod revision;
 
-pub use body::{BODY_LIMIT, Json, JsonOrDefault, too_large};
+pub use body::{Json, JsonOrDefault, check_announced, read_whole};
 pub use query::Query;
 pub use revision::{IfMatch, etag};
 

@@ -15,7 +15,7 @@ mod replay;
 mod route;
 mod title;
 
-pub use budget::{Budget, Share};
+pub use budget::Budget;
 pub use fan_out::view;
 pub use receive::{HOOK_PREFIXES, hook};
 pub use replay::{refused, send_test};

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt as _;
@@ -16,7 +16,7 @@ use super::fault;
 use crate::http::problem::{ApiError, ApiResult};
 
 /// Most bytes of a body of the management API.
-pub const BODY_LIMIT: usize = 1024 * 1024;
+const BODY_LIMIT: usize = 1024 * 1024;
 
 /// A JSON body. Unlike the framework's, it says what is wrong by field and repeats nothing.
 #[derive(Clone, Copy, Debug)]
@@ -78,18 +78,37 @@ fn check_type(req: &HttpRequest) -> ApiResult<()> {
 }
 
 /// How a body over the limit is answered.
-pub fn too_large() -> ApiError {
+fn too_large() -> ApiError {
     ApiError::new(Code::BodyTooLarge).detail(format!("A body may have {BODY_LIMIT} bytes at most."))
 }
 
-async fn read(req: &HttpRequest, mut payload: Payload) -> ApiResult<BytesMut> {
-    let announced = req
-        .headers()
+async fn read(req: &HttpRequest, payload: Payload) -> ApiResult<BytesMut> {
+    check_announced(req.headers())?;
+    read_whole(payload, |_| Ok(())).await
+}
+
+/// Refuses a body that says itself that it is over the limit.
+///
+/// # Errors
+/// 413.
+pub fn check_announced(headers: &HeaderMap) -> ApiResult<()> {
+    let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_LIMIT) {
         return Err(too_large());
     }
+    Ok(())
+}
+
+/// Reads a body up to the limit; `grow` may refuse each piece by its length.
+///
+/// # Errors
+/// 413, 400 when it does not arrive whole, or what `grow` says.
+pub async fn read_whole(
+    mut payload: Payload,
+    mut grow: impl FnMut(usize) -> ApiResult<()>,
+) -> ApiResult<BytesMut> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| {
@@ -98,6 +117,7 @@ async fn read(req: &HttpRequest, mut payload: Payload) -> ApiResult<BytesMut> {
         if body.len() + chunk.len() > BODY_LIMIT {
             return Err(too_large());
         }
+        grow(chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(body)
