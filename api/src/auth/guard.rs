@@ -8,7 +8,8 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 use futures_util::future::LocalBoxFuture;
 
-use super::authenticator::{Authenticator, Caller};
+use super::authenticator::Authenticator;
+use super::caller::Caller;
 use super::permission::Permission;
 use super::signed::{self, Signed};
 use crate::http::problem::{ApiError, ApiResult};

@@ -12,20 +12,25 @@
 //! signature is right.
 
 mod address;
+mod admit;
 mod authenticator;
 mod bearer;
+mod caller;
 mod credentials;
 mod guard;
 mod nonces;
 mod password;
 mod permission;
 mod sessions;
+mod sign_in;
 mod signed;
+mod tries;
 mod uses;
 
 pub use address::{client_address, in_networks};
-pub use authenticator::{Actor, Authenticator, Caller, Means, WORKSPACE_HEADER};
+pub use authenticator::{Authenticator, WORKSPACE_HEADER};
 pub use bearer::{Bearer, check_bearer, make_bearer, make_bearer_of, make_client_id, make_secret};
+pub use caller::{Actor, Caller, Means};
 pub use guard::{Needs, needs, signed_in};
 pub use password::{HashError, generate_password, hash_password, verify_password};
 pub use permission::{Permission, Role};
