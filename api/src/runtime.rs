@@ -35,7 +35,7 @@ use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{Keyring, KeyringError};
-use crate::services::{credentials, replay, rules};
+use crate::services::{credentials, replay, rules, sources};
 use crate::settings::{Role, Settings};
 use crate::snapshot::{Snapshots, place_of};
 
@@ -254,6 +254,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
         Arc::new(maintenance::Release),
         Arc::new(heartbeat::Silence),
         Arc::new(credentials::Retirement),
+        Arc::new(sources::OldSecrets),
     ]
 }
 

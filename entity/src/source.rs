@@ -50,6 +50,10 @@ pub struct Model {
     pub silent_after: Option<i64>,
     /// Since when silence counts at the earliest; milliseconds since 1970.
     pub heartbeat_since: Option<i64>,
+    /// Days after which somebody is reminded to replace its secret; none: never.
+    pub rotate_days: Option<i32>,
+    /// Until when the secret before is valid as well; milliseconds since 1970.
+    pub old_secret_until: Option<i64>,
     /// Grows with every change; the ETag.
     pub revision: i64,
     /// When it was made; milliseconds since 1970.

@@ -133,6 +133,9 @@ pub struct SourceEntry {
     /// Silence that raises an alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Heartbeat>,
+    /// Days after which somebody is reminded to replace its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_days: Option<u32>,
 }
 
 /// A rule, known by its name.

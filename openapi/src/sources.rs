@@ -48,7 +48,19 @@ pub struct Source {
     pub heartbeat: Option<Heartbeat>,
     /// Since when it is silent, once the alert was raised.
     pub silent_since: Option<DateTime>,
-    /// Address to send to.
+    /// Days after which somebody is reminded to replace its secret; absent: never.
+    #[serde(default)]
+    pub rotate_days: Option<u32>,
+    /// When the secret is due to be replaced.
+    #[serde(default)]
+    pub rotation_due_at: Option<DateTime>,
+    /// Until when the secret before is valid as well; absent: it is not.
+    #[serde(default)]
+    pub old_secret_until: Option<DateTime>,
+    /// True: the sender has still to tell its secret, in the handshake of its webhook (Asana).
+    #[serde(default)]
+    pub awaits_handshake: bool,
+    /// Address to send to. Where the token stands in the address, `/` and the token follow.
     pub url: String,
     /// Last accepted event.
     pub last_event_at: Option<DateTime>,
@@ -116,6 +128,9 @@ pub struct NewSource {
     /// Silence that raises an alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Heartbeat>,
+    /// Days, 1 to 3650, after which somebody is reminded to replace its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_days: Option<u32>,
 }
 
 /// A change of a source; what is absent stays. `null` clears an optional value.
@@ -171,6 +186,22 @@ pub struct ChangeSource {
     #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Heartbeat>))]
     pub heartbeat: Option<Option<Heartbeat>>,
+    /// Days after which somebody is reminded to replace its secret.
+    #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<u32>))]
+    pub rotate_days: Option<Option<u32>>,
+}
+
+/// How the secret of a source is replaced.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RotateSourceSecret {
+    /// Seconds that the old secret stays valid beside the new one, at most 2,678,400 (31 days);
+    /// 0: not at all. A day if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(example = 86400))]
+    pub overlap_seconds: Option<u32>,
 }
 
 /// The answer to a new source or a new secret: the only time the secret is shown.

@@ -238,6 +238,8 @@ async fn the_tail_shows_each_event_once_also_those_committed_late() {
         split: None,
         silent_after: None,
         heartbeat_since: None,
+        rotate_days: None,
+        old_secret_until: None,
         revision: 1,
         created_at: 0,
         updated_at: 0,

@@ -233,6 +233,7 @@ fn source_entry(row: &source::Model) -> Option<SourceEntry> {
             Some(text) => Some(read(text)?),
         },
         heartbeat: heartbeat(row.silent_after),
+        rotate_days: limit(row.rotate_days),
     })
 }
 

@@ -138,6 +138,7 @@ impl Wanted {
                     event_id_path: entry.event_id_path.as_deref(),
                     split: entry.split.as_ref(),
                     heartbeat: entry.heartbeat,
+                    rotate_days: entry.rotate_days,
                 },
             );
             errors.extend(within(&at("sources", &entry.slug), found));

@@ -134,6 +134,7 @@ impl<'a> Writer<'a> {
                     SecretChange::Keep => {}
                     SecretChange::Remove => self.forget("source", id, None).await?,
                     SecretChange::Store(secret) => {
+                        self.forget("source", id, None).await?;
                         self.seal("source", id, SOURCE_SECRET, secret).await?
                     }
                 }
@@ -259,6 +260,11 @@ impl<'a> Writer<'a> {
             } else {
                 stored.and_then(|s| s.row.heartbeat_since)
             },
+            rotate_days: column(entry.rotate_days),
+            // A secret from the file is the only one from then on.
+            old_secret_until: stored
+                .filter(|_| !secret)
+                .and_then(|s| s.row.old_secret_until),
             revision: stored.map_or(1, |s| s.row.revision.saturating_add(1)),
             created_at: stored.map_or(now, |s| s.row.created_at),
             updated_at: now,

@@ -37,6 +37,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(sources::change_source)
                 .service(sources::delete_source)
                 .service(sources::rotate_secret)
+                .service(sources::retire_secret)
                 .service(sources::test_source)
                 .service(sources::list_refusals)
                 .service(connections::list_connectors)

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
-use engine::signature::AuthCode;
+use engine::signature::{AuthCode, Scheme};
 use entity::event;
 use futures_util::StreamExt as _;
 use openapi::problem::Code;
@@ -17,7 +16,7 @@ use serde_json::Value;
 use super::budget::Share;
 use super::fan_out::{bounded, fan_out};
 use super::refuse::{self, Refused};
-use super::{Budget, gate, parse, replay, route};
+use super::{Budget, gate, handshake, parse, replay, route};
 use crate::auth::client_address;
 use crate::core::Core;
 use crate::http::finish::Route;
@@ -51,8 +50,9 @@ pub async fn hook(
     budget: web::Data<Budget>,
 ) -> Result<HttpResponse, ApiError> {
     request.extensions_mut().insert(Route("/hooks/{slug}"));
-    let source = find(&core, request.match_info().unprocessed()).ok_or_else(ApiError::not_found)?;
-    if !matches!(*request.method(), Method::POST | Method::GET) {
+    let (source, token) =
+        find(&core, request.match_info().unprocessed()).ok_or_else(ApiError::not_found)?;
+    if !handshake::allows(&source.scheme, request.method()) {
         let mut error = ApiError::new(Code::MethodNotAllowed);
         error.allow = Some("GET, POST".to_owned());
         return Err(error);
@@ -69,8 +69,14 @@ pub async fn hook(
     };
     // Held until the answer is known.
     let mut share = budget.share();
-    match receive(&core, &mut share, &request, payload, &source, &mut refused).await {
-        Ok(accepted) => Ok(HttpResponse::Accepted().json(accepted)),
+    let asked = Asked {
+        request: &request,
+        source: &source,
+        token,
+    };
+    match receive(&core, &mut share, asked, payload, &mut refused).await {
+        Ok(Answer::Accepted(accepted)) => Ok(HttpResponse::Accepted().json(accepted)),
+        Ok(Answer::Handshake(answer)) => Ok(answer),
         Err(error) => {
             if refused.reason.is_empty() {
                 refused.reason = error.code.id();
@@ -81,25 +87,52 @@ pub async fn hook(
     }
 }
 
-/// The source at a path below one of the prefixes.
-fn find(core: &Core, path: &str) -> Option<Arc<SourceConfig>> {
+/// A request to a source.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    request: &'a HttpRequest,
+    source: &'a Arc<SourceConfig>,
+    /// What stood behind the slug.
+    token: Option<&'a str>,
+}
+
+enum Answer {
+    Accepted(Accepted),
+    Handshake(HttpResponse),
+}
+
+/// The source at a path below one of the prefixes, and the token behind its slug. Only a source that
+/// has one there is found with it, and only at the address with its workspace.
+fn find<'a>(core: &Core, path: &'a str) -> Option<(Arc<SourceConfig>, Option<&'a str>)> {
     let snapshot = core.snapshots.current();
     let path = path.strip_prefix('/')?;
     let (workspace, slug) = match path.split_once('/') {
         Some((workspace, slug)) => (snapshot.workspace_by_slug(workspace)?, slug),
         None => (snapshot.first_workspace()?, path),
     };
-    snapshot.source_by_slug(workspace.id, slug).cloned()
+    let (slug, token) = match slug.split_once('/') {
+        Some((slug, token)) => (slug, Some(token)),
+        None => (slug, None),
+    };
+    let source = snapshot.source_by_slug(workspace.id, slug).cloned()?;
+    if token.is_some() && !source.scheme.has_address_token() {
+        return None;
+    }
+    Some((source, token))
 }
 
 async fn receive(
     core: &Core,
     share: &mut Share,
-    request: &HttpRequest,
+    asked: Asked<'_>,
     payload: web::Payload,
-    source: &Arc<SourceConfig>,
     refused: &mut Refused<'_>,
-) -> Result<Accepted, ApiError> {
+) -> Result<Answer, ApiError> {
+    let Asked {
+        request,
+        source,
+        token,
+    } = asked;
     let received_at = core.clock.now();
     let headers = request.headers();
     let limit = source
@@ -108,6 +141,10 @@ async fn receive(
         .min(core.settings.body_limit);
     let announced = text_of(headers, "content-length").and_then(|text| text.parse().ok());
     gate::check(source, &core.limits, refused.address, announced, limit).await?;
+    handshake::check_address(source, token, headers, refused)?;
+    if let Some(answer) = handshake::before(core, source, request, token, refused).await? {
+        return Ok(Answer::Handshake(answer));
+    }
     let patience = Duration::from_secs(core.settings.request_timeout_seconds.max(1));
     let body = tokio::time::timeout(patience, read(payload, limit, share))
         .await
@@ -116,21 +153,24 @@ async fn receive(
         })??;
     refused.size = body.len();
 
-    let header = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
-    engine::signature::verify(
-        &source.scheme,
-        &source.secrets,
-        &header,
-        &body,
-        received_at.timestamp(),
-    )
-    .map_err(|fault| {
-        refused.reason = fault.code.as_str();
-        ApiError::new(match fault.code {
-            AuthCode::StaleTimestamp | AuthCode::FutureTimestamp => Code::TimestampOutOfWindow,
-            _ => Code::SignatureInvalid,
-        })
-    })?;
+    // The token in the address was all there is to show.
+    if !matches!(source.scheme, Scheme::Url) {
+        let header = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
+        engine::signature::verify(
+            &source.scheme,
+            &source.secrets,
+            &header,
+            &body,
+            received_at.timestamp(),
+        )
+        .map_err(|fault| {
+            refused.reason = fault.code.as_str();
+            ApiError::new(match fault.code {
+                AuthCode::StaleTimestamp | AuthCode::FutureTimestamp => Code::TimestampOutOfWindow,
+                _ => Code::SignatureInvalid,
+            })
+        })?;
+    }
 
     // A message of ours that comes back to where it began would go round for ever.
     if let Some(hops) = text_of(headers, lifecycle::HOPS)
@@ -143,6 +183,9 @@ async fn receive(
     let method = request.method().as_str();
     let query = request.query_string();
     let payload = parse::parse(method, refused.content_type, query, &body)?;
+    if let Some(answer) = handshake::after(&source.scheme, &payload) {
+        return Ok(Answer::Handshake(answer));
+    }
     let id = crate::ids::new(&core.clock);
     let event = event::Model {
         id,
@@ -157,7 +200,7 @@ async fn receive(
         content_type: refused.content_type.to_owned(),
         query: query.to_owned(),
         remote_addr: refused.address.to_string(),
-        headers: kept(headers),
+        headers: kept(headers, source.scheme.token_header()),
         body: body.to_vec(),
         envelope: None,
         test: false,
@@ -178,11 +221,11 @@ async fn receive(
     if accepted.duplicate {
         core.metrics.duplicate();
     }
-    Ok(Accepted {
+    Ok(Answer::Accepted(Accepted {
         event_ids: accepted.event_ids,
         correlation_id: accepted.correlation_id,
         duplicate: accepted.duplicate,
-    })
+    }))
 }
 
 /// The body, up to the limit.
@@ -242,11 +285,13 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The headers to keep, as a JSON list of name and value.
-fn kept(headers: &HeaderMap) -> String {
+/// The headers to keep, as a JSON list of name and value; not those with credentials, nor the one
+/// that this source's token stands in.
+fn kept(headers: &HeaderMap, token: Option<&str>) -> String {
     let list: Vec<(&str, String)> = headers
         .iter()
         .filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()))
+        .filter(|(name, _)| token.is_none_or(|token| !name.as_str().eq_ignore_ascii_case(token)))
         .map(|(name, value)| {
             (
                 name.as_str(),

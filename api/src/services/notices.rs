@@ -31,6 +31,7 @@ pub async fn list(core: &Core, caller: &Caller) -> ApiResult<Vec<Notice>> {
             since: None,
         });
     }
+    notices.extend(rotations(core, scope).await?);
     if caller.permissions.contains(&Permission::CredentialsRead) {
         notices.extend(credentials::notices(core, scope).await?);
     }
@@ -89,6 +90,29 @@ pub(super) async fn sources(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>>
                 text: "Nothing comes from this source any more.".to_owned(),
                 since: Some(from_ms(silence.since)),
             })
+        })
+        .collect())
+}
+
+/// Sources whose secret is to be replaced.
+async fn rotations(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
+    let now = core.clock.now_ms();
+    let due = super::sources::due_soon(core, scope).await?;
+    Ok(due
+        .into_iter()
+        .map(|(row, at)| {
+            let word = if at <= now { "was" } else { "is" };
+            let day = from_ms(at).format("%Y-%m-%d");
+            Notice {
+                kind: "source".to_owned(),
+                colour: "amber".to_owned(),
+                id: Some(row.id),
+                name: row.name,
+                text: format!(
+                    "A new secret {word} due on {day}. Make one, and give it to the sender."
+                ),
+                since: None,
+            }
         })
         .collect())
 }

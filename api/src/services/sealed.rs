@@ -45,8 +45,20 @@ impl Owner {
     }
 }
 
-/// Name of the one secret of a source.
+/// Name of the secret of a source that we made or were given; the token of its address, where the
+/// sender tells the secret that it signs with itself.
 pub const SOURCE_SECRET: &str = "secret";
+/// Name of the secret that a sender told in its handshake.
+pub const HANDSHAKE_SECRET: &str = "handshake";
+
+/// The associated data of a sealed secret: it opens only in this place.
+pub fn place_of(row: &sealed_secret::Model) -> String {
+    bound(&row.owner_kind, row.owner_id, &row.name, row.slot)
+}
+
+fn bound(kind: &str, owner: Uuid, name: &str, slot: i32) -> String {
+    format!("{kind}:{owner}:{name}:{slot}")
+}
 
 /// Stores a secret in place of the one of this name.
 ///
@@ -77,7 +89,7 @@ pub async fn put_in(
     secret: &Secret,
 ) -> ApiResult<()> {
     let (name, slot) = place;
-    let bound = format!("{}:{}:{name}:{slot}", owner.kind, owner.id);
+    let bound = bound(owner.kind, owner.id, name, slot);
     let (key_id, sealed) = core.keyring.seal(&bound, secret)?;
     let row = sealed_secret::ActiveModel {
         id: Set(ids::new(&core.clock)),
@@ -123,6 +135,38 @@ pub async fn remove_slot(change: &Change<'_>, owner: Owner, slot: i32) -> ApiRes
         .exec(&change.txn)
         .await?;
     Ok(())
+}
+
+/// A secret, by what may be known of it.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Whose it is.
+    pub owner: Uuid,
+    /// Its name.
+    pub name: String,
+    /// When it was stored, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// What is known of the current secrets of a kind in the workspace.
+///
+/// # Errors
+/// The database failed.
+pub async fn made(core: &Core, scope: Scope, kind: &str) -> ApiResult<Vec<Made>> {
+    let rows = sealed_secret::Entity::find()
+        .filter(sealed_secret::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(sealed_secret::Column::OwnerKind.eq(kind))
+        .filter(sealed_secret::Column::Slot.eq(0))
+        .all(core.db.read())
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Made {
+            owner: row.owner_id,
+            name: row.name,
+            at: row.created_at,
+        })
+        .collect())
 }
 
 /// Owner and name of every secret of a kind in the workspace.

@@ -1,11 +1,13 @@
 //! Sources: where events come from.
 
 mod samples;
+mod secret;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use engine::model::MatchMode;
+use engine::signature::Scheme;
 use entity::{event, refusal, source, source_silence, workspace};
 use openapi::page::Page;
 use openapi::sources::{Heartbeat, Refusal, Source};
@@ -17,14 +19,15 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::cursor::Window;
-use super::sealed;
+use super::sealed::{self, HANDSHAKE_SECRET, SOURCE_SECRET};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
 
 pub use samples::{SAMPLES, sample};
-pub use write::{change, create, delete, rotate_secret};
+pub use secret::{OldSecrets, learn, retire, rotate};
+pub use write::{change, create, delete};
 
 /// All sources of the workspace, by name.
 ///
@@ -100,11 +103,7 @@ pub async fn refusals(
 }
 
 async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResult<Vec<Source>> {
-    let with_secret: HashSet<Uuid> = sealed::names(core, scope, "source")
-        .await?
-        .into_iter()
-        .map(|(owner, _)| owner)
-        .collect();
+    let secrets = sealed::made(core, scope, "source").await?;
     let workspace = workspace::Entity::find_by_id(scope.workspace())
         .one(core.db.read())
         .await?
@@ -131,6 +130,12 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResu
         .collect();
     rows.into_iter()
         .map(|row| {
+            let auth: Scheme = stored("source.auth", &row.auth)?;
+            let made_at = |name: &str| {
+                let own = secrets.iter().filter(|s| s.owner == row.id);
+                own.filter(|s| s.name == name).map(|s| s.at).max()
+            };
+            let secret_at = made_at(SOURCE_SECRET);
             Ok(Source {
                 id: row.id,
                 url: format!(
@@ -141,8 +146,13 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResu
                 slug: row.slug,
                 kind: row.kind,
                 enabled: row.enabled,
-                auth: stored("source.auth", &row.auth)?,
-                has_secret: with_secret.contains(&row.id),
+                has_secret: secret_at.is_some(),
+                awaits_handshake: matches!(auth, Scheme::Asana(_))
+                    && made_at(HANDSHAKE_SECRET).is_none(),
+                auth,
+                rotation_due_at: rotation_due(row.rotate_days, secret_at).map(from_ms),
+                rotate_days: row.rotate_days.and_then(|n| u32::try_from(n).ok()),
+                old_secret_until: row.old_secret_until.map(from_ms),
                 allow_cidrs: stored("source.allow_cidrs", &row.allow_cidrs)?,
                 rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
                 body_limit: row.body_limit.and_then(|n| u32::try_from(n).ok()),
@@ -163,6 +173,41 @@ async fn to_wire(core: &Core, scope: Scope, rows: Vec<source::Model>) -> ApiResu
             })
         })
         .collect()
+}
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// When the secret is due to be replaced.
+fn rotation_due(days: Option<i32>, secret_at: Option<i64>) -> Option<i64> {
+    Some(secret_at? + i64::from(days?) * DAY_MS)
+}
+
+/// Sources whose secret is due to be replaced within a week, with the time.
+///
+/// # Errors
+/// The database failed.
+pub async fn due_soon(core: &Core, scope: Scope) -> ApiResult<Vec<(source::Model, i64)>> {
+    let rows = source::Entity::find()
+        .filter(source::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(source::Column::RotateDays.is_not_null())
+        .order_by_asc(source::Column::Name)
+        .all(core.db.read())
+        .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let secrets = sealed::made(core, scope, "source").await?;
+    let soon = core.clock.now_ms() + 7 * DAY_MS;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let own = secrets
+                .iter()
+                .filter(|s| s.owner == row.id && s.name == SOURCE_SECRET);
+            let due = rotation_due(row.rotate_days, own.map(|s| s.at).max())?;
+            (due <= soon).then_some((row, due))
+        })
+        .collect())
 }
 
 /// The heartbeat of a column.

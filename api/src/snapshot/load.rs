@@ -26,6 +26,7 @@ use crate::db::Db;
 use crate::lifecycle::Subscription;
 use crate::maintenance::{Members, Plan, Planned};
 use crate::secrets::{Keyring, Secret};
+use crate::services::sealed::{HANDSHAKE_SECRET, SOURCE_SECRET, place_of};
 
 /// The revision in the database.
 pub async fn revision(db: &Db) -> Result<i64, DbErr> {
@@ -109,14 +110,6 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
     Ok(snapshot)
 }
 
-/// The associated data of a sealed secret: it opens only in this place.
-pub fn place_of(row: &sealed_secret::Model) -> String {
-    format!(
-        "{}:{}:{}:{}",
-        row.owner_kind, row.owner_id, row.name, row.slot
-    )
-}
-
 fn open(keyring: &Keyring, rows: Vec<sealed_secret::Model>) -> Secrets {
     let mut secrets = Secrets::new();
     for row in rows {
@@ -186,6 +179,15 @@ fn source_config(row: source::Model, secrets: &Secrets) -> Option<SourceConfig> 
                 .ok()?,
         ),
     };
+    let own = secrets.get(&row.id);
+    let named = |name: &str| -> Vec<engine::secret::Secret> {
+        own.and_then(|own| own.get(name))
+            .into_iter()
+            .flatten()
+            .map(|s| engine::secret::Secret::new(s.reveal().as_bytes()))
+            .collect()
+    };
+    let told = matches!(scheme, Scheme::Asana(_));
     Some(SourceConfig {
         scheme,
         allow_cidrs: parsed("source.allow_cidrs", row.id, &row.allow_cidrs)?,
@@ -194,13 +196,16 @@ fn source_config(row: source::Model, secrets: &Secrets) -> Option<SourceConfig> 
             row.id,
             &format!("\"{}\"", row.match_mode),
         )?,
-        secrets: secrets
-            .get(&row.id)
-            .and_then(|own| own.get("secret"))
-            .into_iter()
-            .flatten()
-            .map(|s| engine::secret::Secret::new(s.reveal().as_bytes()))
-            .collect(),
+        secrets: named(if told {
+            HANDSHAKE_SECRET
+        } else {
+            SOURCE_SECRET
+        }),
+        registration: if told {
+            named(SOURCE_SECRET).into_iter().next()
+        } else {
+            None
+        },
         id_text: row.id.to_string(),
         id: row.id,
         workspace_id: row.workspace_id,

@@ -37,7 +37,8 @@ use crate::live::Hub;
 use crate::maintenance;
 use crate::secrets::Keyring;
 
-pub use load::{compile, place_of};
+pub use crate::services::sealed::place_of;
+pub use load::compile;
 
 /// How often the revision is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -70,6 +71,8 @@ pub struct SourceConfig {
     pub scheme: Scheme,
     /// Secrets that are valid now.
     pub secrets: Vec<engine::secret::Secret>,
+    /// The token of the address at which a sender may tell its secret.
+    pub registration: Option<engine::secret::Secret>,
     /// Networks that may send; empty: any.
     pub allow_cidrs: Vec<IpNet>,
     /// Requests a minute.

@@ -22,6 +22,6 @@ pub use request::{
 };
 pub use scheme::{
     Algorithm, Encoding, HmacScheme, PresetOptions, Scheme, SecretEncoding, TimestampPlace,
-    TimestampScheme,
+    TimestampScheme, TokenHeader,
 };
-pub use verify::{AuthCode, AuthFault, Headers, verify};
+pub use verify::{AuthCode, AuthFault, Headers, verify, verify_token};

@@ -32,6 +32,9 @@ pub struct Preset {
     /// Header of the kind of event, if it has one.
     pub event_type_header: Option<&'static str>,
     header: &'static str,
+    /// The secret itself stands in the header; nothing is signed.
+    token: bool,
+    algorithm: Algorithm,
     prefix: &'static str,
     encoding: Encoding,
     secret_encoding: SecretEncoding,
@@ -58,6 +61,8 @@ const PLAIN: Preset = Preset {
     idempotency_key: None,
     event_type_header: None,
     header: "",
+    token: false,
+    algorithm: Algorithm::Sha256,
     prefix: "",
     encoding: Encoding::Hex,
     secret_encoding: SecretEncoding::Text,
@@ -76,6 +81,15 @@ pub const PRESETS: &[Preset] = &[
         event_type_header: Some("X-GitHub-Event"),
         header: "X-Hub-Signature-256",
         prefix: "sha256=",
+        ..PLAIN
+    },
+    Preset {
+        name: "gitlab",
+        title: "GitLab",
+        idempotency_key: Some(IdempotencyKey::Header("Idempotency-Key")),
+        event_type_header: Some("X-Gitlab-Event"),
+        header: "X-Gitlab-Token",
+        token: true,
         ..PLAIN
     },
     Preset {
@@ -102,6 +116,55 @@ pub const PRESETS: &[Preset] = &[
         prefix: "v0=",
         timestamp: Stamp::Header("X-Slack-Request-Timestamp"),
         text: "v0:{timestamp}:{body}",
+        ..PLAIN
+    },
+    Preset {
+        name: "shopify",
+        title: "Shopify",
+        idempotency_key: Some(IdempotencyKey::Header("X-Shopify-Webhook-Id")),
+        event_type_header: Some("X-Shopify-Topic"),
+        header: "X-Shopify-Hmac-Sha256",
+        encoding: Encoding::Base64,
+        ..PLAIN
+    },
+    Preset {
+        name: "trello",
+        title: "Trello",
+        idempotency_key: Some(IdempotencyKey::Path("$.action.id")),
+        header: "X-Trello-Webhook",
+        algorithm: Algorithm::Sha1,
+        encoding: Encoding::Base64,
+        text: "{body}{url}",
+        ..PLAIN
+    },
+    Preset {
+        name: "asana",
+        title: "Asana",
+        header: "X-Hook-Signature",
+        ..PLAIN
+    },
+    Preset {
+        name: "whatsapp",
+        title: "WhatsApp",
+        header: "X-Hub-Signature-256",
+        prefix: "sha256=",
+        ..PLAIN
+    },
+    Preset {
+        name: "telegram",
+        title: "Telegram",
+        idempotency_key: Some(IdempotencyKey::Path("$.update_id")),
+        header: "X-Telegram-Bot-Api-Secret-Token",
+        token: true,
+        ..PLAIN
+    },
+    Preset {
+        name: "pagerduty",
+        title: "PagerDuty",
+        idempotency_key: Some(IdempotencyKey::Path("$.event.id")),
+        header: "X-PagerDuty-Signature",
+        prefix: "v1=",
+        separator: Some(','),
         ..PLAIN
     },
     Preset {
@@ -144,9 +207,15 @@ impl Preset {
             (Stamp::Header(own), header) => Some((header.unwrap_or(own), None)),
             (Stamp::Field(name), _) => Some((self.header, Some(name))),
         };
-        let text = if stamp.is_some() { self.text } else { "{body}" };
+        // Grafana signs the body alone unless it is told to send a timestamp.
+        let optional = matches!(self.timestamp, Stamp::Optional);
+        let text = if optional && stamp.is_none() {
+            "{body}"
+        } else {
+            self.text
+        };
         HmacScheme {
-            algorithm: Algorithm::Sha256,
+            algorithm: self.algorithm,
             header: self.header.to_owned(),
             prefix: self.prefix.to_owned(),
             encoding: self.encoding,
@@ -158,7 +227,23 @@ impl Preset {
                 field: field.map(str::to_owned),
                 tolerance_seconds: options.tolerance_seconds.unwrap_or(TOLERANCE),
             }),
+            callback_url: options.callback_url.clone(),
             text: Some(text.to_owned()),
         }
+    }
+
+    /// The header that the secret itself stands in, for senders that do not sign.
+    pub(super) fn token_header(&self) -> Option<&'static str> {
+        self.token.then_some(self.header)
+    }
+
+    /// Whether the sender signs the address that it was given.
+    pub fn signs_address(&self) -> bool {
+        self.text.contains("{url}")
+    }
+
+    /// Whether a timestamp is part of it, or can be.
+    pub(super) fn has_timestamp(&self) -> bool {
+        !matches!(self.timestamp, Stamp::None)
     }
 }

@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{
 use utoipa::{PartialSchema, ToSchema};
 
 use super::preset::PRESETS;
-use super::scheme::{HmacScheme, PresetOptions, Scheme, TimestampScheme};
+use super::scheme::{HmacScheme, PresetOptions, Scheme, TimestampScheme, TokenHeader};
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -55,6 +55,16 @@ impl PartialSchema for Scheme {
             ))
             .item(variant("basic", "HTTP basic authentication.", basic.into()))
             .item(variant(
+                "header",
+                "A token in a header of its own.",
+                TokenHeader::schema(),
+            ))
+            .item(variant(
+                "url",
+                "A token at the end of the address.",
+                closed().into(),
+            ))
+            .item(variant(
                 "hmac",
                 "A signature over the raw body.",
                 HmacScheme::schema(),
@@ -62,7 +72,7 @@ impl PartialSchema for Scheme {
         PRESETS
             .iter()
             .fold(own, |all, preset| {
-                let description = format!("The signature of {}.", preset.title);
+                let description = format!("The authentication of {}.", preset.title);
                 all.item(variant(preset.name, &description, PresetOptions::schema()))
             })
             .into()

@@ -22,10 +22,16 @@ pub enum Scheme {
         /// The user name.
         username: String,
     },
+    /// A token in a header of its own.
+    Header(TokenHeader),
+    /// A token at the end of the address: `/hooks/<workspace>/<slug>/<token>`.
+    Url,
     /// A signature over the raw body.
     Hmac(HmacScheme),
     /// GitHub's `X-Hub-Signature-256`.
     Github(PresetOptions),
+    /// GitLab's `X-Gitlab-Token`.
+    Gitlab(PresetOptions),
     /// Jira's `X-Hub-Signature`.
     Jira(PresetOptions),
     /// Grafana's `X-Grafana-Alerting-Signature`; set `timestamp_header` to the one configured in
@@ -33,6 +39,20 @@ pub enum Scheme {
     Grafana(PresetOptions),
     /// Slack's `X-Slack-Signature`.
     Slack(PresetOptions),
+    /// Shopify's `X-Shopify-Hmac-Sha256`.
+    Shopify(PresetOptions),
+    /// Trello's `X-Trello-Webhook`, over the body and the address; needs `callback_url`.
+    Trello(PresetOptions),
+    /// Asana's `X-Hook-Signature`. The secret comes from Asana in its handshake, which only the
+    /// address with the source's token may make.
+    Asana(PresetOptions),
+    /// The `X-Hub-Signature-256` of WhatsApp and other products of Meta; `verify_token` answers the
+    /// check of the address.
+    Whatsapp(PresetOptions),
+    /// Telegram's `X-Telegram-Bot-Api-Secret-Token`.
+    Telegram(PresetOptions),
+    /// PagerDuty's `X-PagerDuty-Signature`.
+    Pagerduty(PresetOptions),
     /// Stripe's `Stripe-Signature`.
     Stripe(PresetOptions),
     /// The Standard Webhooks headers.
@@ -50,6 +70,23 @@ pub struct PresetOptions {
     /// Header of the timestamp, for presets where the sender chooses it (Grafana).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp_header: Option<String>,
+    /// The address as the sender was given it, for presets that sign it (Trello).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    /// What the sender repeats when it checks the address (WhatsApp). Whoever knows it is told no
+    /// more than what they sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_token: Option<String>,
+}
+
+/// Where a token stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TokenHeader {
+    /// The header whose whole value is the token.
+    #[cfg_attr(feature = "schema", schema(example = "X-Api-Key"))]
+    pub header: String,
 }
 
 /// A signature over the raw body, with everything about it configurable.
@@ -82,8 +119,11 @@ pub struct HmacScheme {
     /// A signed timestamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<TimestampScheme>,
-    /// What is signed: a text with `{body}`, `{timestamp}` and `{id}`. The raw body if absent, or
-    /// `{timestamp}.{body}` if there is a timestamp.
+    /// The address as the sender was given it; part of the signed text as `{url}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    /// What is signed: a text with `{body}`, `{timestamp}`, `{id}` and `{url}`. The raw body if
+    /// absent, or `{timestamp}.{body}` if there is a timestamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(example = "{timestamp}.{body}"))]
     pub text: Option<String>,
@@ -188,11 +228,20 @@ impl Scheme {
             Self::None => "none",
             Self::Bearer => "bearer",
             Self::Basic { .. } => "basic",
+            Self::Header(_) => "header",
+            Self::Url => "url",
             Self::Hmac(_) => "hmac",
             Self::Github(_) => "github",
+            Self::Gitlab(_) => "gitlab",
             Self::Jira(_) => "jira",
             Self::Grafana(_) => "grafana",
             Self::Slack(_) => "slack",
+            Self::Shopify(_) => "shopify",
+            Self::Trello(_) => "trello",
+            Self::Asana(_) => "asana",
+            Self::Whatsapp(_) => "whatsapp",
+            Self::Telegram(_) => "telegram",
+            Self::Pagerduty(_) => "pagerduty",
             Self::Stripe(_) => "stripe",
             Self::StandardWebhooks(_) => "standard_webhooks",
         }
@@ -202,7 +251,12 @@ impl Scheme {
     pub const fn secret_key(&self) -> Option<&'static str> {
         match self {
             Self::None => None,
-            Self::Bearer => Some("token"),
+            Self::Bearer
+            | Self::Header(_)
+            | Self::Url
+            | Self::Gitlab(_)
+            | Self::Telegram(_)
+            | Self::Asana(_) => Some("token"),
             Self::Basic { .. } => Some("password"),
             _ => Some("secret"),
         }
@@ -213,18 +267,54 @@ impl Scheme {
         preset::find(self.name())
     }
 
-    /// The signature to verify, with the options of a preset filled in.
-    pub fn hmac(&self) -> Option<HmacScheme> {
+    /// What was set about its preset.
+    pub const fn options(&self) -> Option<&PresetOptions> {
         match self {
-            Self::None | Self::Bearer | Self::Basic { .. } => None,
-            Self::Hmac(scheme) => Some(scheme.clone()),
+            Self::None
+            | Self::Bearer
+            | Self::Basic { .. }
+            | Self::Header(_)
+            | Self::Url
+            | Self::Hmac(_) => None,
             Self::Github(options)
+            | Self::Gitlab(options)
             | Self::Jira(options)
             | Self::Grafana(options)
             | Self::Slack(options)
+            | Self::Shopify(options)
+            | Self::Trello(options)
+            | Self::Asana(options)
+            | Self::Whatsapp(options)
+            | Self::Telegram(options)
+            | Self::Pagerduty(options)
             | Self::Stripe(options)
-            | Self::StandardWebhooks(options) => self.preset().map(|preset| preset.scheme(options)),
+            | Self::StandardWebhooks(options) => Some(options),
         }
+    }
+
+    /// The header whose value is the secret itself.
+    pub fn token_header(&self) -> Option<&str> {
+        match self {
+            Self::Header(place) => Some(&place.header),
+            other => other.preset()?.token_header(),
+        }
+    }
+
+    /// Whether the address ends with the source's token.
+    pub const fn has_address_token(&self) -> bool {
+        matches!(self, Self::Url | Self::Asana(_))
+    }
+
+    /// The signature to verify, with the options of a preset filled in.
+    pub fn hmac(&self) -> Option<HmacScheme> {
+        if let Self::Hmac(scheme) = self {
+            return Some(scheme.clone());
+        }
+        let preset = self.preset()?;
+        if preset.token_header().is_some() {
+            return None;
+        }
+        Some(preset.scheme(self.options()?))
     }
 
     /// Checks what a person wrote.
@@ -240,8 +330,12 @@ impl Scheme {
                     Fault::new(FaultCode::ValueKind, "a user name has no colon").within("username")
                 );
             }
+            Self::Header(place) => {
+                return check_header(&place.header).map_err(|f| f.within("header"));
+            }
             _ => {}
         }
+        self.validate_options()?;
         let Some(scheme) = self.hmac() else {
             return Ok(());
         };
@@ -262,15 +356,72 @@ impl Scheme {
         if !needs("{body}", true)
             || !needs("{timestamp}", scheme.timestamp.is_some())
             || !needs("{id}", scheme.id_header.is_some())
+            || !needs("{url}", scheme.callback_url.is_some())
         {
             return Err(Fault::new(
                 FaultCode::ValueKind,
-                "the signed text has `{body}`, and `{timestamp}` and `{id}` exactly if they are configured",
+                "the signed text has `{body}`, and `{timestamp}`, `{id}` and `{url}` exactly if they are configured",
             )
             .within("text"));
         }
         Ok(())
     }
+
+    /// An option that a preset does not read is a mistake, not a matter of taste.
+    fn validate_options(&self) -> Result<(), Fault> {
+        let (Some(preset), Some(options)) = (self.preset(), self.options()) else {
+            return Ok(());
+        };
+        let checks = matches!(self, Self::Whatsapp(_));
+        let unread = [
+            (
+                "callback_url",
+                options.callback_url.is_some() && !preset.signs_address(),
+            ),
+            ("verify_token", options.verify_token.is_some() && !checks),
+            (
+                "tolerance_seconds",
+                options.tolerance_seconds.is_some() && !preset.has_timestamp(),
+            ),
+            (
+                "timestamp_header",
+                options.timestamp_header.is_some() && !preset.has_timestamp(),
+            ),
+        ];
+        if let Some((at, _)) = unread.iter().find(|(_, unread)| *unread) {
+            return Err(
+                Fault::new(FaultCode::ValueKind, "this sender has no such option").within(at),
+            );
+        }
+        if preset.signs_address() {
+            let url = options.callback_url.as_deref().unwrap_or_default();
+            check_text(url).map_err(|fault| fault.within("callback_url"))?;
+            if !url.starts_with("https://") && !url.starts_with("http://") {
+                return Err(
+                    Fault::new(FaultCode::ValueKind, "this is not a web address")
+                        .within("callback_url"),
+                );
+            }
+        }
+        match &options.verify_token {
+            Some(token) => check_text(token).map_err(|fault| fault.within("verify_token")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A short text without spaces or control characters.
+fn check_text(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Err(Fault::new(FaultCode::Empty, "a value is missing"));
+    }
+    if text.len() > 500 || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Fault::new(
+            FaultCode::ValueKind,
+            "at most 500 visible characters without spaces",
+        ));
+    }
+    Ok(())
 }
 
 impl HmacScheme {

@@ -114,20 +114,34 @@ pub fn verify(
         Scheme::None => Ok(()),
         Scheme::Bearer => bearer(secrets, headers),
         Scheme::Basic { username } => basic(username, secrets, headers),
-        _ => match scheme.hmac() {
-            Some(hmac) => signed(&hmac, secrets, headers, raw_body, now_unix),
-            None => Err(AuthCode::NoSecret.into()),
+        // Only the address can show it; see `verify_token`.
+        Scheme::Url => Err(AuthCode::MissingCredentials.into()),
+        _ => match (scheme.token_header(), scheme.hmac()) {
+            (Some(name), _) => verify_token(secrets, headers(name)),
+            (None, Some(hmac)) => signed(&hmac, secrets, headers, raw_body, now_unix),
+            (None, None) => Err(AuthCode::NoSecret.into()),
         },
     }
 }
 
-fn bearer(secrets: &[Secret], headers: &Headers<'_>) -> Result<(), AuthFault> {
-    let token = credentials(headers, b"bearer ")?;
+/// Checks a token that was brought as it is, in a header or at the end of the address.
+///
+/// # Errors
+/// The reason.
+pub fn verify_token(secrets: &[Secret], token: Option<&[u8]>) -> Result<(), AuthFault> {
+    if secrets.iter().all(Secret::is_empty) {
+        return Err(AuthCode::NoSecret.into());
+    }
+    let token = token.ok_or(AuthCode::MissingCredentials)?;
     if any_equal(secrets, |secret| Some(Cow::Borrowed(secret)), token) {
         Ok(())
     } else {
         Err(AuthCode::WrongCredentials.into())
     }
+}
+
+fn bearer(secrets: &[Secret], headers: &Headers<'_>) -> Result<(), AuthFault> {
+    verify_token(secrets, Some(credentials(headers, b"bearer ")?))
 }
 
 fn basic(username: &str, secrets: &[Secret], headers: &Headers<'_>) -> Result<(), AuthFault> {
@@ -203,7 +217,12 @@ fn signed(
         None => None,
         Some(timestamp) => Some((read_timestamp(stamp)?, timestamp.tolerance_seconds)),
     };
-    let pieces = pieces(scheme.signed_text(), id, stamp, body);
+    let url = scheme
+        .callback_url
+        .as_deref()
+        .unwrap_or_default()
+        .as_bytes();
+    let pieces = pieces(scheme.signed_text(), id, stamp, url, body);
     let key = |secret: &'_ [u8]| match scheme.secret_encoding {
         SecretEncoding::Text => Some(Secret::new(secret)),
         SecretEncoding::Base64 => parse_standard_secret(secret),
@@ -299,15 +318,26 @@ fn check_age(time: i64, now: i64, tolerance: u32) -> Result<(), AuthFault> {
 }
 
 /// Splits the signed text at its placeholders, so that the body is never copied.
-fn pieces<'a>(text: &'a str, id: &'a [u8], stamp: &'a [u8], body: &'a [u8]) -> Vec<&'a [u8]> {
+fn pieces<'a>(
+    text: &'a str,
+    id: &'a [u8],
+    stamp: &'a [u8],
+    url: &'a [u8],
+    body: &'a [u8],
+) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
         pieces.push(before.as_bytes());
-        let known = [("{body}", body), ("{timestamp}", stamp), ("{id}", id)]
-            .into_iter()
-            .find_map(|(token, bytes)| Some((from.strip_prefix(token)?, bytes)));
+        let known = [
+            ("{body}", body),
+            ("{timestamp}", stamp),
+            ("{id}", id),
+            ("{url}", url),
+        ]
+        .into_iter()
+        .find_map(|(token, bytes)| Some((from.strip_prefix(token)?, bytes)));
         if let Some((after, bytes)) = known {
             pieces.push(bytes);
             rest = after;

@@ -1,7 +1,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::secret::{Secret, constant_time_eq};
-use engine::signature::{AuthCode, IdempotencyKey, PRESETS, Scheme, sign_standard_webhook, verify};
+use engine::signature::{
+    AuthCode, IdempotencyKey, PRESETS, Scheme, sign_standard_webhook, verify, verify_token,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 
@@ -136,6 +138,51 @@ fn senders() -> Vec<Sender> {
                     "Stripe-Signature",
                     format!("t={now},v1={other}, v1={},v0=xyz", hex::encode(code)).into(),
                 )]
+            },
+        ),
+        sender(
+            json!({"type": "shopify"}),
+            "X-Shopify-Hmac-Sha256",
+            false,
+            |key, body, _| {
+                let code = STANDARD.encode(sha256(key, body));
+                vec![("X-Shopify-Hmac-Sha256", code.into())]
+            },
+        ),
+        sender(
+            json!({"type": "trello", "callback_url": "https://gw.example/hooks/main/trello"}),
+            "X-Trello-Webhook",
+            false,
+            |key, body, _| {
+                let signed = text(&[body, b"https://gw.example/hooks/main/trello"]);
+                vec![(
+                    "X-Trello-Webhook",
+                    STANDARD.encode(sha1(key, &signed)).into(),
+                )]
+            },
+        ),
+        sender(
+            json!({"type": "asana"}),
+            "X-Hook-Signature",
+            false,
+            |key, body, _| vec![("X-Hook-Signature", hex::encode(sha256(key, body)).into())],
+        ),
+        sender(
+            json!({"type": "whatsapp", "verify_token": "chosen"}),
+            "X-Hub-Signature-256",
+            false,
+            |key, body, _| {
+                let code = hex::encode(sha256(key, body));
+                vec![("X-Hub-Signature-256", format!("sha256={code}").into())]
+            },
+        ),
+        sender(
+            json!({"type": "pagerduty"}),
+            "X-PagerDuty-Signature",
+            false,
+            |key, body, _| {
+                let (old, new) = (hex::encode([7_u8; 32]), hex::encode(sha256(key, body)));
+                vec![("X-PagerDuty-Signature", format!("v1={old},v1={new}").into())]
             },
         ),
         Sender {
@@ -308,6 +355,116 @@ fn a_known_signature() {
     );
 }
 
+/// Trello signs with SHA-1 over the body and the address as it was registered.
+#[test]
+fn the_known_signature_of_trello() {
+    let url = "https://gw.example/api/webhooks/trello/1";
+    let trello = scheme(json!({"type": "trello", "callback_url": url}));
+    let sent = vec![("x-trello-webhook", b"dCp4UDHDcKs5q1l8BOcRFj08Zco=".to_vec())];
+    let body = br#"{"action":{"type":"updateCard"}}"#;
+    assert_eq!(check(&trello, &["s3cret"], &sent, body), Ok(()));
+    let moved = scheme(json!({"type": "trello", "callback_url": format!("{url}2")}));
+    assert_eq!(
+        check(&moved, &["s3cret"], &sent, body),
+        Err(AuthCode::WrongSignature)
+    );
+}
+
+#[test]
+fn a_token_stands_in_the_header_of_its_sender() {
+    for (value, header) in [
+        (json!({"type": "gitlab"}), "X-Gitlab-Token"),
+        (
+            json!({"type": "telegram"}),
+            "X-Telegram-Bot-Api-Secret-Token",
+        ),
+        (
+            json!({"type": "header", "header": "X-Api-Key"}),
+            "x-api-key",
+        ),
+    ] {
+        let scheme = scheme(value);
+        let run = |secrets: &[&str], token: &[u8]| {
+            check(&scheme, secrets, &vec![(header, token.to_vec())], BODY)
+        };
+        assert_eq!(run(&[SECRET], SECRET.as_bytes()), Ok(()));
+        assert_eq!(run(&["new", SECRET], SECRET.as_bytes()), Ok(()), "rotation");
+        for wrong in [
+            &b"it's a secret to everybody"[..],
+            b"",
+            b"\xff",
+            b"It's a Secret",
+        ] {
+            assert_eq!(run(&[SECRET], wrong), Err(AuthCode::WrongCredentials));
+        }
+        assert_eq!(run(&[], SECRET.as_bytes()), Err(AuthCode::NoSecret));
+        assert_eq!(run(&[""], b""), Err(AuthCode::NoSecret));
+        assert_eq!(
+            check(&scheme, &[SECRET], &Sent::new(), BODY),
+            Err(AuthCode::MissingCredentials)
+        );
+    }
+}
+
+#[test]
+fn a_token_in_the_address_is_not_looked_for_elsewhere() {
+    let url = scheme(json!({"type": "url"}));
+    let sent = vec![("authorization", b"Bearer token".to_vec())];
+    assert_eq!(
+        check(&url, &["token"], &sent, BODY),
+        Err(AuthCode::MissingCredentials)
+    );
+    let secrets = [Secret::from("token"), Secret::from("old")];
+    for (token, expected) in [
+        (Some(&b"token"[..]), Ok(())),
+        (Some(b"old"), Ok(())),
+        (Some(b"tokem"), Err(AuthCode::WrongCredentials)),
+        (None, Err(AuthCode::MissingCredentials)),
+    ] {
+        assert_eq!(verify_token(&secrets, token).map_err(|f| f.code), expected);
+    }
+    assert_eq!(
+        verify_token(&[], Some(b"")).map_err(|f| f.code),
+        Err(AuthCode::NoSecret)
+    );
+}
+
+#[test]
+fn an_option_that_a_sender_does_not_have_is_refused() {
+    for (value, at) in [
+        (
+            json!({"type": "github", "callback_url": "https://a"}),
+            "callback_url",
+        ),
+        (
+            json!({"type": "github", "timestamp_header": "X-Time"}),
+            "timestamp_header",
+        ),
+        (
+            json!({"type": "asana", "tolerance_seconds": 9}),
+            "tolerance_seconds",
+        ),
+        (
+            json!({"type": "slack", "verify_token": "t"}),
+            "verify_token",
+        ),
+        (json!({"type": "trello"}), "callback_url"),
+        (
+            json!({"type": "trello", "callback_url": "ftp://a"}),
+            "callback_url",
+        ),
+        (
+            json!({"type": "whatsapp", "verify_token": "a b"}),
+            "verify_token",
+        ),
+        (json!({"type": "header", "header": "no header"}), "header"),
+    ] {
+        let scheme: Scheme = serde_json::from_value(value.clone()).unwrap();
+        let fault = scheme.validate().unwrap_err();
+        assert_eq!(fault.at, at, "{value}");
+    }
+}
+
 #[test]
 fn a_missing_message_id_is_refused() {
     let standard = scheme(json!({"type": "standard_webhooks"}));
@@ -450,7 +607,11 @@ fn schemes_are_checked_when_they_are_written() {
 #[test]
 fn presets_are_complete() {
     for preset in PRESETS {
-        let scheme = scheme(json!({"type": preset.name}));
+        let mut written = json!({"type": preset.name});
+        if preset.signs_address() {
+            written["callback_url"] = json!("https://gw.example/hook");
+        }
+        let scheme = scheme(written);
         assert_eq!(
             (scheme.name(), scheme.preset().unwrap().title),
             (preset.name, preset.title)

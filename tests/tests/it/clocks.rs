@@ -13,12 +13,12 @@ use crate::support::{OPEN, drained};
 const HOUR_MS: i64 = 3_600_000;
 
 /// A clock that a test turns.
-struct Hand {
+pub(crate) struct Hand {
     folder: tempfile::TempDir,
 }
 
 impl Hand {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let hand = Self {
             folder: tempfile::TempDir::new().unwrap(),
         };
@@ -31,13 +31,13 @@ impl Hand {
     }
 
     /// Turns it so far from the real time. Readers see the old or the new number, never none.
-    fn turn(&self, ms: i64) {
+    pub(crate) fn turn(&self, ms: i64) {
         let new = self.folder.path().join("new");
         std::fs::write(&new, ms.to_string()).unwrap();
         std::fs::rename(new, self.path()).unwrap();
     }
 
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options::default()
             .env("SIGNALBOX_TEST_CLOCK_FILE", self.path().display())
             .set("lease_seconds", 3)

@@ -279,6 +279,47 @@ fn cases() -> Vec<Case> {
             )
         },
         Case {
+            signed: false,
+            ..case(json!({ "type": "gitlab" }), |s, _, _| {
+                vec![("x-gitlab-token", s.to_owned())]
+            })
+        },
+        Case {
+            signed: false,
+            ..case(json!({ "type": "telegram" }), |s, _, _| {
+                vec![("x-telegram-bot-api-secret-token", s.to_owned())]
+            })
+        },
+        Case {
+            signed: false,
+            ..case(
+                json!({ "type": "header", "header": "X-Api-Key" }),
+                |s, _, _| vec![("x-api-key", s.to_owned())],
+            )
+        },
+        case(json!({ "type": "shopify" }), |s, b, _| {
+            let code = sha256(s.as_bytes(), &[b.as_bytes()]);
+            vec![("x-shopify-hmac-sha256", base64(&code))]
+        }),
+        case(
+            json!({ "type": "trello", "callback_url": "https://gw.example/hooks/trello" }),
+            |s, b, _| {
+                let parts = [b.as_bytes(), b"https://gw.example/hooks/trello"];
+                vec![("x-trello-webhook", base64(&sha1(s.as_bytes(), &parts)))]
+            },
+        ),
+        case(
+            json!({ "type": "whatsapp", "verify_token": "chosen" }),
+            |s, b, _| vec![("x-hub-signature-256", format!("sha256={}", mac(s, &[b])))],
+        ),
+        case(json!({ "type": "pagerduty" }), |s, b, _| {
+            let old = "00".repeat(32);
+            vec![(
+                "x-pagerduty-signature",
+                format!("v1={old},v1={}", mac(s, &[b])),
+            )]
+        }),
+        Case {
             dated: true,
             ..case(json!({ "type": "slack" }), |s, b, t| {
                 let t = t.to_string();

@@ -37,6 +37,7 @@ mod revisions;
 mod routing;
 mod schedule;
 mod script;
+mod source_secrets;
 mod support;
 mod tickets;
 mod upgrade;

@@ -3,7 +3,8 @@
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use openapi::page::Page;
 use openapi::sources::{
-    Accepted, ChangeSource, NewSource, Refusal, Source, SourceCreated, TestEvent,
+    Accepted, ChangeSource, NewSource, Refusal, RotateSourceSecret, Source, SourceCreated,
+    TestEvent,
 };
 use uuid::Uuid;
 
@@ -130,11 +131,12 @@ pub async fn delete_source(
 
 /// Rotate the secret of a source
 ///
-/// A new secret is generated, valid at once, and shown in this answer only.
-#[utoipa::path(tag = "sources",
+/// A new secret is generated, valid at once, and shown in this answer only. The old one stays valid
+/// beside it for a day, or as long as the body says; one from before that ends now.
+#[utoipa::path(tag = "sources", request_body = Option<RotateSourceSecret>,
     params(("If-Match" = String, Header, description = "The ETag as it was read")),
     responses((status = 200, description = "The source with its new secret", body = SourceCreated),
-    Guarded, Missing, Conflict, Revised))]
+    Guarded, Missing, BadBody, Conflict, Revised))]
 #[post(
     "/sources/{id}/rotate-secret",
     wrap = "needs(Permission::SourcesWrite)"
@@ -144,13 +146,38 @@ pub async fn rotate_secret(
     caller: Caller,
     id: web::Path<Uuid>,
     revision: IfMatch,
+    JsonOrDefault(wanted): JsonOrDefault<RotateSourceSecret>,
 ) -> ApiResult<HttpResponse> {
-    let made =
-        sources::rotate_secret(&core, caller.scope, &Actor::of(&caller), *id, revision).await?;
+    let by = Actor::of(&caller);
+    let made = sources::rotate(&core, caller.scope, &by, *id, revision, wanted).await?;
     Ok(HttpResponse::Ok()
         .insert_header(("cache-control", "no-store"))
         .insert_header(etag(made.source.revision))
         .json(made))
+}
+
+/// Retire the old secret of a source
+///
+/// Only the newest secret is valid from now on.
+#[utoipa::path(tag = "sources",
+    params(("If-Match" = String, Header, description = "The ETag as it was read")),
+    responses((status = 200, description = "The source", body = Source, headers(("etag" = String, description = "Its revision"))),
+    Guarded, Missing, Conflict, Revised))]
+#[post(
+    "/sources/{id}/retire-secret",
+    wrap = "needs(Permission::SourcesWrite)"
+)]
+pub async fn retire_secret(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    revision: IfMatch,
+) -> ApiResult<HttpResponse> {
+    let by = Actor::of(&caller);
+    let source = sources::retire(&core, caller.scope, &by, *id, revision).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(etag(source.revision))
+        .json(source))
 }
 
 /// Send a test event

@@ -1,9 +1,6 @@
 //! Making, changing and deleting sources.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use engine::signature::{Scheme, SecretEncoding};
-use entity::{rule, sealed_secret, source};
+use entity::{rule, source};
 use ipnet::IpNet;
 use openapi::problem::Code;
 use openapi::sources::{ChangeSource, NewSource, SourceCreated};
@@ -13,18 +10,17 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{get, heartbeat, match_word, store};
+use super::{get, heartbeat, match_word, secret, store};
 use crate::core::Core;
 use crate::heartbeat as silence;
 use crate::http::extract::IfMatch;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
-use crate::secrets::Secret;
 use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
 use crate::services::names;
-use crate::services::sealed::{self, Owner, SOURCE_SECRET};
+use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::{Kinds, SourceInput, validate_source, validate_source_secret};
 
 /// Makes a source. A secret that the scheme needs and the caller did not bring is generated and
@@ -43,7 +39,7 @@ pub async fn create(
     check(core, &kinds, &new)?;
     let generated = match (&new.secret, new.auth.secret_key()) {
         (Some(_), _) | (None, None) => None,
-        (None, Some(_)) => Some(generate_secret(&new.auth)),
+        (None, Some(_)) => Some(secret::generate(&new.auth)),
     };
     let id = ids::new(&core.clock);
     let row = source::Model {
@@ -64,6 +60,8 @@ pub async fn create(
         split: new.split.as_ref().map(store).transpose()?,
         silent_after: new.heartbeat.map(|h| i64::from(h.after)),
         heartbeat_since: new.heartbeat.map(|_| change.now),
+        rotate_days: number(new.rotate_days),
+        old_secret_until: None,
         revision: 1,
         created_at: change.now,
         updated_at: change.now,
@@ -71,15 +69,15 @@ pub async fn create(
     source::Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&change.txn)
         .await?;
-    let secret = new.secret.as_ref().or(generated.as_ref());
-    if let Some(secret) = secret {
-        put_secret(core, &change, scope, id, secret).await?;
+    let given = new.secret.as_ref().or(generated.as_ref());
+    if let Some(given) = given {
+        secret::put(core, &change, scope, id, given).await?;
     }
     if new.heartbeat.is_some() {
         silence::look_soon(&change.txn, id, change.now).await?;
     }
     let rows = (None, Some(&row));
-    note(core, &change, scope, by, rows, secret.is_some()).await?;
+    note(core, &change, scope, by, rows, touched(given.is_some())).await?;
     change.commit().await?;
     Ok(SourceCreated {
         source: get(core, scope, id).await?,
@@ -107,7 +105,7 @@ pub async fn change(
     check(core, &kinds, &merged)?;
     if merged.secret.is_none()
         && merged.auth.secret_key().is_some()
-        && !has_secret(&change, id).await?
+        && !secret::has(&change, id).await?
     {
         return Err(ApiError::invalid(
             "secret",
@@ -116,10 +114,12 @@ pub async fn change(
         ));
     }
     if merged.auth.secret_key().is_none() {
-        sealed::remove(&change, Owner::source(id), None).await?;
-    } else if let Some(secret) = &merged.secret {
-        put_secret(core, &change, scope, id, secret).await?;
+        secret::remove(&change, id).await?;
+    } else if let Some(given) = &merged.secret {
+        secret::put(core, &change, scope, id, given).await?;
     }
+    // What is stored now has no other beside it.
+    let replaced = merged.secret.is_some() || merged.auth.secret_key().is_none();
     let silent_after = merged.heartbeat.map(|h| i64::from(h.after));
     let beats_anew = silent_after != row.silent_after || merged.enabled != row.enabled;
     if beats_anew {
@@ -144,6 +144,8 @@ pub async fn change(
         } else {
             row.heartbeat_since
         },
+        rotate_days: number(merged.rotate_days),
+        old_secret_until: row.old_secret_until.filter(|_| !replaced),
         revision: row.revision + 1,
         updated_at: change.now,
         ..row.clone()
@@ -152,46 +154,17 @@ pub async fn change(
         .exec(&change.txn)
         .await?;
     let rows = (Some(&row), Some(&changed));
-    note(core, &change, scope, by, rows, merged.secret.is_some()).await?;
+    note(
+        core,
+        &change,
+        scope,
+        by,
+        rows,
+        touched(merged.secret.is_some()),
+    )
+    .await?;
     change.commit().await?;
     get(core, scope, id).await
-}
-
-/// Generates a new secret, valid at once in place of the old one, and shows it this once.
-///
-/// # Errors
-/// 404, 409 for an open source, 412.
-pub async fn rotate_secret(
-    core: &Core,
-    scope: Scope,
-    by: &Actor,
-    id: Uuid,
-    revision: IfMatch,
-) -> ApiResult<SourceCreated> {
-    let change = Change::begin(core).await?;
-    let row = find(&change, scope, id).await?;
-    revision.check(row.revision)?;
-    let auth: Scheme = super::stored("source.auth", &row.auth)?;
-    if auth.secret_key().is_none() {
-        return Err(ApiError::new(Code::Conflict).detail("An open source has no secret."));
-    }
-    let secret = generate_secret(&auth);
-    put_secret(core, &change, scope, id, &secret).await?;
-    let changed = source::Model {
-        revision: row.revision + 1,
-        updated_at: change.now,
-        ..row.clone()
-    };
-    source::Entity::update(changed.clone().into_active_model().reset_all())
-        .exec(&change.txn)
-        .await?;
-    let rows = (Some(&row), Some(&changed));
-    note(core, &change, scope, by, rows, true).await?;
-    change.commit().await?;
-    Ok(SourceCreated {
-        source: get(core, scope, id).await?,
-        secret: Some(secret),
-    })
 }
 
 /// Deletes a source. Its events stay.
@@ -218,31 +191,35 @@ pub async fn delete(
             "{rules} rules listen to this source; change or delete them first."
         )));
     }
-    sealed::remove(&change, Owner::source(id), None).await?;
+    secret::remove(&change, id).await?;
     silence::forget(&change.txn, id).await?;
     source::Entity::delete_by_id(id).exec(&change.txn).await?;
-    note(core, &change, scope, by, (Some(&row), None), false).await?;
+    note(core, &change, scope, by, (Some(&row), None), &[]).await?;
     change.commit().await
 }
 
-async fn note(
+/// The name of a secret that was written, for the audit log.
+const fn touched(secret: bool) -> &'static [&'static str] {
+    if secret { &[SOURCE_SECRET] } else { &[] }
+}
+
+pub(super) async fn note(
     core: &Core,
     change: &Change<'_>,
     scope: Scope,
     by: &Actor,
     rows: (Option<&source::Model>, Option<&source::Model>),
-    secret: bool,
+    secrets: &[&str],
 ) -> ApiResult<()> {
     let Some(either) = rows.1.or(rows.0) else {
         return Ok(());
     };
     let subject = (either.id, either.name.as_str());
-    let secrets: &[&str] = if secret { &[SOURCE_SECRET] } else { &[] };
     audit::note_row(&change.txn, &core.clock, scope, by, subject, rows, secrets).await?;
     Ok(())
 }
 
-async fn find(change: &Change<'_>, scope: Scope, id: Uuid) -> ApiResult<source::Model> {
+pub(super) async fn find(change: &Change<'_>, scope: Scope, id: Uuid) -> ApiResult<source::Model> {
     source::Entity::find_by_id(id)
         .filter(source::Column::WorkspaceId.eq(scope.workspace()))
         .one(&change.txn)
@@ -296,6 +273,9 @@ fn merge(row: &source::Model, wanted: ChangeSource) -> ApiResult<NewSource> {
         heartbeat: wanted
             .heartbeat
             .unwrap_or_else(|| heartbeat(row.silent_after)),
+        rotate_days: wanted
+            .rotate_days
+            .unwrap_or_else(|| unsigned(row.rotate_days)),
     })
 }
 
@@ -315,55 +295,13 @@ fn check(core: &Core, kinds: &Kinds, source: &NewSource) -> ApiResult<()> {
             event_id_path: source.event_id_path.as_deref(),
             split: source.split.as_ref(),
             heartbeat: source.heartbeat,
+            rotate_days: source.rotate_days,
         },
     );
     if let Some(secret) = &source.secret {
         faults.extend(validate_source_secret(&source.auth, secret));
     }
     ApiError::refuse(faults)
-}
-
-fn is_base64(auth: &Scheme) -> bool {
-    auth.hmac()
-        .is_some_and(|scheme| scheme.secret_encoding == SecretEncoding::Base64)
-}
-
-/// 256 random bits in the form that the scheme reads.
-fn generate_secret(auth: &Scheme) -> String {
-    let bytes = ids::random::<32>();
-    if is_base64(auth) {
-        format!("whsec_{}", STANDARD.encode(bytes))
-    } else {
-        URL_SAFE_NO_PAD.encode(bytes)
-    }
-}
-
-async fn put_secret(
-    core: &Core,
-    change: &Change<'_>,
-    scope: Scope,
-    id: Uuid,
-    secret: &str,
-) -> ApiResult<()> {
-    let secret = Secret::new(secret);
-    sealed::put(
-        core,
-        change,
-        scope,
-        Owner::source(id),
-        SOURCE_SECRET,
-        &secret,
-    )
-    .await
-}
-
-async fn has_secret(change: &Change<'_>, id: Uuid) -> ApiResult<bool> {
-    Ok(sealed_secret::Entity::find()
-        .filter(sealed_secret::Column::OwnerKind.eq("source"))
-        .filter(sealed_secret::Column::OwnerId.eq(id))
-        .count(&change.txn)
-        .await?
-        > 0)
 }
 
 fn networks(texts: &[String]) -> ApiResult<String> {

@@ -20,6 +20,9 @@ const SECRET: usize = 1024;
 /// Longest silence of a heartbeat: 31 days.
 const SILENCE: u32 = 31 * 24 * 3600;
 
+/// Most days between two rotations.
+const ROTATION: u32 = 3650;
+
 /// A source as somebody wrote it.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceInput<'a> {
@@ -45,6 +48,8 @@ pub struct SourceInput<'a> {
     pub split: Option<&'a SplitSpec>,
     /// Silence that raises an alert.
     pub heartbeat: Option<Heartbeat>,
+    /// Days until somebody is reminded to replace its secret.
+    pub rotate_days: Option<u32>,
 }
 
 /// Checks a source. Fields are named as in the API.
@@ -85,6 +90,18 @@ pub fn validate_source(
             format!("1 to {SILENCE} seconds are expected"),
         ));
     }
+    if let Some(days) = source.rotate_days {
+        if !(1..=ROTATION).contains(&days) {
+            errors.push(error(
+                "rotate_days",
+                "out_of_range",
+                format!("1 to {ROTATION} days are expected"),
+            ));
+        } else if source.auth.secret_key().is_none() {
+            let message = "An open source has no secret to replace.";
+            errors.push(error("rotate_days", "not_used", message.to_owned()));
+        }
+    }
     if let Err(faults) = CompiledNoMatch::compile(source.on_no_match) {
         errors.extend(
             faults
@@ -116,6 +133,11 @@ pub fn validate_source_secret(auth: &Scheme, secret: &str) -> Vec<FieldError> {
     if coded && parse_standard_secret(secret.as_bytes()).is_none() {
         let message = "The secret of this scheme is Base64, perhaps after whsec_.";
         return fault("base64", message.to_owned());
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    if auth.has_address_token() && (secret.len() < 16 || !secret.bytes().all(plain)) {
+        let message = "A token in the address is at least 16 of A-Z a-z 0-9 - _ . ~";
+        return fault("not_an_address", message.to_owned());
     }
     Vec::new()
 }

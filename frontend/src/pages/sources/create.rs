@@ -97,7 +97,7 @@ fn form(created: RwSignal<Option<SourceCreated>>) -> AnyView {
                     />
                 </div>
             </Card>
-            <Card title="Who may send">{form.auth_fields(true)}</Card>
+            <Card title="Who may send">{form.auth.fields(true)}</Card>
             <Card title="Events and limits" text="All of this can be changed later.">
                 {form.more_fields()}
             </Card>
@@ -121,7 +121,7 @@ fn done(created: SourceCreated) -> AnyView {
         <PageHead title=source.name back=("/sources", "Sources") text="The source is ready. Point the sender at this address." />
         <div class="stack narrow" data-testid="source-ready">
             {created.secret.map(secret_once)}
-            <Card title="Address">
+            <Card title="Address" text=super::address_words(&source.auth)>
                 <CopyLine text=source.url label="address" testid="source-url" />
             </Card>
             <Card title="Try it" text="Put the secret into the variable and paste this into a shell.">

@@ -17,6 +17,11 @@ pub fn curl(url: &str, scheme: &Scheme) -> String {
             let user = username.replace('\'', "");
             format!("curl '{url}' \\\n  -u '{user}':\"$PASSWORD\" \\\n  {json} \\\n  -d '{SAMPLE}'")
         }
+        Scheme::Url => format!("curl '{url}'/\"$TOKEN\" \\\n  {json} \\\n  -d '{SAMPLE}'"),
+        other if other.token_header().is_some() => {
+            let header = other.token_header().unwrap_or_default();
+            format!("curl '{url}' \\\n  -H \"{header}: $TOKEN\" \\\n  {json} \\\n  -d '{SAMPLE}'")
+        }
         other => other
             .hmac()
             .map_or_else(String::new, |hmac| signed(url, json, &hmac)),
@@ -40,9 +45,10 @@ fn signed(url: &str, json: &str, hmac: &HmacScheme) -> String {
     }
     let text = hmac
         .signed_text()
-        .replace("{id}", "$ID")
-        .replace("{timestamp}", "$TS")
-        .replace("{body}", "$BODY");
+        .replace("{id}", "${ID}")
+        .replace("{timestamp}", "${TS}")
+        .replace("{url}", hmac.callback_url.as_deref().unwrap_or_default())
+        .replace("{body}", "${BODY}");
     let hash = match hmac.algorithm {
         Algorithm::Sha256 => "sha256",
         Algorithm::Sha1 => "sha1",
@@ -98,9 +104,27 @@ mod tests {
             "{line}"
         );
         assert!(
-            line.contains("printf %s \"$BODY\" | openssl dgst -sha256 -hmac \"$SECRET\" -r"),
+            line.contains("printf %s \"${BODY}\" | openssl dgst -sha256 -hmac \"$SECRET\" -r"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_token_stands_where_its_sender_puts_it() {
+        let url = "http://localhost/hooks/main/a";
+        let line = curl(url, &Scheme::Gitlab(PresetOptions::default()));
+        assert!(line.contains("-H \"X-Gitlab-Token: $TOKEN\""), "{line}");
+        let line = curl(url, &Scheme::Url);
+        assert!(
+            line.starts_with("curl 'http://localhost/hooks/main/a'/\"$TOKEN\""),
+            "{line}"
+        );
+        let trello = Scheme::Trello(PresetOptions {
+            callback_url: Some("https://gw.example/t".to_owned()),
+            ..PresetOptions::default()
+        });
+        let line = curl(url, &trello);
+        assert!(line.contains("\"${BODY}https://gw.example/t\""), "{line}");
     }
 
     #[test]
@@ -111,6 +135,6 @@ mod tests {
         );
         assert!(line.contains("TS=$(date +%s)"), "{line}");
         assert!(line.contains("Stripe-Signature: t=$TS,v1=$SIG"), "{line}");
-        assert!(line.contains("\"$TS.$BODY\""), "{line}");
+        assert!(line.contains("\"${TS}.${BODY}\""), "{line}");
     }
 }

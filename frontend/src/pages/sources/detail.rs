@@ -65,6 +65,26 @@ fn usage(source: Source) -> AnyView {
                     }
                 })}
             {source
+                .awaits_handshake
+                .then(|| {
+                    view! {
+                        <p class="notice amber" data-testid="source-handshake">
+                            "Waiting for the sender to make its webhook with the address below and the token that was shown. Requests are refused until then."
+                        </p>
+                    }
+                })}
+            {source
+                .old_secret_until
+                .map(|at| {
+                    view! {
+                        <p class="notice amber" data-testid="source-old-secret">
+                            "Two secrets are valid: the old one ends "
+                            <Ago at=at />
+                            "."
+                        </p>
+                    }
+                })}
+            {source
                 .silent_since
                 .map(|at| {
                     view! {
@@ -110,10 +130,10 @@ fn actions(source: Source, load: Load<Source>, secret: RwSignal<Option<String>>)
     let rotate = move |_| {
         let question = Question {
             title: "Make a new secret?".to_owned(),
-            text: "The old one stops working at once: requests that still use it are refused."
+            text: "Both are valid for a day, or until you end the old one: time to give the new one to the sender."
                 .to_owned(),
             yes: "Make a new secret",
-            danger: true,
+            danger: false,
         };
         confirm.ask(question, move || {
             spawn_local(async move {
@@ -125,6 +145,27 @@ fn actions(source: Source, load: Load<Source>, secret: RwSignal<Option<String>>)
                         secret.try_set(answer.secret);
                         load.put(answer.source);
                         toasts.good("The new secret is shown on the page.");
+                    }
+                    Err(failure) => explain_failure(toasts, &failure),
+                }
+            });
+        });
+    };
+    let has_old = source.old_secret_until.is_some();
+    let retire = move |_| {
+        let question = Question {
+            title: "End the old secret?".to_owned(),
+            text: "Requests that still use it are refused from now on.".to_owned(),
+            yes: "End it",
+            danger: true,
+        };
+        confirm.ask(question, move || {
+            spawn_local(async move {
+                let path = format!("sources/{id}/retire-secret");
+                match api.act_on::<Source>(&path, revision).await {
+                    Ok(source) => {
+                        load.put(source);
+                        toasts.good("Only the new secret is valid.");
                     }
                     Err(failure) => explain_failure(toasts, &failure),
                 }
@@ -154,6 +195,14 @@ fn actions(source: Source, load: Load<Source>, secret: RwSignal<Option<String>>)
         });
     };
     view! {
+        {has_old
+            .then(|| {
+                view! {
+                    <Button attr:data-testid="retire" press=retire>
+                        "End the old secret"
+                    </Button>
+                }
+            })}
         {has_scheme
             .then(|| {
                 view! {
@@ -216,7 +265,7 @@ fn settings(source: Source, load: Load<Source>) -> AnyView {
                     />
                 </div>
             </Card>
-            <Card title="Who may send">{form.auth_fields(false)}</Card>
+            <Card title="Who may send">{form.auth.fields(false)}</Card>
             <Card title="Events and limits">{form.more_fields()}</Card>
             <div class="form-foot">
                 <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="source-save">

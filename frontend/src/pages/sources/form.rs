@@ -1,16 +1,13 @@
 //! The form of a source, for a new one and for a change.
 
 use engine::model::{MatchMode, NoMatch};
-use engine::signature::{Algorithm, Encoding, HmacScheme, PresetOptions, Scheme, TimestampScheme};
 use engine::split::{SplitPreset, SplitSpec};
 use leptos::prelude::*;
-use openapi::problem::FieldError;
 use openapi::sources::{ChangeSource, Heartbeat, NewSource, Source};
 
+use super::auth::{AuthForm, fault, number};
 use crate::api::{from_person, to_pretty};
 use crate::ui::{AreaField, Faults, SelectField, TextField};
-
-const DEFAULT_TOLERANCE: u32 = 300;
 
 /// What stands in the field of the default target at first.
 const TARGET: &str = r#"{
@@ -19,34 +16,12 @@ const TARGET: &str = r#"{
   "map": { "body": { "path": "$" } }
 }"#;
 
-/// Every way to authenticate, in the order of the form.
-pub const SCHEMES: [(&str, &str); 10] = [
-    ("bearer", "Bearer token"),
-    ("basic", "User name and password"),
-    ("hmac", "HMAC signature"),
-    ("github", "GitHub"),
-    ("jira", "Jira"),
-    ("grafana", "Grafana"),
-    ("slack", "Slack"),
-    ("stripe", "Stripe"),
-    ("standard_webhooks", "Standard Webhooks"),
-    ("none", "None: everybody may send"),
-];
-
 /// What the form holds.
 #[derive(Clone, Copy)]
 pub struct SourceForm {
     pub name: RwSignal<String>,
     pub slug: RwSignal<String>,
-    pub scheme: RwSignal<String>,
-    pub secret: RwSignal<String>,
-    username: RwSignal<String>,
-    header: RwSignal<String>,
-    prefix: RwSignal<String>,
-    algorithm: RwSignal<String>,
-    encoding: RwSignal<String>,
-    timestamp: RwSignal<String>,
-    tolerance: RwSignal<String>,
+    pub auth: AuthForm,
     cidrs: RwSignal<String>,
     rate: RwSignal<String>,
     limit: RwSignal<String>,
@@ -59,32 +34,24 @@ pub struct SourceForm {
     split_key: RwSignal<String>,
     split_limit: RwSignal<String>,
     heartbeat: RwSignal<String>,
-    /// The saved scheme: what the form does not show of it is kept.
-    saved: StoredValue<Option<Scheme>>,
+    rotate: RwSignal<String>,
     /// The default target as JSON, for events that no rule takes.
     target: RwSignal<String>,
     pub faults: Faults,
 }
 
-fn text(value: &str) -> RwSignal<String> {
+pub(super) fn text(value: &str) -> RwSignal<String> {
     RwSignal::new(value.to_owned())
 }
 
 impl SourceForm {
     /// An empty one.
     pub fn empty() -> Self {
+        let faults = RwSignal::new(Vec::new());
         Self {
             name: text(""),
             slug: text(""),
-            scheme: text("bearer"),
-            secret: text(""),
-            username: text(""),
-            header: text("X-Signature"),
-            prefix: text(""),
-            algorithm: text("sha256"),
-            encoding: text("hex"),
-            timestamp: text(""),
-            tolerance: text(""),
+            auth: AuthForm::empty(faults),
             cidrs: text(""),
             rate: text(""),
             limit: text(""),
@@ -97,9 +64,9 @@ impl SourceForm {
             split_key: text(""),
             split_limit: text(""),
             heartbeat: text(""),
-            saved: StoredValue::new(None),
+            rotate: text(""),
             target: text(TARGET),
-            faults: RwSignal::new(Vec::new()),
+            faults,
         }
     }
 
@@ -109,7 +76,7 @@ impl SourceForm {
         let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
         form.name.set(source.name.clone());
         form.slug.set(source.slug.clone());
-        form.scheme.set(source.auth.name().to_owned());
+        form.rotate.set(number(source.rotate_days));
         form.cidrs.set(source.allow_cidrs.join("\n"));
         form.rate.set(number(source.rate_per_minute));
         form.limit.set(number(source.body_limit));
@@ -145,123 +112,8 @@ impl SourceForm {
         if let NoMatch::Deliver(target) = &source.on_no_match {
             form.target.set(to_pretty(target));
         }
-        form.saved.set_value(Some(source.auth.clone()));
-        match &source.auth {
-            Scheme::None | Scheme::Bearer => {}
-            Scheme::Basic { username } => form.username.set(username.clone()),
-            Scheme::Hmac(hmac) => {
-                form.header.set(hmac.header.clone());
-                form.prefix.set(hmac.prefix.clone());
-                form.algorithm.set(match hmac.algorithm {
-                    Algorithm::Sha256 => "sha256".to_owned(),
-                    Algorithm::Sha1 => "sha1".to_owned(),
-                });
-                form.encoding.set(match hmac.encoding {
-                    Encoding::Hex => "hex".to_owned(),
-                    Encoding::Base64 => "base64".to_owned(),
-                });
-                if let Some(timestamp) = &hmac.timestamp {
-                    form.timestamp.set(timestamp.header.clone());
-                    form.tolerance.set(timestamp.tolerance_seconds.to_string());
-                }
-            }
-            Scheme::Github(options)
-            | Scheme::Jira(options)
-            | Scheme::Grafana(options)
-            | Scheme::Slack(options)
-            | Scheme::Stripe(options)
-            | Scheme::StandardWebhooks(options) => {
-                form.tolerance.set(number(options.tolerance_seconds));
-                form.timestamp
-                    .set(options.timestamp_header.clone().unwrap_or_default());
-            }
-        }
+        form.auth.fill(&source.auth);
         form
-    }
-
-    fn fault(self, field: &str, message: &str) {
-        self.faults.update(|list| {
-            list.push(FieldError {
-                field: field.to_owned(),
-                code: "value_kind".to_owned(),
-                message: message.to_owned(),
-                offset: None,
-            });
-        });
-    }
-
-    fn number(self, field: &str, value: RwSignal<String>) -> Option<u32> {
-        let text = value.get_untracked();
-        let text = text.trim();
-        if text.is_empty() {
-            return None;
-        }
-        let number = text.parse().ok();
-        if number.is_none() {
-            self.fault(field, "This must be a whole number, or empty.");
-        }
-        number
-    }
-
-    /// The chosen scheme.
-    fn auth(self) -> Scheme {
-        let header = self.timestamp.get_untracked().trim().to_owned();
-        let tolerance = self.number("auth.tolerance_seconds", self.tolerance);
-        let options = || PresetOptions {
-            tolerance_seconds: tolerance,
-            timestamp_header: (!header.is_empty()).then(|| header.clone()),
-        };
-        match self.scheme.get_untracked().as_str() {
-            "bearer" => Scheme::Bearer,
-            "basic" => Scheme::Basic {
-                username: self.username.get_untracked(),
-            },
-            "github" => Scheme::Github(options()),
-            "jira" => Scheme::Jira(options()),
-            "grafana" => Scheme::Grafana(options()),
-            "slack" => Scheme::Slack(options()),
-            "stripe" => Scheme::Stripe(options()),
-            "standard_webhooks" => Scheme::StandardWebhooks(options()),
-            "hmac" => Scheme::Hmac(self.hmac(header, tolerance)),
-            _ => Scheme::None,
-        }
-    }
-
-    fn hmac(self, timestamp: String, tolerance: Option<u32>) -> HmacScheme {
-        let saved = match self.saved.get_value() {
-            Some(Scheme::Hmac(saved)) => Some(saved),
-            _ => None,
-        };
-        let field = saved
-            .as_ref()
-            .and_then(|s| s.timestamp.as_ref())
-            .and_then(|t| t.field.clone());
-        HmacScheme {
-            algorithm: if self.algorithm.get_untracked() == "sha1" {
-                Algorithm::Sha1
-            } else {
-                Algorithm::Sha256
-            },
-            header: self.header.get_untracked().trim().to_owned(),
-            prefix: self.prefix.get_untracked(),
-            encoding: if self.encoding.get_untracked() == "base64" {
-                Encoding::Base64
-            } else {
-                Encoding::Hex
-            },
-            secret_encoding: saved
-                .as_ref()
-                .map(|s| s.secret_encoding)
-                .unwrap_or_default(),
-            separator: saved.as_ref().and_then(|s| s.separator),
-            id_header: saved.as_ref().and_then(|s| s.id_header.clone()),
-            text: saved.and_then(|s| s.text),
-            timestamp: (!timestamp.is_empty()).then(|| TimestampScheme {
-                header: timestamp,
-                field,
-                tolerance_seconds: tolerance.unwrap_or(DEFAULT_TOLERANCE),
-            }),
-        }
     }
 
     fn policy(self) -> NoMatch {
@@ -270,7 +122,8 @@ impl SourceForm {
             "deliver" => match from_person(&self.target.get_untracked()) {
                 Ok(target) => NoMatch::Deliver(target),
                 Err(_) => {
-                    self.fault(
+                    fault(
+                        self.faults,
                         "on_no_match",
                         "This is not the JSON of an operation: connection, operation, map.",
                     );
@@ -309,20 +162,20 @@ impl SourceForm {
         let new = NewSource {
             name: self.name.get_untracked().trim().to_owned(),
             slug: self.slug.get_untracked().trim().to_owned(),
-            auth: self.auth(),
-            secret: Self::optional(self.secret),
+            auth: self.auth.scheme(),
+            secret: Self::optional(self.auth.secret),
             enabled: true,
             allow_cidrs: self.networks(),
-            rate_per_minute: self.number("rate_per_minute", self.rate),
-            body_limit: self.number("body_limit", self.limit),
-            retention_days: self.number("retention_days", self.days),
+            rate_per_minute: number(self.faults, "rate_per_minute", self.rate),
+            body_limit: number(self.faults, "body_limit", self.limit),
+            retention_days: number(self.faults, "retention_days", self.days),
             match_mode: self.mode(),
             on_no_match: self.policy(),
             event_id_path: Self::optional(self.event_id),
             split: self.split(),
-            heartbeat: self
-                .number("heartbeat", self.heartbeat)
+            heartbeat: number(self.faults, "heartbeat", self.heartbeat)
                 .map(|after| Heartbeat { after }),
+            rotate_days: number(self.faults, "rotate_days", self.rotate),
         };
         self.faults.with_untracked(Vec::is_empty).then_some(new)
     }
@@ -345,101 +198,8 @@ impl SourceForm {
             event_id_path: Some(new.event_id_path),
             split: Some(new.split),
             heartbeat: Some(new.heartbeat),
+            rotate_days: Some(new.rotate_days),
         })
-    }
-
-    /// How requests are authenticated.
-    pub fn auth_fields(self, is_new: bool) -> AnyView {
-        let faults = self.faults;
-        let options = Signal::stored(pairs(&SCHEMES));
-        let detail = move || {
-            let scheme = self.scheme.get();
-            match scheme.as_str() {
-                "basic" => view! {
-                    <TextField label="User name" value=self.username required=true faults=faults at="auth.username" testid="source-username" />
-                }
-                .into_any(),
-                "hmac" => self.hmac_fields(),
-                "grafana" => view! {
-                    <TextField
-                        label="Timestamp header"
-                        value=self.timestamp
-                        help="Only if one is configured in Grafana."
-                        faults=faults
-                        at="auth.timestamp_header"
-                    />
-                }
-                .into_any(),
-                _ => ().into_any(),
-            }
-        };
-        let secret = move || {
-            let (label, help) = match (self.scheme.get().as_str(), is_new) {
-                ("none", _) => return None,
-                ("bearer", true) => ("Token", "Leave it empty to get a strong one, shown once."),
-                ("basic", true) => (
-                    "Password",
-                    "Leave it empty to get a strong one, shown once.",
-                ),
-                (_, true) => (
-                    "Signing secret",
-                    "Leave it empty to get a strong one, shown once. Give it if the sender chooses it.",
-                ),
-                ("bearer", false) => ("New token", "Leave it empty to keep the stored one."),
-                ("basic", false) => ("New password", "Leave it empty to keep the stored one."),
-                (_, false) => (
-                    "New signing secret",
-                    "Leave it empty to keep the stored one.",
-                ),
-            };
-            Some(view! {
-                <TextField
-                    label=label
-                    value=self.secret
-                    kind="password"
-                    autocomplete="new-password"
-                    help=help
-                    faults=faults
-                    at="secret"
-                    testid="source-secret"
-                />
-            })
-        };
-        view! {
-            <div class="stack">
-                <SelectField label="Authentication" value=self.scheme options=options faults=faults at="auth.type" testid="source-scheme" />
-                {move || {
-                    (self.scheme.get() == "none")
-                        .then(|| {
-                            view! {
-                                <p class="notice amber">
-                                    "Anybody who knows the address can send events. Choose this only for a closed network."
-                                </p>
-                            }
-                        })
-                }}
-                {detail}
-                {secret}
-            </div>
-        }
-        .into_any()
-    }
-
-    fn hmac_fields(self) -> AnyView {
-        let faults = self.faults;
-        let hashes = [("sha256", "HMAC-SHA256"), ("sha1", "HMAC-SHA1")];
-        let writings = [("hex", "Hexadecimal"), ("base64", "Base64")];
-        view! {
-            <div class="form-grid">
-                <TextField label="Signature header" value=self.header required=true faults=faults at="auth.header" testid="source-header" />
-                <TextField label="Prefix" value=self.prefix placeholder="sha256=" faults=faults at="auth.prefix" />
-                <SelectField label="Hash" value=self.algorithm options=Signal::stored(pairs(&hashes)) />
-                <SelectField label="Written as" value=self.encoding options=Signal::stored(pairs(&writings)) />
-                <TextField label="Timestamp header" value=self.timestamp help="If the sender signs a timestamp." faults=faults at="auth.timestamp.header" />
-                <TextField label="Tolerance in seconds" value=self.tolerance placeholder="300" faults=faults at="auth.tolerance_seconds" />
-            </div>
-        }
-        .into_any()
     }
 
     fn split_fields(self) -> AnyView {
@@ -467,7 +227,7 @@ impl SourceForm {
             "path" => None,
             _ => return None,
         };
-        let limit = self.number("split.limit", self.split_limit);
+        let limit = number(self.faults, "split.limit", self.split_limit);
         if preset.is_some() {
             return Some(SplitSpec {
                 preset,
@@ -543,6 +303,7 @@ impl SourceForm {
                 />
                 <TextField label="Requests a minute" value=self.rate placeholder="unlimited" faults=faults at="rate_per_minute" />
                 <TextField label="Largest body in bytes" value=self.limit placeholder="the server's limit" faults=faults at="body_limit" />
+                <TextField label="Remind to replace the secret after (days)" value=self.rotate placeholder="never" faults=faults at="rotate_days" testid="source-rotate" />
                 <TextField label="Days its events are kept" value=self.days placeholder="as the workspace" help="0: for good." faults=faults at="retention_days" testid="source-days" />
                 <AreaField
                     label="Allowed networks"
@@ -568,7 +329,7 @@ const SPLITS: [(&str, &str); 4] = [
     ("path", "A list at a path"),
 ];
 
-fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter()
         .map(|(key, words)| ((*key).to_owned(), (*words).to_owned()))
         .collect()

@@ -1,5 +1,6 @@
 //! Sources: where events come from.
 
+mod auth;
 mod create;
 mod curl;
 mod detail;
@@ -8,6 +9,7 @@ mod refusals;
 mod secret;
 mod test_event;
 
+use engine::signature::Scheme;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
@@ -21,6 +23,15 @@ use crate::ui::{
 
 pub use create::NewSourcePage;
 pub use detail::SourcePage;
+
+/// What follows the address, where a token does.
+fn address_words(auth: &Scheme) -> &'static str {
+    if auth.has_address_token() {
+        "A slash and the token follow: give the sender both."
+    } else {
+        ""
+    }
+}
 
 /// The list of sources.
 #[component]
@@ -76,7 +87,7 @@ fn table(rows: Vec<Source>, sources: Load<Page<Source>>) -> AnyView {
 
 /// The words for a scheme.
 pub fn scheme_words(name: &str) -> &'static str {
-    form::SCHEMES
+    auth::SCHEMES
         .iter()
         .find(|(key, _)| *key == name)
         .map_or("Other", |(_, words)| words)
