@@ -206,6 +206,22 @@ impl Call {
             .unwrap_or_else(|e| panic!("{what}: {e:?}"))
     }
 
+    /// Sends it and reads no more than the head of an answer that goes on for ever; the body of a
+    /// refusal is read.
+    ///
+    /// # Panics
+    /// There is no answer.
+    pub async fn begin(self) -> (StatusCode, HeaderMap, String) {
+        let response = self.builder.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = if status.is_success() {
+            String::new()
+        } else {
+            response.text().await.unwrap()
+        };
+        (status, headers, body)
+    }
+
     /// Sends it to a server that may be gone.
     ///
     /// # Errors

@@ -2,40 +2,16 @@
 
 use openapi::auth::{Session, WhoAmI};
 use openapi::connections::Connection;
-use openapi::credentials::CredentialRevealed;
-use openapi::deliveries::DeadResult;
-use openapi::maintenance::MaintenanceWindow;
 use openapi::problem::Code;
 use openapi::rules::Rule;
-use openapi::sources::{Accepted, Source, SourceCreated};
-use openapi::workspaces::Workspace;
+use openapi::sources::Source;
 use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tests::yaml::{File, copy_to, is};
+use tests::yaml::{File, copy_to};
 use tests::{Client, Options, Server, both};
 use uuid::Uuid;
-
-use crate::support::{event, settled};
-
-/// Makes a job of a workspace: the replay of a dead letter, at a rate.
-async fn a_job(there: &Client, session: &Client) -> Uuid {
-    let never =
-        json!({ "name": "never", "connector": "sandbox", "settings": { "answer": "permanent" } });
-    there.post("/api/v1/connections", &never).await.done();
-    let spec = json!({ "when": is("$.kind", "dead"), "then": [copy_to("never")] });
-    let rule = json!({ "name": "first", "priority": 1, "spec": spec });
-    there.post("/api/v1/rules", &rule).await.done();
-    let sent: Accepted = session
-        .post("/hooks/other/a", &json!({ "kind": "dead" }))
-        .await
-        .ok();
-    settled(there, sent.event_ids[0]).await;
-    let asked = json!({ "per_minute": 1 });
-    let result: DeadResult = there.post("/api/v1/dead-letters/replay", &asked).await.ok();
-    result.job.unwrap().id
-}
 
 both! {
     async fn a_session_signs_in_writes_with_its_token_and_ends(db) {
@@ -91,72 +67,6 @@ both! {
         client.get("/api/v1/sources").await.problem(Code::ScopeMissing);
         client.post("/api/v1/rules", &json!("no rule")).await.problem(Code::ScopeMissing);
         client.get("/metrics").await.problem(Code::ScopeMissing);
-    }
-
-    async fn nothing_of_another_workspace_is_to_be_seen(db) {
-        let server = Server::start(db).await;
-        let session = server.session().await;
-        let other: Workspace = session.post("/api/v1/workspaces", &json!({ "slug": "other", "name": "Other" })).await.ok();
-        let there = session.clone().workspace("other");
-        let box_: Connection = there.post("/api/v1/connections", &json!({ "name": "box", "connector": "sandbox" })).await.ok();
-        let new = json!({ "name": "a", "slug": "a", "auth": { "type": "none" } });
-        let source: SourceCreated = there.post("/api/v1/sources", &new).await.ok();
-        let rule = json!({ "name": "r", "spec": { "when": [], "then": [{ "hold": copy_to("box")["deliver"] }] } });
-        let rule: Rule = there.post("/api/v1/rules", &rule).await.ok();
-        let sent: Accepted = session.post("/hooks/other/a", &json!({})).await.ok();
-        let made = event(&there, sent.event_ids[0]).await;
-        let job = a_job(&there, &session).await;
-        let new = json!({
-            "name": "night", "zone": "UTC", "schedule": { "kind": "daily", "start": "01:00", "end": "02:00" }
-        });
-        let window: MaintenanceWindow = there.post("/api/v1/maintenance/windows", &new).await.ok();
-        let new = json!({ "name": "robot", "kind": "hmac", "scopes": ["events:read"] });
-        let robot: CredentialRevealed = there.post("/api/v1/credentials", &new).await.ok();
-        let id_of = |path: &str| match path.split('/').nth(3).unwrap() {
-            "workspaces" => other.id,
-            "connections" => box_.id,
-            "sources" => source.source.id,
-            "rules" => rule.id,
-            "events" => made.summary.id,
-            "deliveries" => made.deliveries[0].id,
-            "jobs" => job,
-            "maintenance" => window.id,
-            "credentials" => robot.credential.id,
-            what => panic!("no example of {what}"),
-        };
-        let document: Value = server.anonymous().read("/api/openapi.json").await;
-        let mut tried = 0;
-        for (path, operations) in document["paths"].as_object().unwrap() {
-            if !path.contains("{id}") {
-                continue;
-            }
-            let real = path.replace("{id}", &id_of(path).to_string()).replace("{list}", "boards")
-                .replace("/diff", "/diff?from=1&to=1");
-            for method in operations.as_object().unwrap().keys() {
-                let method: Method = method.to_uppercase().parse().unwrap();
-                let body = match (path.split('/').nth(3).unwrap(), method.as_str()) {
-                    ("workspaces", "PATCH") => json!({ "name": "Mine" }),
-                    ("deliveries", "PATCH") => json!({ "fields": {} }),
-                    ("rules", _) if path.ends_with("/restore") => json!({ "revision": 1 }),
-                    _ => json!({}),
-                };
-                let call = |client: &Client| {
-                    let call = client.call(method.clone(), &real).revision(1);
-                    if method == Method::GET { call } else { call.json(&body) }
-                };
-                call(&server.client()).send().await.problem(Code::NotFound);
-                tried += 1;
-            }
-        }
-        assert!(tried >= 20, "{tried} routes");
-        // The lists of the own workspace are empty, and naming the other one does not help.
-        for list in ["sources", "connections", "rules", "events", "deliveries", "jobs", "audit", "dead-letters", "maintenance/windows"] {
-            let page: Value = server.client().read(&format!("/api/v1/{list}")).await;
-            assert_eq!(page["items"], json!([]), "{list}");
-            server.client().workspace("other").get(&format!("/api/v1/{list}")).await.problem(Code::NotFound);
-        }
-        let path = format!("/api/v1/deliveries/{}", made.deliveries[0].id);
-        assert_eq!(there.read::<Value>(&path).await["state"], "held", "and nothing was done to it");
     }
 
     async fn a_change_needs_the_revision_that_was_read(db) {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use openapi::problem::Code;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::yaml::{File, copy_to};
@@ -33,12 +32,6 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 impl Operation {
-    /// Whether it answers to everybody: one of the ways to authenticate is none.
-    fn is_open(&self) -> bool {
-        let ways = self.described["security"].as_array();
-        ways.is_some_and(|ways| ways.iter().any(|way| way == &json!({})))
-    }
-
     fn path(&self, id: Uuid) -> String {
         self.path
             .replace("{id}", &id.to_string())
@@ -48,64 +41,6 @@ impl Operation {
     fn documents(&self, status: u16) -> bool {
         !self.described["responses"][status.to_string()].is_null()
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_answers_without_authentication_but_what_says_so() {
-    let server = Server::start(Database::Sqlite).await;
-    let document: Value = server.anonymous().read("/api/openapi.json").await;
-    let open: Vec<_> = operations(&document)
-        .into_iter()
-        .filter(Operation::is_open)
-        .map(|o| o.path)
-        .collect();
-    for path in &open {
-        let known = path.starts_with("/api/v1/auth/")
-            || path.starts_with("/hooks/")
-            || path == "/livez"
-            || path == "/readyz";
-        assert!(known, "{path} is open");
-    }
-    for operation in operations(&document).iter().filter(|o| !o.is_open()) {
-        // Junk throughout: who is not known does not even learn that it is junk.
-        let path = operation
-            .path
-            .replace("{id}", "junk")
-            .replace("{list}", "junk");
-        let call = server
-            .anonymous()
-            .call(operation.method.clone(), &format!("{path}?junk=1"))
-            .header("content-type", "application/json")
-            .header("if-match", "junk");
-        call.body("{junk")
-            .send()
-            .await
-            .problem(Code::Unauthenticated);
-        assert!(
-            operation.documents(401),
-            "{} {path} documents its 401",
-            operation.method
-        );
-    }
-    for path in [
-        "/api/v1",
-        "/api/v1/",
-        "/api/v1/nothing",
-        "/api/v1/sources/x/y/z",
-    ] {
-        server
-            .anonymous()
-            .get(path)
-            .await
-            .problem(Code::Unauthenticated);
-        server.client().get(path).await.problem(Code::NotFound);
-    }
-    server
-        .client()
-        .call(Method::PUT, "/api/v1/sources")
-        .send()
-        .await
-        .problem(Code::MethodNotAllowed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,7 @@ mod ingest;
 mod lanes;
 mod live;
 mod maintenance;
+mod matrix;
 mod nodes;
 mod oracle;
 mod outage;

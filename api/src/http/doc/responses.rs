@@ -23,8 +23,8 @@ macro_rules! sets {
 }
 
 sets! {
-    /// Every operation that is not open to all.
-    Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, AddressNotAllowed, CsrfMissing, BodyTooLarge, RateLimited, Internal, Unavailable];
+    /// Every operation that is not open to all. Not found: the workspace that `X-Workspace` names.
+    Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, AddressNotAllowed, CsrfMissing, NotFound, BodyTooLarge, RateLimited, Internal, Unavailable];
     /// A hook.
     Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, LoopDetected, Unavailable];
     /// Signing in.

@@ -1,0 +1,272 @@
+//! What every route answers to whom, one entry for each.
+
+use super::row::Least::{Admin, Operator, Viewer};
+use super::row::{Row, known, open, route, session};
+use openapi::problem::Code::{Conflict, RevisionStale, ScopeMissing, UpstreamFailed};
+
+/// A step that changes nothing that matters, on the connection of the world.
+const QUIET_RULE: &str = r#"{"name": "$n", "enabled": false, "spec": {"when": [], "then": [
+    {"deliver": {"connection": "box", "operation": "http.request", "map": {"body": {"path": "$"}}}}]}}"#;
+const WINDOW: &str = r#"{"name": "$n", "zone": "UTC", "enabled": false,
+    "schedule": {"kind": "daily", "start": "01:00", "end": "02:00"}}"#;
+const NAME: &str = r#"{"name": "$n"}"#;
+
+/// The table. A change of what needs `If-Match` is sent with a revision that nothing has: that it
+/// is told from the one of today shows that the caller was let through, and the world stays as it is.
+pub const TABLE: &[Row] = &[
+    // Open to all.
+    open("GET /livez"),
+    open("GET /readyz"),
+    open("POST /hooks/{workspace}/{slug}")
+        .body(r#"{"msg": "hello"}"#)
+        .gives(202),
+    open("POST /api/v1/auth/login").body(r#"{"email": "$email", "password": "$password"}"#),
+    // For whoever has a session, in no workspace.
+    session("GET /api/v1/auth/session"),
+    session("POST /api/v1/auth/logout").gives(204),
+    // For whoever is known.
+    known("GET /api/v1/debug/whoami"),
+    route("GET /metrics", "metrics:read", Viewer),
+    route("GET /api/v1/audit", "audit:read", Admin),
+    route("GET /api/v1/audit/verification", "audit:read", Admin),
+    route("GET /api/v1/connections", "connections:read", Viewer),
+    route("POST /api/v1/connections", "connections:write", Admin)
+        .body(r#"{"name": "$n", "connector": "sandbox"}"#)
+        .gives(201),
+    route(
+        "DELETE /api/v1/connections/{id}",
+        "connections:write",
+        Admin,
+    )
+    .refused(RevisionStale),
+    route("GET /api/v1/connections/{id}", "connections:read", Viewer),
+    route("PATCH /api/v1/connections/{id}", "connections:write", Admin)
+        .body(NAME)
+        .refused(RevisionStale),
+    route(
+        "GET /api/v1/connections/{id}/metadata/{list}",
+        "connections:read",
+        Viewer,
+    )
+    .refused(UpstreamFailed),
+    route(
+        "GET /api/v1/connections/{id}/records",
+        "connections:read",
+        Viewer,
+    ),
+    route(
+        "POST /api/v1/connections/{id}/resume",
+        "connections:write",
+        Admin,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/connections/{id}/retire-secret",
+        "connections:write",
+        Admin,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/connections/{id}/rotate-secret",
+        "connections:write",
+        Admin,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/connections/{id}/test",
+        "connections:write",
+        Admin,
+    ),
+    route(
+        "GET /api/v1/connections/{id}/waiting",
+        "connections:read",
+        Viewer,
+    ),
+    route("GET /api/v1/connectors", "connections:read", Viewer),
+    route("GET /api/v1/credentials", "credentials:read", Admin),
+    route("POST /api/v1/credentials", "credentials:write", Admin)
+        .body(r#"{"name": "$n", "kind": "hmac", "scopes": ["credentials:write"]}"#)
+        .gives(201),
+    route(
+        "DELETE /api/v1/credentials/{id}",
+        "credentials:write",
+        Admin,
+    )
+    .refused(RevisionStale),
+    route("GET /api/v1/credentials/{id}", "credentials:read", Admin),
+    route("PATCH /api/v1/credentials/{id}", "credentials:write", Admin)
+        .body(NAME)
+        .refused(RevisionStale),
+    route(
+        "POST /api/v1/credentials/{id}/promote",
+        "credentials:write",
+        Admin,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/credentials/{id}/retire",
+        "credentials:write",
+        Admin,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/credentials/{id}/revoke",
+        "credentials:write",
+        Admin,
+    ),
+    route(
+        "POST /api/v1/credentials/{id}/secrets",
+        "credentials:write",
+        Admin,
+    )
+    .refused(Conflict),
+    route("GET /api/v1/dead-letters", "dlq:read", Viewer),
+    route("POST /api/v1/dead-letters/discard", "dlq:replay", Operator)
+        .body(r#"{"error_code": "none_such"}"#),
+    route("GET /api/v1/dead-letters/export", "dlq:read", Viewer).also("events:read"),
+    route("GET /api/v1/dead-letters/list", "dlq:read", Viewer),
+    route("POST /api/v1/dead-letters/preview", "dlq:read", Viewer),
+    route("POST /api/v1/dead-letters/replay", "dlq:replay", Operator)
+        .body(r#"{"error_code": "none_such"}"#),
+    route("GET /api/v1/deliveries", "deliveries:read", Viewer),
+    route("GET /api/v1/deliveries/{id}", "deliveries:read", Viewer),
+    route(
+        "PATCH /api/v1/deliveries/{id}",
+        "deliveries:write",
+        Operator,
+    )
+    .body(r#"{"fields": {}}"#)
+    .refused(Conflict),
+    route(
+        "POST /api/v1/deliveries/{id}/discard",
+        "deliveries:write",
+        Operator,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/deliveries/{id}/release",
+        "deliveries:write",
+        Operator,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/deliveries/{id}/replay",
+        "deliveries:write",
+        Operator,
+    )
+    .refused(Conflict),
+    route(
+        "POST /api/v1/deliveries/{id}/retry",
+        "deliveries:write",
+        Operator,
+    )
+    .refused(Conflict),
+    route("GET /api/v1/events", "events:read", Viewer),
+    route("GET /api/v1/events/{id}", "events:read", Viewer),
+    route("GET /api/v1/events/{id}/body", "events:read", Viewer),
+    route("POST /api/v1/events/{id}/replay", "events:replay", Operator),
+    route("GET /api/v1/jobs", "jobs:read", Viewer),
+    route("GET /api/v1/jobs/{id}", "jobs:read", Viewer),
+    route("POST /api/v1/jobs/{id}/cancel", "jobs:cancel", Operator).refused(Conflict),
+    route("GET /api/v1/maintenance", "maintenance:read", Viewer),
+    route("PATCH /api/v1/maintenance", "maintenance:write", Operator)
+        .body(r#"{"on": false}"#)
+        .refused(RevisionStale),
+    route(
+        "GET /api/v1/maintenance/windows",
+        "maintenance:read",
+        Viewer,
+    ),
+    route(
+        "POST /api/v1/maintenance/windows",
+        "maintenance:write",
+        Operator,
+    )
+    .body(WINDOW)
+    .gives(201),
+    route(
+        "DELETE /api/v1/maintenance/windows/{id}",
+        "maintenance:write",
+        Operator,
+    )
+    .refused(RevisionStale),
+    route(
+        "GET /api/v1/maintenance/windows/{id}",
+        "maintenance:read",
+        Viewer,
+    ),
+    route(
+        "PATCH /api/v1/maintenance/windows/{id}",
+        "maintenance:write",
+        Operator,
+    )
+    .body(NAME)
+    .refused(RevisionStale),
+    route("GET /api/v1/notices", "settings:read", Viewer),
+    route("GET /api/v1/retention", "settings:read", Viewer),
+    route("PATCH /api/v1/retention", "settings:write", Admin)
+        .body(r#"{"events": 30}"#)
+        .refused(RevisionStale),
+    route("GET /api/v1/retention/preview", "settings:read", Viewer),
+    route("POST /api/v1/retention/run", "settings:write", Admin).gives(202),
+    route("GET /api/v1/retention/sizes", "settings:read", Viewer),
+    route("GET /api/v1/rules", "rules:read", Viewer),
+    route("POST /api/v1/rules", "rules:write", Admin)
+        .body(QUIET_RULE)
+        .gives(201),
+    route("POST /api/v1/rules/explain", "rules:read", Viewer)
+        .body(r#"{"source": "a", "payload": {"msg": "hello"}}"#),
+    route("POST /api/v1/rules/reorder", "rules:write", Admin)
+        .body(r#"{"ids": []}"#)
+        .refused(Conflict),
+    route("DELETE /api/v1/rules/{id}", "rules:write", Admin).refused(RevisionStale),
+    route("GET /api/v1/rules/{id}", "rules:read", Viewer),
+    route("PATCH /api/v1/rules/{id}", "rules:write", Admin)
+        .body(NAME)
+        .refused(RevisionStale),
+    route("POST /api/v1/rules/{id}/duplicate", "rules:write", Admin).gives(201),
+    route(
+        "POST /api/v1/rules/{id}/release-parked",
+        "deliveries:write",
+        Operator,
+    ),
+    route("POST /api/v1/rules/{id}/restore", "rules:write", Admin)
+        .body(r#"{"revision": 1}"#)
+        .refused(RevisionStale),
+    route("GET /api/v1/rules/{id}/revisions", "rules:read", Viewer),
+    route(
+        "GET /api/v1/rules/{id}/revisions/diff",
+        "rules:read",
+        Viewer,
+    )
+    .query("from=1&to=1"),
+    route("GET /api/v1/sources", "sources:read", Viewer),
+    route("POST /api/v1/sources", "sources:write", Admin)
+        .body(r#"{"name": "$n", "slug": "$n", "auth": {"type": "none"}}"#)
+        .gives(201),
+    route("GET /api/v1/sources/samples", "sources:read", Viewer),
+    route("DELETE /api/v1/sources/{id}", "sources:write", Admin).refused(RevisionStale),
+    route("GET /api/v1/sources/{id}", "sources:read", Viewer),
+    route("PATCH /api/v1/sources/{id}", "sources:write", Admin)
+        .body(NAME)
+        .refused(RevisionStale),
+    route("GET /api/v1/sources/{id}/refusals", "sources:read", Viewer),
+    route(
+        "POST /api/v1/sources/{id}/rotate-secret",
+        "sources:write",
+        Admin,
+    )
+    .refused(RevisionStale),
+    route("POST /api/v1/sources/{id}/test", "sources:write", Admin)
+        .body(r#"{"payload": {"msg": "hello"}}"#)
+        .gives(202),
+    route("GET /api/v1/stats", "events:read", Viewer),
+    route("GET /api/v1/stream", "events:read", Viewer).endless(),
+    route("GET /api/v1/workspaces", "workspaces:read", Viewer),
+    route("POST /api/v1/workspaces", "workspaces:write", Admin)
+        .body(r#"{"slug": "$n", "name": "$n"}"#)
+        .gives(201)
+        .credentials_get(ScopeMissing),
+    route("GET /api/v1/workspaces/{id}", "workspaces:read", Viewer),
+    route("PATCH /api/v1/workspaces/{id}", "workspaces:write", Admin).body(r#"{"name": "Main"}"#),
+];
