@@ -138,7 +138,8 @@ pub async fn rotate_connection_secret(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
-    let made = connections::rotate_secret(&core, caller.scope, *id, revision).await?;
+    let by = Actor::of(&caller);
+    let made = connections::rotate_secret(&core, caller.scope, &by, *id, revision).await?;
     Ok(HttpResponse::Ok()
         .insert_header(("cache-control", "no-store"))
         .insert_header(etag(made.revision))
@@ -162,8 +163,9 @@ pub async fn retire_connection_secret(
     id: web::Path<Uuid>,
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
+    let by = Actor::of(&caller);
     Ok(answer(
-        connections::retire_secret(&core, caller.scope, *id, revision).await?,
+        connections::retire_secret(&core, caller.scope, &by, *id, revision).await?,
     ))
 }
 

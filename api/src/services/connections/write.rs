@@ -177,6 +177,7 @@ pub async fn change(
 pub async fn rotate_secret(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     revision: IfMatch,
 ) -> ApiResult<NewSigningSecret> {
@@ -186,7 +187,7 @@ pub async fn rotate_secret(
     };
     let old = view.secrets.get(name).map(Secret::reveal);
     let both = webhook::rotated(&secret, old);
-    let revision = replace(core, scope, id, revision, name, both).await?;
+    let revision = replace(core, scope, by, (id, revision), (name, both)).await?;
     Ok(NewSigningSecret { secret, revision })
 }
 
@@ -197,6 +198,7 @@ pub async fn rotate_secret(
 pub async fn retire_secret(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
     revision: IfMatch,
 ) -> ApiResult<Connection> {
@@ -208,7 +210,7 @@ pub async fn retire_secret(
     let Some((name, newest)) = newest else {
         return Err(not_ours());
     };
-    replace(core, scope, id, revision, name, newest).await?;
+    replace(core, scope, by, (id, revision), (name, newest)).await?;
     get(core, scope, id).await
 }
 
@@ -220,10 +222,9 @@ fn not_ours() -> ApiError {
 async fn replace(
     core: &Core,
     scope: Scope,
-    id: Uuid,
-    revision: IfMatch,
-    name: &str,
-    secret: String,
+    by: &Actor,
+    (id, revision): (Uuid, IfMatch),
+    (name, secret): (&str, String),
 ) -> ApiResult<i64> {
     let change = Change::begin(core).await?;
     let row = find(&change, scope, id).await?;
@@ -233,11 +234,13 @@ async fn replace(
     let changed = connection::Model {
         revision: next,
         updated_at: change.now,
-        ..row
+        ..row.clone()
     };
-    connection::Entity::update(changed.into_active_model().reset_all())
+    connection::Entity::update(changed.clone().into_active_model().reset_all())
         .exec(&change.txn)
         .await?;
+    let rows = (Some(&row), Some(&changed));
+    note(core, &change, scope, by, rows, &[name]).await?;
     change.commit().await?;
     Ok(next)
 }

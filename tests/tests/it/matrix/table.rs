@@ -257,6 +257,12 @@ pub const TABLE: &[Row] = &[
         Admin,
     )
     .refused(RevisionStale),
+    route(
+        "POST /api/v1/sources/{id}/retire-secret",
+        "sources:write",
+        Admin,
+    )
+    .refused(RevisionStale),
     route("POST /api/v1/sources/{id}/test", "sources:write", Admin)
         .body(r#"{"payload": {"msg": "hello"}}"#)
         .gives(202),
