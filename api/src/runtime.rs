@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::retry::RetryPolicy;
-use entity::{delivery, sealed_secret};
+use entity::delivery;
 use sea_orm::{DbErr, EntityTrait as _, QueryOrder as _, QuerySelect as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,10 +34,13 @@ use crate::nodes::{self, Nodes};
 use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
-use crate::secrets::{Keyring, KeyringError};
+use crate::secrets::{self, KeySource, Keyring, KeyringError, RewrapError};
 use crate::services::{credentials, replay, rules, sources};
 use crate::settings::{Role, Settings};
-use crate::snapshot::{Snapshots, place_of};
+use crate::snapshot::Snapshots;
+
+/// How often a command is asked for the keys again.
+const KEYS_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +54,12 @@ pub enum StartError {
     /// The database cannot be opened, brought up to date or read.
     #[error("the database cannot be used: {0}")]
     Database(#[from] DbErr),
-    /// The keys cannot be read, or are not those that sealed what is stored.
+    /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeyringError),
+    /// The keys are not those that sealed what is stored.
+    #[error(transparent)]
+    WrongKeys(#[from] RewrapError),
     /// The client for outbound calls cannot be made.
     #[error(transparent)]
     Egress(#[from] EgressSetupError),
@@ -74,6 +80,7 @@ pub struct Runtime {
     beats: JoinHandle<()>,
     uses: JoinHandle<()>,
     chain: JoinHandle<()>,
+    keys: JoinHandle<()>,
     nodes: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
@@ -96,8 +103,8 @@ impl Runtime {
         db.migrate().await?;
         rules::catch_up(&db, &clock).await?;
         credentials::catch_up(&db).await?;
-        let keyring = Keyring::load_or_create(&settings.key_file)?;
-        check_keys(&db, &keyring).await?;
+        let keyring = open_keys(&settings).await?;
+        secrets::check(&db, &keyring).await?;
         let newest: Option<Uuid> = delivery::Entity::find()
             .select_only()
             .column(delivery::Column::Id)
@@ -169,6 +176,7 @@ impl Runtime {
             beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
             uses: tokio::spawn(auth::keep_uses(core.clone(), stop_rest.clone())),
             chain: tokio::spawn(chain::keep(core.clone(), stop_rest.clone())),
+            keys: tokio::spawn(keep_keys(core.keyring.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
                 dispatch::Service::new(core.clone()).run(stop_dispatch.clone(), grace),
@@ -214,6 +222,8 @@ impl Runtime {
             tracing::error!("The journal did not empty in time.");
         }
         self.snapshots.abort();
+        // A command that hangs holds nobody up.
+        self.keys.abort();
         if let Err(error) = self.beats.await {
             tracing::error!(%error, "The keeper of heartbeats ended badly.");
         }
@@ -278,14 +288,28 @@ fn dispatch_options(settings: &Settings, lease: Duration) -> dispatch::Options {
     }
 }
 
-/// A wrong key file is found at the start, not when the first secret is needed.
-async fn check_keys(db: &Db, keyring: &Keyring) -> Result<(), StartError> {
-    if let Some(row) = sealed_secret::Entity::find()
-        .order_by_asc(sealed_secret::Column::Id)
-        .one(db.read())
-        .await?
-    {
-        keyring.open(&place_of(&row), &row.key_id, &row.sealed)?;
+/// Reads the keys, off the threads that answer: a command may take its time.
+async fn open_keys(settings: &Settings) -> Result<Keyring, StartError> {
+    let source = KeySource::of(settings);
+    let opened = tokio::task::spawn_blocking(move || Keyring::open_source(source)).await;
+    Ok(opened.map_err(std::io::Error::other)??)
+}
+
+/// Asks a command for the keys again, now and then: it may print another ring.
+async fn keep_keys(keyring: Keyring, shutdown: CancellationToken) {
+    if !keyring.is_asked_for() {
+        return;
     }
-    Ok(())
+    while shutdown
+        .run_until_cancelled(tokio::time::sleep(KEYS_AGAIN))
+        .await
+        .is_some()
+    {
+        let asked = keyring.clone();
+        match tokio::task::spawn_blocking(move || asked.ask_again()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the keys stay as they are"),
+            Err(error) => tracing::warn!(%error, "the keys stay as they are"),
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub struct AuditEntry {
     /// Its number in the chain of the workspace; absent: it has not joined yet.
     #[serde(default)]
     pub seq: Option<i64>,
+    /// Its link of the chain: a hash over the line and the hash before; absent as long as `seq` is.
+    #[serde(default)]
+    pub hash: Option<String>,
     /// Stable word: `rule.change`, `dead_letters.replay` …
     pub action: String,
     /// Kind of what was changed.

@@ -18,7 +18,7 @@ use crate::auth::{
 use crate::clock::Clock;
 use crate::db::{Db, bump_configuration};
 use crate::ids;
-use crate::secrets::{Keyring, Secret};
+use crate::secrets::{KeySource, Keyring, Secret};
 use crate::services::sealed::Owner;
 use crate::settings::StoreFlags;
 use crate::snapshot::place_of;
@@ -79,7 +79,7 @@ impl Bootstrap {
         let settings = load_beside(self.flags, config)?;
         let made = block_on(async {
             let db = stores::open_new(&settings).await?;
-            let keyring = Keyring::load_or_create(&settings.key_file)?;
+            let keyring = Keyring::open_source(KeySource::of(&settings))?;
             make(&db, &keyring, &Clock::system()).await
         })?;
         match made {

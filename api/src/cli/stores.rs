@@ -9,7 +9,7 @@ use crate::config_file::Store;
 use crate::connectors;
 use crate::db::{Db, Location};
 use crate::egress::{Egress, EgressOptions};
-use crate::secrets::Keyring;
+use crate::secrets::{KeySource, Keyring};
 use crate::settings::Settings;
 
 /// Connections that a command needs beside the server.
@@ -81,7 +81,7 @@ pub(super) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     let egress = Egress::new(EgressOptions::default())?;
     Ok(Store {
         registry: connectors::standard(egress, db.clone(), clock.clone()),
-        keyring: Keyring::load_or_create(&settings.key_file)?,
+        keyring: Keyring::open_source(KeySource::of(settings))?,
         clock,
         db,
     })

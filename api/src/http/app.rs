@@ -110,6 +110,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(jobs::cancel_job)
                 .service(audit::read_audit)
                 .service(audit::verify_audit)
+                .service(audit::export_audit)
                 .service(stream::follow)
                 // Who is not known learns nothing about what there is.
                 .default_service(web::route().to(fallback::not_offered).wrap(signed_in())),

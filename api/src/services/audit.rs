@@ -5,6 +5,8 @@
 //! is written before that is asked for. Secrets are masked before they come here; a line is never
 //! changed.
 
+mod export;
+
 use entity::audit;
 use openapi::audit::{AuditBreak, AuditEntry, AuditVerification};
 use openapi::page::Page;
@@ -27,6 +29,8 @@ use crate::ids;
 use crate::mask;
 use crate::request;
 use crate::scope::Scope;
+
+pub use export::{Form, export};
 
 /// Columns that say nothing about what was changed.
 const LEFT_OUT: &[&str] = &["workspace_id", "created_at", "updated_at"];
@@ -336,6 +340,7 @@ fn to_wire(row: audit::Model) -> ApiResult<AuditEntry> {
         remote_addr: row.remote_addr,
         request_id: row.request_id,
         seq: row.seq,
+        hash: row.hash,
         action: row.action,
         subject_kind: row.subject_kind,
         subject_id: row.subject_id,

@@ -45,6 +45,7 @@ mod tests {
             event_id_path: Some("$..["),
             split: None,
             heartbeat: None,
+            rotate_days: Some(0),
         }
     }
 
@@ -71,7 +72,8 @@ mod tests {
                 "auth.username",
                 "allow_cidrs[1]",
                 "body_limit",
-                "event_id_path"
+                "event_id_path",
+                "rotate_days",
             ]
         );
     }

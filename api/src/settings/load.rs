@@ -326,6 +326,10 @@ impl Settings {
             }
         };
         must(
+            self.keys.is_none() || self.key_command.is_none(),
+            "keys and key_command: give one of them",
+        );
+        must(
             self.tls_cert.is_some() == self.tls_key.is_some(),
             "tls_cert and tls_key: one needs the other",
         );

@@ -88,6 +88,12 @@ settings! {
         /// Key ring that seals the stored secrets; by default `keys.json` in the data folder, made
         /// at the first start. Several nodes share one.
         key_file: PathBuf = "", Store;
+        /// The key ring itself in place of `key_file`, as in the file, or one key: 32 bytes in
+        /// Base64.
+        keys: Option<Secret> = "", Never;
+        /// Command of the shell that prints the key ring, in place of `key_file`. It is run at the
+        /// start, and every minute.
+        key_command: Option<String> = "", Never;
         /// Address of a Redis server; expected where several nodes work together.
         redis_url: Option<Secret> = "", Serve;
         /// Connections to PostgreSQL, or readers of the SQLite file.

@@ -167,14 +167,32 @@ both! {
         heard.push(("explain".to_owned(), explain.text()));
         heard.push(("metrics".to_owned(), client.get("/metrics").await.text()));
         heard.push(("export".to_owned(), output(&server.cli(&["export"]).await)));
+        // A credential and a session of their own, and what is told of both.
+        let made: openapi::credentials::CredentialRevealed = server.session().await
+            .post("/api/v1/credentials", &json!({ "name": "robot", "kind": "hmac", "scopes": ["rules:read"] })).await.ok();
+        let login = server.anonymous().post("/api/v1/auth/login", &json!({
+            "email": server.credentials.admin.email, "password": server.credentials.admin.password,
+        })).await;
+        let session = login.cookie().unwrap();
+        let wrong = json!({ "email": server.credentials.admin.email, "password": format!("{PLANTED}-password") });
+        heard.push(("sign-in".to_owned(), server.anonymous().post("/api/v1/auth/login", &wrong).await.text()));
+        let misplaced = json!({ "name": format!("{PLANTED}-name"), "kind": 7 });
+        heard.push(("problem".to_owned(), client.post("/api/v1/credentials", &misplaced).await.text()));
+        heard.push(("query".to_owned(), client.get(&format!("/api/v1/events?limit={PLANTED}-limit")).await.text()));
+        for path in ["audit", "audit/export", "audit/export?format=csv", "credentials", "notices", "debug/whoami"] {
+            heard.push((path.to_owned(), client.get(&format!("/api/v1/{path}")).await.text()));
+        }
         heard.push(("database".to_owned(), server.store.dump().await));
         heard.push(("log".to_owned(), server.log()));
         for (place, text) in &heard {
             assert!(text.len() > 20, "{place} says nothing: {text}");
             assert!(!text.contains(PLANTED), "{place}: {}", around(text, PLANTED));
             let own = &server.credentials;
-            for secret in [&own.bearer.token, &own.admin.password] {
-                assert!(!text.contains(secret.as_str()), "{place}: {}", around(text, secret));
+            let signing = &own.hmac.as_ref().unwrap().secret;
+            let token = session.split(['=', ';']).nth(1).unwrap();
+            assert!(token.len() > 30, "{session}");
+            for secret in [own.bearer.token.as_str(), &own.admin.password, signing, &made.secret, token] {
+                assert!(!text.contains(secret), "{place}: {}", around(text, secret));
             }
         }
     }

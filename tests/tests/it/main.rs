@@ -22,6 +22,7 @@ mod fairness;
 mod fanout;
 mod heartbeat;
 mod ingest;
+mod keys;
 mod lanes;
 mod live;
 mod maintenance;

@@ -155,6 +155,7 @@ pub fn all() -> HashMap<&'static str, Value> {
             json!({"name": "uptime-kuma-down", "payload": {"msg": "[web-1] [Down] timeout"}}),
         ),
         ("TestEvent", json!({"sample": "uptime-kuma-down"})),
+        ("RotateSourceSecret", json!({"overlap_seconds": 86400})),
         (
             "Accepted",
             json!({"event_ids": [EVENT], "correlation_id": EVENT, "duplicate": false}),

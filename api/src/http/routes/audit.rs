@@ -1,6 +1,7 @@
 //! The audit log.
 
-use actix_web::{get, web};
+use actix_web::http::header;
+use actix_web::{HttpResponse, get, web};
 use openapi::DateTime;
 use openapi::audit::{AuditEntry, AuditVerification};
 use openapi::page::Page;
@@ -13,7 +14,7 @@ use crate::core::Core;
 use crate::http::doc::{BadQuery, Guarded};
 use crate::http::extract::Query;
 use crate::http::problem::ApiResult;
-use crate::services::audit::{self, AuditFilter};
+use crate::services::audit::{self, Actor, AuditFilter, Form};
 use crate::services::cursor::Window;
 
 /// Which lines.
@@ -70,6 +71,86 @@ pub async fn read_audit(
     Ok(web::Json(
         audit::list(&core, caller.scope, filter, window).await?,
     ))
+}
+
+/// Which lines, and in what form.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditExportQuery {
+    /// `jsonl`: one JSON object on each line; `csv`: for spreadsheets.
+    #[serde(default)]
+    format: AuditFormat,
+    /// What was done.
+    #[param(example = "rule.change")]
+    action: Option<String>,
+    /// E-mail, client id or name of the part.
+    #[param(example = "admin@localhost")]
+    actor: Option<String>,
+    /// Kind of what was changed.
+    #[param(example = "rule")]
+    subject_kind: Option<String>,
+    /// Id of what was changed.
+    subject_id: Option<Uuid>,
+    /// Words in its name, the action, or what it was before and after.
+    #[param(example = "uptime")]
+    q: Option<String>,
+    /// Not before this moment.
+    from: Option<DateTime>,
+    /// Before this moment.
+    to: Option<DateTime>,
+}
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditFormat {
+    /// One JSON object on each line.
+    #[default]
+    Jsonl,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// Export the audit log
+///
+/// All lines that the filter takes, newest first, as JSON Lines or as comma-separated values. That
+/// it was exported is a line of the log, too.
+#[utoipa::path(tag = "audit", params(AuditExportQuery), responses(
+    (status = 200, description = "The file", content(
+        (String = "application/x-ndjson"), (String = "text/csv"))), Guarded, BadQuery))]
+#[get("/audit/export", wrap = "needs(Permission::AuditRead)")]
+pub async fn export_audit(
+    core: web::Data<Core>,
+    caller: Caller,
+    Query(query): Query<AuditExportQuery>,
+) -> ApiResult<HttpResponse> {
+    let filter = AuditFilter {
+        action: query.action,
+        actor: query.actor,
+        kind: query.subject_kind,
+        subject: query.subject_id,
+        text: query.q.filter(|text| !text.is_empty()),
+        from: query.from.map(|at| at.timestamp_millis()),
+        to: query.to.map(|at| at.timestamp_millis()),
+    };
+    let (form, kind, name) = match query.format {
+        AuditFormat::Jsonl => (Form::JsonLines, "application/x-ndjson", "audit.jsonl"),
+        AuditFormat::Csv => (
+            Form::Csv,
+            "text/csv; charset=utf-8; header=present",
+            "audit.csv",
+        ),
+    };
+    let by = Actor::of(&caller);
+    let lines = audit::export(&core, caller.scope, &by, filter, form).await?;
+    Ok(HttpResponse::Ok()
+        .content_type(kind)
+        .insert_header((
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}\""),
+        ))
+        .streaming(Box::pin(lines)))
 }
 
 /// Look whether the audit log is as it was written

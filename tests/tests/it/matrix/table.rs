@@ -28,6 +28,7 @@ pub const TABLE: &[Row] = &[
     known("GET /api/v1/debug/whoami"),
     route("GET /metrics", "metrics:read", Viewer),
     route("GET /api/v1/audit", "audit:read", Admin),
+    route("GET /api/v1/audit/export", "audit:read", Admin),
     route("GET /api/v1/audit/verification", "audit:read", Admin),
     route("GET /api/v1/connections", "connections:read", Viewer),
     route("POST /api/v1/connections", "connections:write", Admin)
