@@ -9,6 +9,7 @@ mod audit;
 mod bootstrap;
 mod config_file;
 mod events;
+mod mail;
 mod migrate;
 mod output;
 mod serve;
@@ -107,6 +108,9 @@ Examples:
     /// Look at events
     #[command(subcommand)]
     Events(events::Events),
+    /// Try the mail settings
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Look after the people
     #[command(subcommand)]
     Users(users::Users),
@@ -163,6 +167,7 @@ fn dispatch(cli: Cli) -> Done {
         Command::Archive(command) => command.run(),
         Command::Audit(command) => command.run(config),
         Command::Events(command) => command.run(config),
+        Command::Mail(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Migrate(command) => command.run(config),
         Command::Openapi => {

@@ -24,6 +24,7 @@ mod heartbeat;
 mod ingest;
 mod lanes;
 mod live;
+mod mail;
 mod maintenance;
 mod matrix;
 mod nodes;
