@@ -55,6 +55,9 @@ pub async fn state(core: &Core) -> ApiResult<MailState> {
 pub async fn test(core: &Core, caller: &Caller, body: &TestMail) -> ApiResult<TestMailSent> {
     let to = EmailAddress::parse(&body.to)
         .map_err(|fault| ApiError::invalid("to", "email", fault.to_string()))?;
+    if !core.mail.is_configured() {
+        return Err(not_configured());
+    }
     // It goes to whatever address is asked for.
     let key = Key::Failures("test-mails", caller.scope.workspace().to_string());
     if let Err(wait) = core.limits.take(&key, Rate::one_every(60, 5)).await {
@@ -80,10 +83,14 @@ pub async fn test(core: &Core, caller: &Caller, body: &TestMail) -> ApiResult<Te
     .await?;
     match outcome {
         Ok(id) => Ok(TestMailSent { id }),
-        Err(None) => Err(ApiError::new(Code::MailNotConfigured)
-            .detail("Set smtp_host and mail_from, and start the server again.")),
+        Err(None) => Err(not_configured()),
         Err(Some(refusal)) => Err(problem(&refusal)),
     }
+}
+
+fn not_configured() -> ApiError {
+    ApiError::new(Code::MailNotConfigured)
+        .detail("Set smtp_host and mail_from, and start the server again.")
 }
 
 fn problem(refusal: &Refusal) -> ApiError {
