@@ -45,6 +45,7 @@ mod tests {
             event_id_path: Some("$..["),
             split: None,
             heartbeat: None,
+            rotate_days: None,
         }
     }
 
