@@ -12,6 +12,7 @@ use crate::heartbeat::Beats;
 use crate::journal;
 use crate::limits::Limits;
 use crate::live::Hub;
+use crate::mail::Mail;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::redis::Redis;
@@ -54,6 +55,8 @@ pub struct Core {
     pub redis: Redis,
     /// Rates and failed sign-ins, over all nodes.
     pub limits: Limits,
+    /// Mail to people.
+    pub mail: Mail,
     /// What is counted.
     pub metrics: Metrics,
 }

@@ -21,6 +21,7 @@ pub mod journal;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;
+pub mod mail;
 pub mod maintenance;
 pub mod mask;
 pub mod metrics;

@@ -27,6 +27,7 @@ use crate::ids;
 use crate::journal;
 use crate::limits::Limits;
 use crate::live::Hub;
+use crate::mail::{self, Mail};
 use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::nodes::lease::Lease;
@@ -66,6 +67,9 @@ pub enum StartError {
     /// The address of Redis cannot be used. Whether it answers does not matter.
     #[error("redis_url cannot be used: {0}")]
     Redis(String),
+    /// The mail server cannot be used as it is set. Whether it answers does not matter.
+    #[error("smtp_ca cannot be used: {0}")]
+    Mail(String),
 }
 
 /// A running server, all but its HTTP side.
@@ -142,6 +146,8 @@ impl Runtime {
             },
         );
         let egress = Egress::new(EgressOptions::default())?;
+        let mail =
+            Mail::new(&settings, keyring.clone(), clock.clone()).map_err(StartError::Mail)?;
         let core = Core {
             registry: connectors::standard(egress.clone(), db.clone(), clock.clone()),
             limits: Limits::new(redis.clone(), &installation, metrics.clone()),
@@ -159,6 +165,7 @@ impl Runtime {
             beats: Beats::default(),
             uses: Uses::default(),
             live,
+            mail,
             metrics,
         };
         // Connects, so that the first limits are shared already. A Redis that is down stops nobody.
@@ -265,6 +272,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
         Arc::new(heartbeat::Silence),
         Arc::new(credentials::Retirement),
         Arc::new(sources::OldSecrets),
+        Arc::new(mail::Outbox),
     ]
 }
 

@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod event;
 pub mod job;
 pub mod link;
+pub mod mail;
 pub mod maintenance_switch;
 pub mod maintenance_window;
 pub mod member;

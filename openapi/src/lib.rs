@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod deliveries;
 pub mod events;
 pub mod jobs;
+pub mod mail;
 pub mod maintenance;
 pub mod notices;
 pub mod page;

@@ -114,6 +114,8 @@ codes! {
     NameTaken = "name_taken", 409, "The name is taken";
     /// It is still used by something else.
     InUse = "in_use", 409, "It is still in use";
+    /// No mail server is set.
+    MailNotConfigured = "mail_not_configured", 409, "No mail server is set";
     /// Someone changed it since it was read.
     RevisionStale = "revision_stale", 412, "It was changed since you read it";
     /// The body is over the limit.

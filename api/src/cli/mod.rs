@@ -10,6 +10,7 @@ mod bootstrap;
 mod config_file;
 mod events;
 mod keys;
+mod mail;
 mod migrate;
 mod output;
 mod serve;
@@ -111,6 +112,9 @@ Examples:
     /// Look after the keys that seal the stored secrets
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Try the mail settings
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Look after the people
     #[command(subcommand)]
     Users(users::Users),
@@ -168,6 +172,7 @@ fn dispatch(cli: Cli) -> Done {
         Command::Audit(command) => command.run(config),
         Command::Events(command) => command.run(config),
         Command::Keys(command) => command.run(config),
+        Command::Mail(command) => command.run(config),
         Command::Users(command) => command.run(config),
         Command::Migrate(command) => command.run(config),
         Command::Openapi => {

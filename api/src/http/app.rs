@@ -9,8 +9,8 @@ use super::doc::Frame;
 use super::fallback;
 use super::health;
 use super::routes::{
-    audit, auth, connections, credentials, dead_letters, deliveries, events, jobs, maintenance,
-    notices, retention, rules, sources, stream, workspaces,
+    audit, auth, connections, credentials, dead_letters, deliveries, events, jobs, mail,
+    maintenance, notices, retention, rules, sources, stream, workspaces,
 };
 use crate::auth::signed_in;
 
@@ -108,6 +108,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(jobs::list_jobs)
                 .service(jobs::get_job)
                 .service(jobs::cancel_job)
+                .service(mail::read_mail)
+                .service(mail::test_mail)
                 .service(audit::read_audit)
                 .service(audit::verify_audit)
                 .service(audit::export_audit)

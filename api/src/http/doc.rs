@@ -11,8 +11,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 pub use responses::{
-    BadBody, BadQuery, Conflict, Guarded, Missing, NotSignedIn, Refused, Revised, Throttled,
-    Upstream,
+    BadBody, BadQuery, Conflict, Guarded, Missing, NoMail, NotSignedIn, Refused, Revised,
+    Throttled, Upstream,
 };
 
 /// The document of the API, complete: every operation with its examples and problems.

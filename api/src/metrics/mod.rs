@@ -21,7 +21,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 pub use gather::{MOST_CONNECTIONS, gather};
-use labels::{Attempt, Connector, Disposition, Http, OfConnection, Part, Reason, State, Workspace};
+use labels::{
+    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, State, Workspace,
+};
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -45,6 +47,7 @@ struct Inner {
     without_redis: Counter,
     http: Histograms<Http>,
     routed: Family<Disposition, Counter>,
+    mails: Family<Outcome, Counter>,
     ended: Family<State, Counter>,
     queued: Family<OfConnection, Gauge>,
     oldest: Family<OfConnection, Gauge>,
@@ -88,6 +91,7 @@ impl Metrics {
             without_redis: Counter::default(),
             http: Family::new_with_constructor(durations as fn() -> Histogram),
             routed: Family::default(),
+            mails: Family::default(),
             ended: Family::default(),
             queued: Family::default(),
             oldest: Family::default(),
@@ -114,6 +118,11 @@ impl Metrics {
             disposition: disposition.to_owned(),
         };
         self.0.routed.get_or_create(&label).inc();
+    }
+
+    /// A mail was `sent`, `delayed` or `failed`.
+    pub fn mail(&self, outcome: &'static str) {
+        self.0.mails.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A delivery reached a final state.
@@ -262,6 +271,11 @@ impl Inner {
             self.routed.clone(),
         );
         r.register(
+            "mails",
+            "Mails that were handed to the mail server, by outcome",
+            self.mails.clone(),
+        );
+        r.register(
             "deliveries_ended",
             "Deliveries that reached a final state, by state",
             self.ended.clone(),
@@ -373,6 +387,7 @@ mod tests {
         metrics.attempt(&connector(), "delivered", 0.1);
         metrics.http("GET", "/livez".to_owned(), 200, 0.1);
         metrics.routed("routed");
+        metrics.mail("sent");
         metrics.ended("dead");
         metrics.0.deliveries.get_or_create(&State { state }).set(1);
         metrics.0.queued.get_or_create(&connection).set(1);

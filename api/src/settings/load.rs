@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::table::TABLE;
-use super::value::Value;
+use super::value::{SmtpTls, Value};
 use super::{OTHER_VARIABLES, PREFIX, Settings};
 use crate::db::Location;
+use crate::mail::is_sender;
 
 /// Name of the settings file in the data folder.
 const FILE_NAME: &str = "signalbox.toml";
@@ -391,9 +392,43 @@ impl Settings {
             (0.0..=LONGEST).contains(&self.retry_horizon_seconds),
             "retry_horizon_seconds: must be between 0 and a year",
         );
+        self.check_mail(&mut must);
         must(
             self.log.parse::<tracing_subscriber::EnvFilter>().is_ok(),
             "log: expected a filter, as in info or warn,api::dispatch=debug",
+        );
+    }
+
+    fn check_mail(&self, must: &mut impl FnMut(bool, &str)) {
+        let name = |text: &str| {
+            !text
+                .chars()
+                .any(|c| c.is_control() || c.is_whitespace() || c == '/' || c == '@')
+        };
+        must(
+            name(&self.smtp_host),
+            "smtp_host: expected a host, as in smtp.example.com; the port is smtp_port",
+        );
+        must(
+            name(&self.smtp_hello),
+            "smtp_hello: expected a host, as in signalbox.example.com",
+        );
+        must(
+            self.smtp_port <= u32::from(u16::MAX),
+            "smtp_port: must be at most 65535",
+        );
+        must(
+            self.smtp_user.is_empty() == self.smtp_password.is_none(),
+            "smtp_user and smtp_password: one needs the other",
+        );
+        must(
+            is_sender(&self.mail_from) || (self.mail_from.is_empty() && self.smtp_host.is_empty()),
+            "mail_from: expected an address, as in Signalbox <signalbox@example.com>; smtp_host \
+             needs it",
+        );
+        must(
+            self.mail_reply_to.is_empty() || is_sender(&self.mail_reply_to),
+            "mail_reply_to: expected an address, as in help@example.com",
         );
     }
 
@@ -413,6 +448,14 @@ impl Settings {
         }
         if self.metrics_public && !self.listen.ip().is_loopback() {
             risks.push("metrics_public: /metrics answers to everybody".to_owned());
+        }
+        let near = matches!(self.smtp_host.as_str(), "localhost" | "127.0.0.1" | "::1");
+        if !self.smtp_host.is_empty() && self.smtp_tls == SmtpTls::None && !near {
+            risks.push(
+                "smtp_tls is none: links that sign people in, and the password of the mail \
+                 server, travel in clear"
+                    .to_owned(),
+            );
         }
         risks
     }

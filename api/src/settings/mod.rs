@@ -15,7 +15,7 @@ pub use flags::{ServeFlags, StoreFlags};
 pub use load::{Given, Loaded, Origin, SettingsError};
 pub use render::{env_example, markdown};
 pub use table::Settings;
-pub use value::{LogFormat, Role, Value};
+pub use value::{LogFormat, Role, SmtpTls, Value};
 
 /// What every variable of ours begins with.
 pub const PREFIX: &str = "SIGNALBOX_";

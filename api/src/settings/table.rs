@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::load::{Given, Layers, Loaded, SettingsError};
-use super::value::{LogFormat, Role, Value};
+use super::value::{LogFormat, Role, SmtpTls, Value};
 use super::{Flag, Setting};
 use crate::secrets::Secret;
 
@@ -157,6 +157,30 @@ settings! {
         session_idle_minutes: u32 = "720", Never;
         /// Days after which a person is signed out in any case.
         session_days: u32 = "7", Never;
+    }
+    section "Mail" {
+        /// Host of the mail server (SMTP) that takes mails to people: invitations, reset links.
+        /// Without it no mail is sent, and the command line prints links instead.
+        smtp_host: String = "", Never;
+        /// Port of the mail server; 0: the usual one, 587 for `starttls`, 465 for `implicit`, 25 for
+        /// `none`.
+        smtp_port: u32 = "0", Never;
+        /// How the connection is protected: `starttls`, `implicit` (TLS from the first byte) or
+        /// `none`.
+        smtp_tls: SmtpTls = "starttls", Never;
+        /// File in PEM form with the one certificate that the mail server's must come from; by
+        /// default those that the machine trusts.
+        smtp_ca: Option<PathBuf> = "", Never;
+        /// User name at the mail server; empty: none.
+        smtp_user: String = "", Never;
+        /// Password at the mail server.
+        smtp_password: Option<Secret> = "", Never;
+        /// Name by which this server greets the mail server; by default the host of `public_url`.
+        smtp_hello: String = "", Never;
+        /// Who mails are from, as `Signalbox <signalbox@example.com>`.
+        mail_from: String = "", Never;
+        /// Where answers go; empty: to `mail_from`.
+        mail_reply_to: String = "", Never;
     }
     section "Log" {
         /// Form of the log lines: `pretty` or `json`.

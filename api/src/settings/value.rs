@@ -194,6 +194,18 @@ impl Role {
 }
 
 words! {
+    /// How the connection to the mail server is protected.
+    SmtpTls {
+        /// TLS after a greeting in clear; without it nothing is sent.
+        Starttls = "starttls",
+        /// TLS from the first byte.
+        Implicit = "implicit",
+        /// Not at all.
+        None = "none",
+    }
+}
+
+words! {
     /// What log lines look like.
     LogFormat {
         /// For people.

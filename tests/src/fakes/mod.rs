@@ -5,9 +5,11 @@
 
 pub mod connectwise;
 mod faults;
+pub mod mail;
 mod server;
 pub mod sink;
 
 pub use connectwise::FakeConnectWise;
 pub use faults::{Effect, Fault};
+pub use mail::MailSink;
 pub use sink::FakeSink;

@@ -25,6 +25,7 @@ mod ingest;
 mod keys;
 mod lanes;
 mod live;
+mod mail;
 mod maintenance;
 mod matrix;
 mod nodes;

@@ -301,6 +301,15 @@ pub fn all() -> HashMap<&'static str, Value> {
             }),
         ),
         (
+            "MailState",
+            json!({
+                "configured": true, "from": "Signalbox <signalbox@example.com>", "waiting": 0,
+                "failed": 0, "last_error": null, "last_sent_at": TIME
+            }),
+        ),
+        ("TestMail", json!({"to": "ann@example.com"})),
+        ("TestMailSent", json!({"id": ID})),
+        (
             "Readiness",
             json!({
                 "status": "ready", "database": {"state": "ok"}, "migrations": {"state": "ok"},

@@ -41,6 +41,8 @@ sets! {
     Conflict = [Conflict, NameTaken, InUse];
     /// `If-Match` is needed.
     Revised = [RevisionRequired, RevisionStale];
+    /// A mail is to be sent.
+    NoMail = [MailNotConfigured];
     /// The upstream is asked.
     Upstream = [UpstreamFailed];
 }

@@ -2,7 +2,9 @@
 
 use super::row::Least::{Admin, Operator, Viewer};
 use super::row::{Row, known, open, route, session};
-use openapi::problem::Code::{Conflict, RevisionStale, ScopeMissing, UpstreamFailed};
+use openapi::problem::Code::{
+    Conflict, MailNotConfigured, RevisionStale, ScopeMissing, UpstreamFailed,
+};
 
 /// A step that changes nothing that matters, on the connection of the world.
 const QUIET_RULE: &str = r#"{"name": "$n", "enabled": false, "spec": {"when": [], "then": [
@@ -169,6 +171,10 @@ pub const TABLE: &[Row] = &[
     route("GET /api/v1/jobs", "jobs:read", Viewer),
     route("GET /api/v1/jobs/{id}", "jobs:read", Viewer),
     route("POST /api/v1/jobs/{id}/cancel", "jobs:cancel", Operator).refused(Conflict),
+    route("GET /api/v1/mail", "settings:write", Admin),
+    route("POST /api/v1/mail/test", "settings:write", Admin)
+        .body(r#"{"to": "ann@example.com"}"#)
+        .refused(MailNotConfigured),
     route("GET /api/v1/maintenance", "maintenance:read", Viewer),
     route("PATCH /api/v1/maintenance", "maintenance:write", Operator)
         .body(r#"{"on": false}"#)
