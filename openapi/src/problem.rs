@@ -46,11 +46,25 @@ pub struct FieldError {
     pub offset: Option<usize>,
 }
 
+// Written by hand: the derive would not see the words of a macro, and name the variants.
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Code {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::schema::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("The stable codes."))
+            .enum_values(Some(Self::ALL.iter().map(|code| code.id())))
+            .into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Code {}
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $id:literal, $status:literal, $title:literal;)*) => {
         /// The stable codes. A new one cannot be added without its status and title.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $id)] $name,)*
         }

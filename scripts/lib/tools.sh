@@ -103,15 +103,16 @@ ensure_deny() {
   install_crate cargo-deny "$DENY_VERSION" --locked
 }
 
-# Installs npm package $1 at version $2 into a folder of its own.
+# Installs npm package $1 at version $2 into a folder of its own, with the packages $3… beside it.
 install_npm() {
   local name=$1 version=$2 place=$SIGNALBOX_CACHE/npm/$1-$2
+  shift 2
   [ -e "$place/complete" ] && return 0
   have npm || return 1
   rm -rf "$place"
   mkdir -p "$place" "$SIGNALBOX_CACHE/logs"
   if ! (cd "$place" && echo '{"private":true}' >package.json &&
-    npm install --ignore-scripts --no-audit --no-fund --loglevel=error "$name@$version") \
+    npm install --ignore-scripts --no-audit --no-fund --loglevel=error "$name@$version" "$@") \
     >"$SIGNALBOX_CACHE/logs/npm-$name.log" 2>&1; then
     tail -n 5 "$SIGNALBOX_CACHE/logs/npm-$name.log" >&2
     return 1
@@ -139,6 +140,19 @@ ensure_axe() {
   fi
 }
 axe_script() { echo "$SIGNALBOX_CACHE/npm/axe-core-$AXE_VERSION/node_modules/axe-core/axe.min.js"; }
+
+# What makes a TypeScript client from the OpenAPI document, and compiles it.
+ensure_typescript() {
+  if install_npm openapi-typescript "$OPENAPI_TYPESCRIPT_VERSION" \
+    "openapi-fetch@$OPENAPI_FETCH_VERSION" "typescript@$TYPESCRIPT_VERSION"; then
+    say "openapi-typescript $OPENAPI_TYPESCRIPT_VERSION: present"
+  else
+    need "openapi-typescript $OPENAPI_TYPESCRIPT_VERSION from npm (is npm installed and its registry reachable?)"
+  fi
+}
+typescript_modules() {
+  echo "$SIGNALBOX_CACHE/npm/openapi-typescript-$OPENAPI_TYPESCRIPT_VERSION/node_modules"
+}
 
 # A Python environment of our own with the pinned packages of python-requirements.txt.
 python_place() {

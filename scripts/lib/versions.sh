@@ -6,6 +6,10 @@ TRUNK_VERSION=0.21.14
 # Debian's own binaryen makes modules that fail at start; this one does not.
 BINARYEN_VERSION=132.0.0
 AXE_VERSION=4.14.1
+OPENAPI_TYPESCRIPT_VERSION=7.13.0
+OPENAPI_FETCH_VERSION=0.17.0
+# The generator does not know the next major one.
+TYPESCRIPT_VERSION=5.9.3
 NEXTEST_VERSION=0.9.143
 NEXTEST_MINIMUM=0.9.100
 DENY_VERSION=0.20.2

@@ -1,6 +1,7 @@
 //! The OpenAPI document: what is common to all operations.
 
 mod examples;
+mod parts;
 mod responses;
 mod share;
 
@@ -22,6 +23,7 @@ pub fn document() -> &'static Value {
         let mut document = serde_json::to_value(super::app::collect()).unwrap_or_default();
         // The names of what is shared must not depend on which features other crates switch on.
         document.sort_all_objects();
+        parts::name(&mut document);
         examples::add(&mut document);
         share::problems(&mut document);
         document

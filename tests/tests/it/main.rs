@@ -11,6 +11,7 @@
 mod access;
 mod arrows;
 mod audit;
+mod clients;
 mod clocks;
 mod config;
 mod contract;
