@@ -31,6 +31,7 @@ mod matrix;
 mod nodes;
 mod oracle;
 mod outage;
+mod people;
 mod pressure;
 mod process;
 mod replays;
