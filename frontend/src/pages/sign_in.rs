@@ -107,10 +107,7 @@ fn second_step(second: RwSignal<bool>) -> AnyView {
             code: code.get_untracked(),
         };
         spawn_local(async move {
-            match api
-                .post::<_, Session>("auth/second-factor", &request)
-                .await
-            {
+            match api.post::<_, Session>("auth/second-factor", &request).await {
                 Ok(session) => api.session.set(SignedIn::Yes(Box::new(session))),
                 Err(error) => {
                     failure.try_set(Some(error));

@@ -41,6 +41,7 @@ mod revisions;
 mod routing;
 mod schedule;
 mod script;
+mod second_factor;
 mod source_secrets;
 mod support;
 mod tickets;

@@ -150,9 +150,7 @@ fn member(row: Member, shown: Shown) -> AnyView {
             let path = path.clone();
             busy.set(true);
             spawn_local(async move {
-                let done = api
-                    .patch::<_, Member>(&path, &wanted, Some(revision))
-                    .await;
+                let done = api.patch::<_, Member>(&path, &wanted, Some(revision)).await;
                 if let Err(failure) = done {
                     explain_failure(toasts, &failure);
                 }
