@@ -14,12 +14,12 @@ use openapi::problem::Code;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 
 use super::authenticator::Authenticator;
+use super::people::Person;
 use super::second_factor::use_code;
 use super::sessions::{self, SignedIn};
 use super::tokens::{Purpose, make_token, spend_token, token_owner};
 use super::tries::{Tries, limiter_key};
 use super::{digest, verify_password};
-use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::services::people::{self, Deed};
 
@@ -201,14 +201,8 @@ impl Authenticator {
     ///
     /// # Errors
     /// 401 if it is wrong, 422 if nothing is given, 429 after too many failures.
-    pub async fn confirm(
-        &self,
-        req: &HttpRequest,
-        signed_in: &SignedIn,
-        shown: &ConfirmIdentity,
-    ) -> ApiResult<String> {
-        let core = &self.core;
-        let (address, user) = (self.address(req), &signed_in.user);
+    pub async fn confirm(&self, person: &Person, shown: &ConfirmIdentity) -> ApiResult<String> {
+        let (address, user) = (person.address, &person.signed_in.user);
         match (&shown.password, &shown.code) {
             (Some(password), None) => self.own_password(address, user, password).await?,
             (None, Some(code)) => self.own_code(address, user, code).await?,
@@ -217,11 +211,12 @@ impl Authenticator {
                 return Err(ApiError::invalid("password", "required", text));
             }
         }
-        self.proved(core, signed_in).await
+        self.proved(&person.signed_in).await
     }
 
     /// Renews the session of somebody who has just shown who it is.
-    pub(super) async fn proved(&self, core: &Core, signed_in: &SignedIn) -> ApiResult<String> {
+    pub(super) async fn proved(&self, signed_in: &SignedIn) -> ApiResult<String> {
+        let core = &self.core;
         let txn = core.db.begin().await?;
         let token = sessions::renew(core, &txn, &signed_in.token_hash).await?;
         txn.commit().await?;

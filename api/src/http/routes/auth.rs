@@ -13,8 +13,8 @@ use openapi::people::{AcceptInvitation, InvitationShown, LinkToken};
 use openapi::problem::Code;
 
 use crate::auth::{
-    Authenticator, COOKIE, PENDING_COOKIE, Purpose, SECURE_COOKIE, SECURE_PENDING_COOKIE, SignIn,
-    csrf_token, judge_password,
+    Authenticator, COOKIE, PENDING_COOKIE, Person, Purpose, SECURE_COOKIE, SECURE_PENDING_COOKIE,
+    SignIn, a_person, csrf_token, judge_password,
 };
 use crate::core::Core;
 use crate::http::doc::{BadBody, Conflict, Linked, NotSignedIn, Throttled, WrongProof};
@@ -86,16 +86,15 @@ pub async fn second_factor(
 /// new cookie and CSRF token.
 #[utoipa::path(tag = "auth", security(("session" = [])), responses(
     (status = 200, description = "Confirmed", body = Session), Throttled, WrongProof, BadBody))]
-#[post("/confirm")]
+#[post("/confirm", wrap = "a_person()")]
 pub async fn confirm(
-    req: HttpRequest,
     core: web::Data<Core>,
     authenticator: web::Data<Authenticator>,
+    person: Person,
     Json(body): Json<ConfirmIdentity>,
 ) -> ApiResult<HttpResponse> {
-    let signed_in = authenticator.session(&req).await?;
-    let token = authenticator.confirm(&req, &signed_in, &body).await?;
-    entered(&core, &authenticator, signed_in.user, token).await
+    let token = authenticator.confirm(&person, &body).await?;
+    entered(&core, &authenticator, person.signed_in.user, token).await
 }
 
 /// Judge a password

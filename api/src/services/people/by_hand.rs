@@ -146,6 +146,7 @@ pub async fn reset_second_factor(db: &Db, clock: &Clock, email: &str) -> ApiResu
     forget_recovery_codes(&txn, user.id).await?;
     user::Entity::update_many()
         .col_expr(user::Column::TotpAt, Expr::value(None::<i64>))
+        .col_expr(user::Column::TotpStep, Expr::value(0))
         .filter(user::Column::Id.eq(user.id))
         .exec(&txn)
         .await?;

@@ -88,11 +88,12 @@ pub async fn finish_setup(
 }
 
 async fn set_totp_at(txn: &impl ConnectionTrait, user: Uuid, at: Option<i64>) -> ApiResult<()> {
-    user::Entity::update_many()
-        .col_expr(user::Column::TotpAt, Expr::value(at))
-        .filter(user::Column::Id.eq(user))
-        .exec(txn)
-        .await?;
+    let mut update = user::Entity::update_many().col_expr(user::Column::TotpAt, Expr::value(at));
+    if at.is_none() {
+        // The codes of the next app are others.
+        update = update.col_expr(user::Column::TotpStep, Expr::value(0));
+    }
+    update.filter(user::Column::Id.eq(user)).exec(txn).await?;
     Ok(())
 }
 
