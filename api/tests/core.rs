@@ -55,6 +55,7 @@ async fn start(data: &Path, url: Option<&str>, sandbox: Value, then: Value) -> W
             slug: "main".into(),
             name: "Main".into(),
             created_at: 1,
+            require_second_factor: false,
         }
         .into_active_model(),
     )

@@ -15,6 +15,14 @@ pub struct Model {
     /// `owner`, `admin`, `operator` or `viewer`.
     #[sea_orm(column_type = "Text")]
     pub role: String,
+    /// False: no way in until somebody says otherwise.
+    pub enabled: bool,
+    /// Since when; milliseconds since 1970, 0: since before that was noted.
+    pub created_at: i64,
+    /// Last request in this workspace, written at most once a minute.
+    pub seen_at: Option<i64>,
+    /// Grows with every change.
+    pub revision: i64,
 }
 
 /// No relations: queries name their joins.

@@ -9,9 +9,9 @@ pub struct Model {
     /// Time-ordered id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The workspace.
+    /// The workspace; nil for those of a person, who belongs to none or many.
     pub workspace_id: Uuid,
-    /// `source`, `connection` or `credential`.
+    /// `source`, `connection`, `credential` or `user`.
     #[sea_orm(column_type = "Text")]
     pub owner_kind: String,
     /// Id of the owner.
@@ -20,7 +20,7 @@ pub struct Model {
     #[sea_orm(column_type = "Text")]
     pub name: String,
     /// Of a source or connection 0 is current, 1 the one being rotated out; of a credential the slot
-    /// of `credential_secret`.
+    /// of `credential_secret`; of a person 0 is in use, 1 the one being set up.
     pub slot: i32,
     /// Key of the ring that sealed it.
     #[sea_orm(column_type = "Text")]

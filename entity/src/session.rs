@@ -26,6 +26,8 @@ pub struct Model {
     pub seen_at: i64,
     /// Absolute end; milliseconds since 1970.
     pub expires_at: i64,
+    /// When the person last confirmed who it is; 0: at the sign-in. Milliseconds since 1970.
+    pub proved_at: i64,
 }
 
 /// No relations: queries name their joins.

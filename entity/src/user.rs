@@ -20,6 +20,14 @@ pub struct Model {
     pub password_hash: String,
     /// When the account was made; milliseconds since 1970.
     pub created_at: i64,
+    /// When the password was set; 0: with the account, or before that was noted.
+    pub password_at: i64,
+    /// Refused since then, whatever the workspaces say.
+    pub disabled_at: Option<i64>,
+    /// When codes of an app became the second factor; none: they are not.
+    pub totp_at: Option<i64>,
+    /// Number of the newest time step whose code was used; it is not taken again.
+    pub totp_step: i64,
 }
 
 /// No relations: queries name their joins.

@@ -17,6 +17,8 @@ pub struct Model {
     pub name: String,
     /// When it was made; milliseconds since 1970.
     pub created_at: i64,
+    /// Whether people without a second factor are sent to set one up first.
+    pub require_second_factor: bool,
 }
 
 /// No relations: queries name their joins.

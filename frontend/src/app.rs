@@ -7,7 +7,7 @@ use leptos_router::path;
 use openapi::auth::Session;
 
 use crate::api::{Api, Live, SignedIn};
-use crate::frame::Frame;
+use crate::frame::{Frame, ProofHost};
 use crate::pages;
 use crate::theme::theme_signal;
 use crate::ui::{Confirm, ConfirmHost, ToastHost, Toasts, provide_tick};
@@ -59,10 +59,11 @@ pub fn App() -> impl IntoView {
                     }
                         .into_any()
                 }
-                Some(false) => view! { <pages::SignIn /> }.into_any(),
+                Some(false) => view! { <pages::Outside /> }.into_any(),
                 Some(true) => view! { <Frame><Pages /></Frame> }.into_any(),
             }}
             <ConfirmHost />
+            <ProofHost />
             <ToastHost />
         </Router>
     }
@@ -93,6 +94,9 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/connections") view=pages::Connections />
             <Route path=path!("/connections/new") view=pages::NewConnectionPage />
             <Route path=path!("/connections/:id") view=pages::ConnectionPage />
+            <Route path=path!("/people") view=pages::People />
+            <Route path=path!("/profile") view=pages::ProfilePage />
+            <Route path=path!("/invitation") view=pages::AcceptAsPerson />
             <Route path=path!("/credentials") view=pages::Credentials />
             <Route path=path!("/retention") view=pages::RetentionPage />
         </FlatRoutes>

@@ -17,6 +17,7 @@ mod m20261121_000008_windows;
 mod m20261121_000009_outward;
 mod m20261121_000010_credentials;
 mod m20261121_000011_audit_chain;
+mod m20261121_000012_accounts;
 mod m20261121_000013_mail;
 mod m20261121_000015_source_secrets;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000009_outward::Migration),
             Box::new(m20261121_000010_credentials::Migration),
             Box::new(m20261121_000011_audit_chain::Migration),
+            Box::new(m20261121_000012_accounts::Migration),
             Box::new(m20261121_000013_mail::Migration),
             Box::new(m20261121_000015_source_secrets::Migration),
         ]

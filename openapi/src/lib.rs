@@ -3,6 +3,7 @@
 //! The server, the console and the tests share these types. Nothing here derives from a table.
 //! Feature `schema` adds the OpenAPI derives; the console does without them.
 
+pub mod account;
 pub mod audit;
 pub mod auth;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod mail;
 pub mod maintenance;
 pub mod notices;
 pub mod page;
+pub mod people;
 pub mod problem;
 pub mod retention;
 pub mod rules;

@@ -102,6 +102,10 @@ codes! {
     Unauthenticated = "unauthenticated", 401, "Authentication is needed";
     /// E-mail or password is wrong.
     LoginFailed = "login_failed", 401, "E-mail or password is wrong";
+    /// The password fits; now the second factor is asked for.
+    SecondFactorRequired = "second_factor_required", 401, "A second factor is needed";
+    /// The code of the second factor is wrong, or was used.
+    CodeInvalid = "code_invalid", 401, "The code is not valid";
     /// The credential is switched off, expired or revoked.
     CredentialInactive = "credential_inactive", 401, "The credential may not be used any more";
     /// The signature of a request does not fit.
@@ -112,6 +116,10 @@ codes! {
     NonceReplayed = "nonce_replayed", 401, "This request was sent before";
     /// The role or credential lacks the scope.
     ScopeMissing = "scope_missing", 403, "This role or credential may not do that";
+    /// The act is dangerous, and the sign-in is some time ago.
+    ReauthenticationRequired = "reauthentication_required", 403, "Please confirm that it is you";
+    /// The workspace asks for a second factor, and the person has none.
+    SecondFactorMissing = "second_factor_missing", 403, "Set up a second factor first";
     /// The address is not on the allow list.
     AddressNotAllowed = "address_not_allowed", 403, "This address is not allowed";
     /// A write from a browser without its token.
@@ -120,6 +128,8 @@ codes! {
     SourceDisabled = "source_disabled", 403, "The source is switched off";
     /// There is nothing at this address, or it belongs to another workspace.
     NotFound = "not_found", 404, "Not found";
+    /// The link was used, has ended or never was.
+    LinkInvalid = "link_invalid", 404, "The link is not valid any more";
     /// The method is not offered here.
     MethodNotAllowed = "method_not_allowed", 405, "The method is not offered here";
     /// The state does not allow it.

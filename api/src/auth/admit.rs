@@ -121,6 +121,7 @@ impl Authenticator {
                 network,
                 skew_seconds: signature.map(|s| now.div_euclid(1000) - s.timestamp),
             },
+            session: None,
         })
     }
 }

@@ -11,6 +11,7 @@ use openapi::problem::Code;
 use uuid::Uuid;
 
 use super::permission::Permission;
+use super::sessions::SignedIn;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
 
@@ -46,6 +47,8 @@ pub struct Caller {
     pub address: IpAddr,
     /// How it showed who it is.
     pub means: Means,
+    /// The session of a person; a program has none.
+    pub session: Option<Arc<SignedIn>>,
 }
 
 /// How a caller showed who it is.

@@ -9,7 +9,6 @@ use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 use futures_util::future::LocalBoxFuture;
 
 use super::authenticator::Authenticator;
-use super::caller::Caller;
 use super::permission::Permission;
 use super::signed::{self, Signed};
 use crate::http::problem::{ApiError, ApiResult};
@@ -17,16 +16,56 @@ use crate::http::problem::{ApiError, ApiResult};
 /// Lets a request pass only if its caller is known and may do this. Stands around the route, so that it comes
 /// before everything that reads the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Needs(Option<Permission>);
+pub struct Needs {
+    who: Who,
+    fresh: bool,
+}
+
+/// Who may pass.
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    /// Any caller of a workspace.
+    Anybody,
+    /// A caller with this permission there.
+    With(Permission),
+    /// Any person, also one without a workspace.
+    Person,
+}
 
 /// The caller must have this permission.
 pub const fn needs(permission: Permission) -> Needs {
-    Needs(Some(permission))
+    Needs {
+        who: Who::With(permission),
+        fresh: false,
+    }
 }
 
 /// Any caller who is known.
 pub const fn signed_in() -> Needs {
-    Needs(None)
+    Needs {
+        who: Who::Anybody,
+        fresh: false,
+    }
+}
+
+/// Any person who has signed in, for what concerns the own account.
+pub const fn a_person() -> Needs {
+    Needs {
+        who: Who::Person,
+        fresh: false,
+    }
+}
+
+impl Needs {
+    /// A person must have signed in, or confirmed who it is, a short time ago: for what is
+    /// dangerous. Programs prove who they are with every request.
+    #[must_use]
+    pub const fn fresh(self) -> Self {
+        Self {
+            fresh: true,
+            ..self
+        }
+    }
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Needs
@@ -42,7 +81,7 @@ where
 
     fn new_transform(&self, service: S) -> Self::Future {
         ready(Ok(Guarded {
-            permission: self.0,
+            needs: *self,
             service: Rc::new(service),
         }))
     }
@@ -51,7 +90,7 @@ where
 /// A guarded route.
 #[derive(Debug)]
 pub struct Guarded<S> {
-    permission: Option<Permission>,
+    needs: Needs,
     service: Rc<S>,
 }
 
@@ -67,14 +106,11 @@ where
     forward_ready!(service);
 
     fn call(&self, mut req: ServiceRequest) -> Self::Future {
-        let permission = self.permission;
+        let needs = self.needs;
         let service = Rc::clone(&self.service);
         Box::pin(async move {
-            match authenticate(&mut req, permission).await {
-                Ok(caller) => {
-                    req.extensions_mut().insert(caller);
-                    Ok(service.call(req).await?.map_into_left_body())
-                }
+            match authenticate(&mut req, needs).await {
+                Ok(()) => Ok(service.call(req).await?.map_into_left_body()),
                 Err(error) => Ok(req
                     .into_response(error.error_response())
                     .map_into_right_body()),
@@ -83,13 +119,19 @@ where
     }
 }
 
-async fn authenticate(
-    req: &mut ServiceRequest,
-    permission: Option<Permission>,
-) -> ApiResult<Caller> {
+/// Finds out who asks, and leaves it with the request.
+async fn authenticate(req: &mut ServiceRequest, needs: Needs) -> ApiResult<()> {
     let Some(authenticator) = req.app_data::<web::Data<Authenticator>>().cloned() else {
         return Err(ApiError::internal("authenticator", &"none is set up"));
     };
+    if let Who::Person = needs.who {
+        let person = authenticator.person(req.request()).await?;
+        if needs.fresh {
+            authenticator.must_be_fresh(&person.signed_in)?;
+        }
+        req.extensions_mut().insert(person);
+        return Ok(());
+    }
     let signed = match authenticator.begin(req.request()).await? {
         None => None,
         Some(signature) => Some(Signed {
@@ -97,7 +139,16 @@ async fn authenticate(
             body: signed::body(req, authenticator.patience()).await?,
         }),
     };
-    authenticator
+    let permission = match needs.who {
+        Who::With(permission) => Some(permission),
+        Who::Anybody | Who::Person => None,
+    };
+    let caller = authenticator
         .caller(req.request(), permission, signed.as_ref())
-        .await
+        .await?;
+    if let Some(session) = caller.session.as_ref().filter(|_| needs.fresh) {
+        authenticator.must_be_fresh(session)?;
+    }
+    req.extensions_mut().insert(caller);
+    Ok(())
 }

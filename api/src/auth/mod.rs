@@ -20,10 +20,14 @@ mod credentials;
 mod guard;
 mod nonces;
 mod password;
+mod people;
 mod permission;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod signed;
+mod strength;
+mod tokens;
 mod tries;
 mod uses;
 
@@ -31,10 +35,21 @@ pub use address::{client_address, in_networks};
 pub use authenticator::{Authenticator, WORKSPACE_HEADER};
 pub use bearer::{Bearer, check_bearer, make_bearer, make_bearer_of, make_client_id, make_secret};
 pub use caller::{Actor, Caller, Means};
-pub use guard::{Needs, needs, signed_in};
+pub use guard::{Needs, a_person, needs, signed_in};
 pub use password::{HashError, generate_password, hash_password, verify_password};
-pub use permission::{Permission, Role};
-pub use sessions::{COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn, csrf_token};
+pub use people::Person;
+pub use permission::{Permission, Role, permissions_of};
+pub use second_factor::{
+    BEING_SET_UP, IN_USE, NAME as TOTP_NAME, Shown, forget_recovery_codes, make_recovery_codes,
+    make_totp_secret, recovery_codes_left, totp_secret, totp_uri, use_app_code,
+};
+pub use sessions::{
+    COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn, csrf_token, end, end_all, make_link_token, renew,
+    session_id, sessions_of,
+};
+pub use sign_in::{PENDING_COOKIE, SECURE_PENDING_COOKIE, SignIn, user_of};
+pub use strength::{check_password, judge_password};
+pub use tokens::{Purpose, forget_tokens, make_token, spend_token, token_owner};
 pub use uses::{Uses, keep_uses};
 
 use sha2::{Digest as _, Sha256};

@@ -1,5 +1,8 @@
 //! What can be permitted, and the roles.
 
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
 macro_rules! permissions {
     ($($(#[$doc:meta])* $name:ident = $word:literal;)*) => {
         /// One thing that a caller may do; the word is a scope of a credential.
@@ -59,6 +62,10 @@ permissions! {
     CredentialsRead = "credentials:read";
     /// Make, change, rotate and revoke credentials.
     CredentialsWrite = "credentials:write";
+    /// Read who is in the workspace, and who is invited.
+    UsersRead = "users:read";
+    /// Invite people, change their roles, remove them.
+    UsersWrite = "users:write";
     /// Read settings and the dashboard.
     SettingsRead = "settings:read";
     /// Change settings of the workspace.
@@ -77,16 +84,33 @@ impl Permission {
         Self::ALL.iter().copied().find(|p| p.word() == word)
     }
 
-    /// Whether it shows what everybody of a workspace may see. The audit log and the credentials name
-    /// people, machines and where they are; they are for those who answer for the workspace.
+    /// Whether it shows what everybody of a workspace may see. The audit log, the members and the credentials
+    /// name people, machines and where they are; they are for those who answer for the workspace.
     fn is_for_all(self) -> bool {
-        self.only_reads() && !matches!(self, Self::AuditRead | Self::CredentialsRead)
+        self.only_reads()
+            && !matches!(
+                self,
+                Self::AuditRead | Self::CredentialsRead | Self::UsersRead
+            )
     }
 
     /// Whether it only reads.
     pub fn only_reads(self) -> bool {
         self.word().ends_with(":read")
     }
+}
+
+/// What a role permits in a workspace; none: there is no such role. Every check of a role goes
+/// through here.
+///
+/// # Errors
+/// The database failed.
+pub async fn permissions_of(
+    _: &impl ConnectionTrait,
+    _: Uuid,
+    role: &str,
+) -> Result<Option<Vec<Permission>>, DbErr> {
+    Ok(Role::parse(role).map(Role::permissions))
 }
 
 /// What a person is in a workspace.
@@ -160,7 +184,11 @@ mod tests {
     fn a_viewer_changes_nothing_and_an_operator_no_configuration() {
         for permission in Permission::ALL {
             assert!(Role::Owner.permits(*permission));
-            let inner = [Permission::AuditRead, Permission::CredentialsRead];
+            let inner = [
+                Permission::AuditRead,
+                Permission::CredentialsRead,
+                Permission::UsersRead,
+            ];
             let reads = permission.only_reads() && !inner.contains(permission);
             assert_eq!(Role::Viewer.permits(*permission), reads);
         }

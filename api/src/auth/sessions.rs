@@ -2,15 +2,21 @@
 //!
 //! The cookie holds 256 random bits; the database holds their hash. The token that writes must carry
 //! is derived from the cookie, so a page that is loaded anew gets the same one, and nobody without
-//! the cookie can make it.
+//! the cookie can make it. When a session may do more than before (its person confirmed who it is,
+//! or changed how to sign in), it gets a new token, and the old one is worth nothing.
 
 use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entity::{session, user};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _,
+};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::digest;
 use crate::core::Core;
@@ -35,6 +41,8 @@ pub struct SignedIn {
     pub token_hash: String,
     /// What writes must carry.
     pub csrf_token: String,
+    /// When the person last showed who it is, in milliseconds since 1970.
+    pub proved_at: i64,
 }
 
 /// The token that writes of this session must carry.
@@ -45,9 +53,23 @@ pub fn csrf_token(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(hash.finalize())
 }
 
+/// What a session is called where it is listed: nothing that could be signed in with.
+pub fn session_id(token_hash: &str) -> Uuid {
+    let hash = Sha256::digest(format!("signalbox session {token_hash}"));
+    let mut id = [0_u8; 16];
+    id.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_custom_bytes(id).into_uuid()
+}
+
+/// A random token of 256 bits, for a cookie or a link.
+pub fn make_link_token() -> String {
+    URL_SAFE_NO_PAD.encode(ids::random::<32>())
+}
+
 /// Starts a session and returns the token for the cookie.
 pub(super) async fn start(
     core: &Core,
+    txn: &impl ConnectionTrait,
     user: &user::Model,
     address: IpAddr,
     agent: &str,
@@ -55,9 +77,9 @@ pub(super) async fn start(
     let now = core.clock.now_ms();
     session::Entity::delete_many()
         .filter(session::Column::ExpiresAt.lte(now))
-        .exec(core.db.write())
+        .exec(txn)
         .await?;
-    let token = URL_SAFE_NO_PAD.encode(ids::random::<32>());
+    let token = make_link_token();
     let row = session::ActiveModel {
         token_hash: Set(digest(&token)),
         user_id: Set(user.id),
@@ -71,11 +93,36 @@ pub(super) async fn start(
         created_at: Set(now),
         seen_at: Set(now),
         expires_at: Set(now + i64::from(core.settings.session_days) * DAY_MS),
+        proved_at: Set(now),
     };
     session::Entity::insert(row)
-        .exec_without_returning(core.db.write())
+        .exec_without_returning(txn)
         .await?;
     Ok(token)
+}
+
+/// Gives a session a new token, since its person has shown who it is; the old one is refused from
+/// now on. None: the session has ended.
+///
+/// # Errors
+/// The statement failed.
+pub async fn renew(
+    core: &Core,
+    txn: &impl ConnectionTrait,
+    token_hash: &str,
+) -> Result<Option<String>, DbErr> {
+    let token = make_link_token();
+    let renewed = session::Entity::update_many()
+        .set(session::ActiveModel {
+            token_hash: Set(digest(&token)),
+            csrf_hash: Set(digest(&csrf_token(&token))),
+            proved_at: Set(core.clock.now_ms()),
+            ..Default::default()
+        })
+        .filter(session::Column::TokenHash.eq(token_hash))
+        .exec(txn)
+        .await?;
+    Ok((renewed.rows_affected == 1).then_some(token))
 }
 
 /// The session of a token, if it is alive.
@@ -88,23 +135,20 @@ pub(super) async fn find(core: &Core, token: &str) -> Result<Option<SignedIn>, D
         return Ok(None);
     };
     let now = core.clock.now_ms();
-    let idle = i64::from(core.settings.session_idle_minutes) * MINUTE_MS;
-    if now >= row.expires_at || now >= row.seen_at + idle {
-        end(core, &hash).await?;
+    if !is_alive(core, &row, now) {
+        end(core.db.write(), &hash).await?;
         return Ok(None);
     }
     let Some(user) = user::Entity::find_by_id(row.user_id)
         .one(core.db.read())
         .await?
+        .filter(|user| user.disabled_at.is_none())
     else {
         return Ok(None);
     };
     if now - row.seen_at >= MINUTE_MS {
         session::Entity::update_many()
-            .set(session::ActiveModel {
-                seen_at: Set(now),
-                ..Default::default()
-            })
+            .col_expr(session::Column::SeenAt, Expr::value(now))
             .filter(session::Column::TokenHash.eq(&hash))
             .exec(core.db.write())
             .await?;
@@ -113,13 +157,76 @@ pub(super) async fn find(core: &Core, token: &str) -> Result<Option<SignedIn>, D
         user,
         token_hash: hash,
         csrf_token: csrf_token(token),
+        // A server of the version before notes no confirmation.
+        proved_at: row.proved_at.max(row.created_at),
     }))
 }
 
+fn is_alive(core: &Core, row: &session::Model, now: i64) -> bool {
+    let idle = i64::from(core.settings.session_idle_minutes) * MINUTE_MS;
+    now < row.expires_at && now < row.seen_at + idle
+}
+
+/// Whether a session that was found goes on.
+pub(super) async fn goes_on(core: &Core, token_hash: &str) -> Result<bool, DbErr> {
+    let row = session::Entity::find_by_id(token_hash.to_owned())
+        .one(core.db.read())
+        .await?;
+    let now = core.clock.now_ms();
+    Ok(row.is_some_and(|row| is_alive(core, &row, now)))
+}
+
+/// The living sessions of a person, the newest first.
+///
+/// # Errors
+/// The statement failed.
+pub async fn sessions_of(core: &Core, user: Uuid) -> Result<Vec<session::Model>, DbErr> {
+    let now = core.clock.now_ms();
+    let mut rows = session::Entity::find()
+        .filter(session::Column::UserId.eq(user))
+        .order_by_desc(session::Column::CreatedAt)
+        .all(core.db.read())
+        .await?;
+    rows.retain(|row| is_alive(core, row, now));
+    Ok(rows)
+}
+
 /// Ends a session at once, on every node.
-pub(super) async fn end(core: &Core, token_hash: &str) -> Result<(), DbErr> {
+///
+/// # Errors
+/// The statement failed.
+pub async fn end(txn: &impl ConnectionTrait, token_hash: &str) -> Result<(), DbErr> {
     session::Entity::delete_by_id(token_hash.to_owned())
-        .exec(core.db.write())
+        .exec(txn)
         .await?;
     Ok(())
+}
+
+/// Ends all sessions of a person but one, and says how many they were.
+///
+/// # Errors
+/// The statement failed.
+pub async fn end_all(
+    txn: &impl ConnectionTrait,
+    user: Uuid,
+    but: Option<&str>,
+) -> Result<u64, DbErr> {
+    let mut delete = session::Entity::delete_many().filter(session::Column::UserId.eq(user));
+    if let Some(hash) = but {
+        delete = delete.filter(session::Column::TokenHash.ne(hash));
+    }
+    Ok(delete.exec(txn).await?.rows_affected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_session_says_nothing_about_its_token() {
+        let (one, other) = (digest("a"), digest("b"));
+        assert_eq!(session_id(&one), session_id(&one));
+        assert_ne!(session_id(&one), session_id(&other));
+        assert!(!one.starts_with(&session_id(&one).simple().to_string()));
+    }
 }

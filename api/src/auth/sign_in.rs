@@ -1,117 +1,68 @@
-//! People: signing in and out, and the callers that their sessions make.
+//! Signing in and out: password, second factor, session.
+//!
+//! Who is not let in learns nothing by it: an unknown account, a wrong password and an account that
+//! is switched off get the same answer after the same time, and the line of the audit log about it
+//! is written after the answer.
+
+use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::{Method, header};
-use engine::secret::constant_time_eq;
-use entity::{member, user, workspace};
+use actix_web::http::header;
+use entity::user;
+use openapi::account::ConfirmIdentity;
 use openapi::problem::Code;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
-use uuid::Uuid;
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 
-use super::authenticator::{Authenticator, wanted_workspace};
-use super::caller::{Actor, Caller, Means};
-use super::permission::Role;
-use super::sessions::{self, COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn};
+use super::authenticator::Authenticator;
+use super::people::Person;
+use super::second_factor::use_code;
+use super::sessions::{self, SignedIn};
+use super::tokens::{Purpose, make_token, spend_token, token_owner};
 use super::tries::{Tries, limiter_key};
-use super::verify_password;
+use super::{digest, verify_password};
 use crate::http::problem::{ApiError, ApiResult};
-use crate::scope::Scope;
+use crate::services::people::{self, Deed};
+
+/// The cookie between password and second factor, over plain HTTP.
+pub const PENDING_COOKIE: &str = "signalbox_sign_in";
+/// The same over HTTPS.
+pub const SECURE_PENDING_COOKIE: &str = "__Host-signalbox_sign_in";
+
+/// How far a sign-in has come.
+#[derive(Debug)]
+pub enum SignIn {
+    /// Done: the person and the token for the session's cookie.
+    Done(Box<user::Model>, String),
+    /// The password fits; the token is for the cookie of the second step.
+    NeedsSecondFactor(String),
+}
+
+/// The account of an address.
+///
+/// # Errors
+/// The database failed.
+pub async fn user_of(
+    db: &impl ConnectionTrait,
+    email: &str,
+) -> Result<Option<user::Model>, sea_orm::DbErr> {
+    user::Entity::find()
+        .filter(user::Column::Email.eq(email))
+        .one(db)
+        .await
+}
 
 impl Authenticator {
-    pub(super) async fn by_session(&self, req: &HttpRequest) -> ApiResult<Caller> {
-        let signed_in = self.session(req).await?;
-        let memberships = self.memberships(signed_in.user.id).await?;
-        let wanted = wanted_workspace(req)?;
-        let chosen = memberships
-            .into_iter()
-            .find(|(w, _)| wanted.as_ref().is_none_or(|slug| *slug == w.slug));
-        let Some((workspace, role)) = chosen else {
-            return Err(match wanted {
-                Some(_) => ApiError::not_found().detail("There is no such workspace."),
-                None => ApiError::new(Code::ScopeMissing)
-                    .detail("This account belongs to no workspace."),
-            });
-        };
-        let permissions = Role::parse(&role).map_or_else(Vec::new, Role::permissions);
-        let means = Means {
-            kind: "session",
-            name: signed_in.user.email.clone(),
-            slot: None,
-            network: None,
-            skew_seconds: None,
-        };
-        Ok(Caller {
-            scope: Scope::granted(workspace.id),
-            actor: Actor::Person {
-                user_id: signed_in.user.id,
-                email: signed_in.user.email,
-            },
-            permissions: permissions.into(),
-            address: self.address(req),
-            means,
-        })
-    }
-
-    /// The session of a request; a write must carry its token.
-    ///
-    /// # Errors
-    /// 401 without a living session, 403 without the token.
-    pub async fn session(&self, req: &HttpRequest) -> ApiResult<SignedIn> {
-        let token = session_cookie(req).ok_or_else(|| ApiError::new(Code::Unauthenticated))?;
-        let signed_in = sessions::find(&self.core, &token)
-            .await?
-            .ok_or_else(|| ApiError::new(Code::Unauthenticated))?;
-        if !is_safe(req.method()) {
-            let carried = req
-                .headers()
-                .get(CSRF_HEADER)
-                .map_or(&[] as &[u8], |value| value.as_bytes());
-            if !constant_time_eq(carried, signed_in.csrf_token.as_bytes()) {
-                return Err(ApiError::new(Code::CsrfMissing)
-                    .detail("Send the session's csrf_token as X-CSRF-Token."));
-            }
-        }
-        Ok(signed_in)
-    }
-
-    /// The workspaces that a person may enter, oldest first, each with the role.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn memberships(&self, user: Uuid) -> ApiResult<Vec<(workspace::Model, String)>> {
-        let roles = member::Entity::find()
-            .filter(member::Column::UserId.eq(user))
-            .all(self.core.db.read())
-            .await?;
-        let workspaces = workspace::Entity::find()
-            .filter(workspace::Column::Id.is_in(roles.iter().map(|m| m.workspace_id)))
-            .order_by_asc(workspace::Column::Id)
-            .all(self.core.db.read())
-            .await?;
-        Ok(workspaces
-            .into_iter()
-            .filter_map(|w| {
-                let role = roles.iter().find(|m| m.workspace_id == w.id)?.role.clone();
-                Some((w, role))
-            })
-            .collect())
-    }
-
-    /// Signs a person in and returns the person and the token for the cookie. Unknown accounts and
-    /// wrong passwords get the same answer after the same time.
+    /// Takes e-mail and password. Unknown accounts and wrong passwords get the same answer after the
+    /// same time.
     ///
     /// # Errors
     /// 401, or 429 after too many failures.
-    pub async fn login(
-        &self,
-        req: &HttpRequest,
-        email: &str,
-        password: &str,
-    ) -> ApiResult<(user::Model, String)> {
+    pub async fn login(&self, req: &HttpRequest, email: &str, password: &str) -> ApiResult<SignIn> {
+        let core = &self.core;
         let address = self.address(req);
         let email = email.trim().to_lowercase();
         let by_address = limiter_key(address);
-        let by_account = super::digest(&email);
+        let by_account = digest(&email);
         let wait = self
             .wait(Tries::LoginsOfAddress, &by_address)
             .await
@@ -121,45 +72,278 @@ impl Authenticator {
                 .detail("Too many failed sign-ins; wait before the next.")
                 .retry_after(seconds));
         }
-        let found = user::Entity::find()
-            .filter(user::Column::Email.eq(&email))
-            .one(self.core.db.read())
-            .await?;
+        let found = user_of(core.db.read(), &email).await?;
         let hash = found.as_ref().map(|user| user.password_hash.as_str());
-        let fits = verify_password(password, hash).await?;
-        let Some(user) = found.filter(|_| fits) else {
+        let fits = verify_password(password, hash.filter(|hash| !hash.is_empty())).await?;
+        let admitted = found
+            .as_ref()
+            .filter(|user| fits && user.disabled_at.is_none());
+        let Some(user) = admitted else {
             self.failed(Tries::LoginsOfAddress, &by_address).await;
             self.failed(Tries::LoginsOfAccount, &by_account).await;
+            core.metrics.sign_in("refused");
+            people::note_later(core, found, address, Deed::SignInRefused("password"));
             return Err(ApiError::new(Code::LoginFailed));
         };
-        self.succeeded(Tries::LoginsOfAddress, &by_address).await;
-        self.succeeded(Tries::LoginsOfAccount, &by_account).await;
+        if people::has_second_factor(user) {
+            let now = core.clock.now_ms();
+            let txn = core.db.begin().await?;
+            let token = make_token(&txn, user.id, Purpose::SecondFactor, now).await?;
+            txn.commit().await?;
+            return Ok(SignIn::NeedsSecondFactor(token));
+        }
+        let user = user.clone();
+        let token = self.enter(req, &user, "password", None).await?;
+        Ok(SignIn::Done(Box::new(user), token))
+    }
+
+    /// Takes the code of the second step.
+    ///
+    /// # Errors
+    /// 401 without a first step or with a wrong code, 429 after too many failures.
+    pub async fn second_step(
+        &self,
+        req: &HttpRequest,
+        code: &str,
+    ) -> ApiResult<(user::Model, String)> {
+        let core = &self.core;
+        let pending = pending_cookie(req);
+        let pending = pending.ok_or_else(|| ApiError::new(Code::Unauthenticated))?;
+        let now = core.clock.now_ms();
+        let owner = token_owner(core.db.read(), &pending, Purpose::SecondFactor, now).await?;
+        let user = match owner {
+            None => None,
+            Some(id) => user::Entity::find_by_id(id).one(core.db.read()).await?,
+        };
+        let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
+            return Err(ApiError::new(Code::Unauthenticated)
+                .detail("The time for the code is over; begin again with the password."));
+        };
+        let how = self.code_of(req, &user, code, Some(&pending)).await?;
+        Ok((user, how))
+    }
+
+    /// Checks a code and, with the token of a first step, signs in by it; returns the new session's
+    /// token.
+    async fn code_of(
+        &self,
+        req: &HttpRequest,
+        user: &user::Model,
+        code: &str,
+        pending: Option<&str>,
+    ) -> ApiResult<String> {
+        let core = &self.core;
+        let address = self.address(req);
+        self.may_try_code(address, user).await?;
+        let txn = core.db.begin().await?;
+        let Some(shown) = use_code(core, &txn, user, code).await? else {
+            drop(txn);
+            self.code_failed(address, user).await;
+            core.metrics.sign_in("refused");
+            let deed = Deed::SignInRefused("second_factor");
+            people::note_later(core, Some(user.clone()), address, deed);
+            return Err(ApiError::new(Code::CodeInvalid)
+                .detail("The code is wrong, or was used before. Wait for the next one."));
+        };
+        if let Some(pending) = pending
+            && !spend_token(&txn, pending).await?
+        {
+            return Err(ApiError::new(Code::Unauthenticated));
+        }
+        txn.commit().await?;
+        let by_address = limiter_key(address);
+        self.succeeded(Tries::CodesOfAddress, &by_address).await;
+        let by_account = user.id.to_string();
+        self.succeeded(Tries::CodesOfAccount, &by_account).await;
+        self.enter(req, user, "second_factor", Some(shown)).await
+    }
+
+    /// Starts a session of a person who has shown who it is, in place of one that the browser may
+    /// have had.
+    pub(super) async fn enter(
+        &self,
+        req: &HttpRequest,
+        user: &user::Model,
+        how: &'static str,
+        shown: Option<super::second_factor::Shown>,
+    ) -> ApiResult<String> {
+        let core = &self.core;
+        let address = self.address(req);
+        let txn = core.db.begin().await?;
+        if let Some(old) = super::people::session_cookie(req) {
+            sessions::end(&txn, &digest(&old)).await?;
+        }
         let agent = req
             .headers()
             .get(header::USER_AGENT)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let token = sessions::start(&self.core, &user, address, agent).await?;
-        Ok((user, token))
+        let token = sessions::start(core, &txn, user, address, agent).await?;
+        people::note(core, &txn, user, address, Deed::SignedIn(how, shown)).await?;
+        txn.commit().await?;
+        self.succeeded(Tries::LoginsOfAddress, &limiter_key(address))
+            .await;
+        self.succeeded(Tries::LoginsOfAccount, &digest(&user.email))
+            .await;
+        core.metrics.sign_in("ok");
+        Ok(token)
+    }
+
+    /// Starts the first session of somebody who has just made an account.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn enter_as_new(&self, req: &HttpRequest, user: &user::Model) -> ApiResult<String> {
+        self.enter(req, user, "invitation", None).await
+    }
+
+    /// Takes password or code of somebody who is signed in, and gives the session a new token.
+    ///
+    /// # Errors
+    /// 401 if it is wrong, 422 if nothing is given, 429 after too many failures.
+    pub async fn confirm(&self, person: &Person, shown: &ConfirmIdentity) -> ApiResult<String> {
+        let (address, user) = (person.address, &person.signed_in.user);
+        match (&shown.password, &shown.code) {
+            (Some(password), None) => self.own_password(address, user, password).await?,
+            (None, Some(code)) => self.own_code(address, user, code).await?,
+            _ => {
+                let text = "either the password or a code";
+                return Err(ApiError::invalid("password", "required", text));
+            }
+        }
+        self.proved(&person.signed_in).await
+    }
+
+    /// Renews the session of somebody who has just shown who it is.
+    pub(super) async fn proved(&self, signed_in: &SignedIn) -> ApiResult<String> {
+        let core = &self.core;
+        let txn = core.db.begin().await?;
+        let token = sessions::renew(core, &txn, &signed_in.token_hash).await?;
+        txn.commit().await?;
+        token.ok_or_else(|| ApiError::new(Code::Unauthenticated))
+    }
+
+    /// Checks the password of somebody who is signed in.
+    ///
+    /// # Errors
+    /// 401 if it is wrong, 429 after too many failures.
+    pub async fn own_password(
+        &self,
+        address: IpAddr,
+        user: &user::Model,
+        password: &str,
+    ) -> ApiResult<()> {
+        let by_account = digest(&user.email);
+        let by_address = limiter_key(address);
+        let tries = [
+            (Tries::LoginsOfAddress, by_address.as_str()),
+            (Tries::LoginsOfAccount, by_account.as_str()),
+        ];
+        self.may_try(&tries).await?;
+        let hash = Some(user.password_hash.as_str()).filter(|hash| !hash.is_empty());
+        if password.len() <= 1024 && verify_password(password, hash).await? {
+            return Ok(());
+        }
+        for (tries, whose) in tries {
+            self.failed(tries, whose).await;
+        }
+        let deed = Deed::ConfirmRefused("password");
+        people::note_later(&self.core, Some(user.clone()), address, deed);
+        Err(ApiError::new(Code::LoginFailed).detail("The password is wrong."))
+    }
+
+    /// Refuses codes after too many wrong ones.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn may_try_code(&self, address: IpAddr, user: &user::Model) -> ApiResult<()> {
+        let (by_address, by_account) = (limiter_key(address), user.id.to_string());
+        self.may_try(&[
+            (Tries::CodesOfAddress, &by_address),
+            (Tries::CodesOfAccount, &by_account),
+        ])
+        .await
+    }
+
+    /// Counts a wrong code.
+    pub async fn code_failed(&self, address: IpAddr, user: &user::Model) {
+        self.failed(Tries::CodesOfAddress, &limiter_key(address))
+            .await;
+        self.failed(Tries::CodesOfAccount, &user.id.to_string())
+            .await;
+    }
+
+    /// Checks a code of somebody who is signed in.
+    ///
+    /// # Errors
+    /// 401 if it is wrong, 429 after too many failures.
+    pub async fn own_code(&self, address: IpAddr, user: &user::Model, code: &str) -> ApiResult<()> {
+        self.may_try_code(address, user).await?;
+        let txn = self.core.db.begin().await?;
+        if use_code(&self.core, &txn, user, code).await?.is_some() {
+            txn.commit().await?;
+            return Ok(());
+        }
+        drop(txn);
+        self.code_failed(address, user).await;
+        let deed = Deed::ConfirmRefused("second_factor");
+        people::note_later(&self.core, Some(user.clone()), address, deed);
+        Err(ApiError::new(Code::CodeInvalid)
+            .detail("The code is wrong, or was used before. Wait for the next one."))
     }
 
     /// Ends a session.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn logout(&self, signed_in: &SignedIn) -> ApiResult<()> {
-        Ok(sessions::end(&self.core, &signed_in.token_hash).await?)
+    pub async fn logout(&self, req: &HttpRequest, signed_in: &SignedIn) -> ApiResult<()> {
+        let core = &self.core;
+        let txn = core.db.begin().await?;
+        sessions::end(&txn, &signed_in.token_hash).await?;
+        let address = self.address(req);
+        people::note(core, &txn, &signed_in.user, address, Deed::SignedOut).await?;
+        Ok(txn.commit().await?)
+    }
+
+    /// Counts a link that somebody tried, which may be a guess.
+    ///
+    /// # Errors
+    /// 429 after too many failures.
+    pub async fn may_try_link(&self, req: &HttpRequest) -> ApiResult<()> {
+        let key = limiter_key(self.address(req));
+        self.may_try(&[(Tries::LinksOfAddress, &key)]).await
+    }
+
+    /// Says that a link was of no use.
+    pub async fn link_failed(&self, req: &HttpRequest) {
+        let key = limiter_key(self.address(req));
+        self.failed(Tries::LinksOfAddress, &key).await;
+    }
+
+    /// Counts a request for a link to a new password.
+    ///
+    /// # Errors
+    /// 429, whether or not there is such an account.
+    pub async fn may_ask_for_reset(&self, req: &HttpRequest, email: &str) -> ApiResult<()> {
+        let by_address = limiter_key(self.address(req));
+        self.take(Tries::ResetsOfAddress, &by_address).await?;
+        self.take(Tries::ResetsOfAccount, &digest(email)).await
+    }
+
+    /// Counts a password that is to be judged.
+    ///
+    /// # Errors
+    /// 429.
+    pub async fn may_judge(&self, req: &HttpRequest) -> ApiResult<()> {
+        let key = limiter_key(self.address(req));
+        self.take(Tries::JudgedOfAddress, &key).await
     }
 }
 
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// The token of the session's cookie.
-fn session_cookie(req: &HttpRequest) -> Option<String> {
-    req.cookie(SECURE_COOKIE)
-        .or_else(|| req.cookie(COOKIE))
+/// The token of the cookie between the two steps.
+fn pending_cookie(req: &HttpRequest) -> Option<String> {
+    req.cookie(SECURE_PENDING_COOKIE)
+        .or_else(|| req.cookie(PENDING_COOKIE))
         .map(|cookie| cookie.value().to_owned())
         .filter(|token| !token.is_empty() && token.len() <= 100)
 }

@@ -137,6 +137,7 @@ pub(super) async fn make(
         slug: Set(WORKSPACE.to_owned()),
         name: Set("Main".to_owned()),
         created_at: Set(now),
+        ..Default::default()
     })
     .exec_without_returning(&txn)
     .await?;
@@ -146,6 +147,7 @@ pub(super) async fn make(
         name: Set("Admin".to_owned()),
         password_hash: Set(password_hash),
         created_at: Set(now),
+        ..Default::default()
     })
     .exec_without_returning(&txn)
     .await?;
@@ -153,6 +155,8 @@ pub(super) async fn make(
         workspace_id: Set(workspace_id),
         user_id: Set(user_id),
         role: Set("owner".to_owned()),
+        created_at: Set(now),
+        ..Default::default()
     })
     .exec_without_returning(&txn)
     .await?;

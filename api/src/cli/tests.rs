@@ -150,6 +150,7 @@ async fn a_new_password_ends_the_sessions() {
         created_at: 0,
         seen_at: 0,
         expires_at: i64::MAX,
+        proved_at: 0,
     };
     session::Entity::insert(row.into_active_model())
         .exec_without_returning(store.db.write())

@@ -53,6 +53,7 @@ impl Bench {
             slug: "main".to_owned(),
             name: "Main".to_owned(),
             created_at: clock.now_ms(),
+            require_second_factor: false,
         };
         workspace::Entity::insert(row.into_active_model())
             .exec_without_returning(db.write())

@@ -10,7 +10,7 @@ use super::fallback;
 use super::health;
 use super::routes::{
     audit, auth, connections, credentials, dead_letters, deliveries, events, jobs, mail,
-    maintenance, notices, retention, rules, sources, stream, workspaces,
+    maintenance, me, members, notices, retention, rules, sources, stream, workspaces,
 };
 use crate::auth::signed_in;
 
@@ -21,7 +21,14 @@ pub fn api(config: &mut ServiceConfig<'_>) {
             scope::scope("/api/v1/auth")
                 .service(auth::login)
                 .service(auth::logout)
-                .service(auth::read_session),
+                .service(auth::read_session)
+                .service(auth::second_factor)
+                .service(auth::confirm)
+                .service(auth::password_strength)
+                .service(auth::ask_for_password)
+                .service(auth::reset_password)
+                .service(auth::show_invitation)
+                .service(auth::accept_invitation),
         )
         .service(
             scope::scope("/api/v1")
@@ -30,6 +37,26 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(workspaces::create_workspace)
                 .service(workspaces::get_workspace)
                 .service(workspaces::rename_workspace)
+                .service(me::read_profile)
+                .service(me::change_profile)
+                .service(me::change_password)
+                .service(me::list_own_sessions)
+                .service(me::end_own_session)
+                .service(me::end_other_sessions)
+                .service(me::set_up_second_factor)
+                .service(me::confirm_second_factor)
+                .service(me::turn_second_factor_off)
+                .service(me::make_recovery_codes)
+                .service(me::accept_invitation_as_person)
+                .service(members::list_members)
+                .service(members::change_member)
+                .service(members::remove_member)
+                .service(members::read_member_policy)
+                .service(members::change_member_policy)
+                .service(members::list_invitations)
+                .service(members::create_invitation)
+                .service(members::resend_invitation)
+                .service(members::revoke_invitation)
                 .service(sources::list_sources)
                 .service(sources::list_samples)
                 .service(sources::create_source)

@@ -12,8 +12,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 pub use responses::{
-    BadBody, BadQuery, Conflict, Guarded, Missing, NoMail, NotSignedIn, Refused, Revised,
-    Throttled, Upstream,
+    BadBody, BadQuery, Conflict, Fresh, Guarded, Linked, Missing, NoMail, NotSignedIn, Refused,
+    Revised, Throttled, Upstream, WrongProof,
 };
 
 /// The document of the API, complete: every operation with its examples and problems.
@@ -57,7 +57,9 @@ pub fn document() -> &'static Value {
     modifiers(&Schemes),
     tags(
         (name = "auth", description = "Signing in and out"),
+        (name = "account", description = "One's own account"),
         (name = "workspaces", description = "Tenants"),
+        (name = "people", description = "Who is in a workspace, and who is invited"),
         (name = "credentials", description = "What API clients authenticate with"),
         (name = "sources", description = "Where events come from"),
         (name = "connections", description = "Upstreams"),

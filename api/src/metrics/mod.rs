@@ -22,7 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use gather::{MOST_CONNECTIONS, gather};
 use labels::{
-    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, State, Workspace,
+    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, SignIns, State, Workspace,
 };
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -36,6 +36,7 @@ struct Inner {
     accepted: Counter,
     duplicates: Counter,
     refused: Family<Reason, Counter>,
+    sign_ins: Family<SignIns, Counter>,
     journal_waiting: Gauge,
     journal_batch: Histogram,
     journal_commit: Histogram,
@@ -80,6 +81,7 @@ impl Metrics {
             accepted: Counter::default(),
             duplicates: Counter::default(),
             refused: Family::default(),
+            sign_ins: Family::default(),
             journal_waiting: Gauge::default(),
             journal_batch: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             journal_commit: durations(),
@@ -133,6 +135,11 @@ impl Metrics {
     /// A request repeated one that was accepted before.
     pub fn duplicate(&self) {
         self.0.duplicates.inc();
+    }
+
+    /// Somebody signed in (`ok`), or was not let in (`refused`), whoever it was.
+    pub fn sign_in(&self, result: &'static str) {
+        self.0.sign_ins.get_or_create(&SignIns { result }).inc();
     }
 
     /// A hook request was refused; `reason` is the problem's code.
@@ -211,6 +218,7 @@ impl Inner {
             "Hook requests that were refused, by reason",
             self.refused.clone(),
         );
+        r.register("sign_ins", "Sign-ins, by result", self.sign_ins.clone());
         r.register(
             "journal_waiting",
             "Requests that wait for the next commit",

@@ -7,6 +7,8 @@
 
 mod export;
 
+use std::net::IpAddr;
+
 use entity::audit;
 use openapi::audit::{AuditBreak, AuditEntry, AuditVerification};
 use openapi::page::Page;
@@ -54,6 +56,15 @@ impl Actor {
             kind,
             name,
             address: caller.address.to_string(),
+        }
+    }
+
+    /// A person who is about to sign in, or acts on the own account.
+    pub fn person(email: &str, address: IpAddr) -> Self {
+        Self {
+            kind: "user",
+            name: email.to_owned(),
+            address: address.to_string(),
         }
     }
 

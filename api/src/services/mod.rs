@@ -17,6 +17,7 @@ pub mod lanes;
 pub mod maintenance;
 pub mod names;
 pub mod notices;
+pub mod people;
 pub mod replay;
 pub mod rules;
 pub mod sealed;

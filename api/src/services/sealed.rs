@@ -1,4 +1,4 @@
-//! Secrets of sources, connections and credentials, sealed and bound to their owner.
+//! Secrets of sources, connections, credentials and people, sealed and bound to their owner.
 
 use entity::sealed_secret;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
@@ -14,7 +14,7 @@ use crate::secrets::Secret;
 /// Whose secret it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
-    /// `source`, `connection` or `credential`.
+    /// `source`, `connection`, `credential` or `user`.
     pub kind: &'static str,
     /// Its id.
     pub id: Uuid,
@@ -42,6 +42,13 @@ impl Owner {
             kind: "credential",
             id,
         }
+    }
+}
+
+impl Owner {
+    /// A person, who belongs to no workspace; the secret is called `totp`.
+    pub const fn user(id: Uuid) -> Self {
+        Self { kind: "user", id }
     }
 }
 

@@ -34,6 +34,7 @@ pub async fn list(core: &Core, caller: &Caller) -> ApiResult<Vec<Workspace>> {
         Actor::Credential { .. } => vec![caller.scope.workspace()],
         Actor::Person { user_id, .. } => member::Entity::find()
             .filter(member::Column::UserId.eq(*user_id))
+            .filter(member::Column::Enabled.eq(true))
             .all(core.db.read())
             .await?
             .into_iter()
@@ -81,12 +82,14 @@ pub async fn create(core: &Core, caller: &Caller, new: NewWorkspace) -> ApiResul
         slug: new.slug,
         name: new.name,
         created_at: change.now,
+        require_second_factor: false,
     };
     workspace::Entity::insert(workspace::ActiveModel {
         id: Set(row.id),
         slug: Set(row.slug.clone()),
         name: Set(row.name.clone()),
         created_at: Set(row.created_at),
+        ..Default::default()
     })
     .exec_without_returning(&change.txn)
     .await?;
@@ -94,6 +97,8 @@ pub async fn create(core: &Core, caller: &Caller, new: NewWorkspace) -> ApiResul
         workspace_id: Set(row.id),
         user_id: Set(*user_id),
         role: Set("owner".to_owned()),
+        created_at: Set(change.now),
+        ..Default::default()
     })
     .exec_without_returning(&change.txn)
     .await?;

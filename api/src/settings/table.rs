@@ -157,6 +157,9 @@ settings! {
         session_idle_minutes: u32 = "720", Never;
         /// Days after which a person is signed out in any case.
         session_days: u32 = "7", Never;
+        /// Minutes after signing in or confirming within which a person may do what is dangerous;
+        /// after that the password or a code is asked for again.
+        confirm_minutes: u32 = "10", Never;
     }
     section "Mail" {
         /// Host of the mail server (SMTP) that takes mails to people: invitations, reset links.

@@ -45,7 +45,7 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
     let secrets = open(
         keyring,
         sealed_secret::Entity::find()
-            .filter(sealed_secret::Column::OwnerKind.ne("credential"))
+            .filter(sealed_secret::Column::OwnerKind.is_in(["source", "connection"]))
             .order_by_asc(sealed_secret::Column::Slot)
             .all(read)
             .await?,

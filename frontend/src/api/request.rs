@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use web_sys::{AbortController, AbortSignal};
 
 use super::Failure;
+use super::proof::Proof;
 use super::read::{Tree, from_text, tree};
 use super::write::to_text;
 
@@ -30,6 +31,8 @@ pub enum SignedIn {
 pub struct Api {
     /// Who is signed in; set to `No` as soon as the server refuses the session.
     pub session: RwSignal<SignedIn>,
+    /// Asks again who somebody is, for what is dangerous.
+    pub proof: Proof,
 }
 
 /// The way to the server, from the context.
@@ -65,6 +68,7 @@ impl Api {
     pub fn new() -> Self {
         Self {
             session: RwSignal::new(SignedIn::Unknown),
+            proof: Proof::new(),
         }
     }
 
@@ -158,7 +162,32 @@ impl Api {
             .map(|_| ())
     }
 
+    /// Deletes what has no revision.
+    pub async fn take<T: DeserializeOwned>(self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::DELETE, path, None, None, None).await?)
+    }
+
+    /// Makes a call. Where the server first wants to know again who it is, the person is asked,
+    /// and the call is made once more.
     async fn call(
+        self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        revision: Option<i64>,
+        abort: Option<&AbortSignal>,
+    ) -> Result<String, Failure> {
+        let first = self
+            .once(method.clone(), path, body.clone(), revision, abort)
+            .await;
+        let asks = Some(Code::ReauthenticationRequired);
+        if first.as_ref().is_err_and(|failure| failure.code() == asks) && self.proof.given().await {
+            return self.once(method, path, body, revision, abort).await;
+        }
+        first
+    }
+
+    async fn once(
         self,
         method: Method,
         path: &str,

@@ -3,6 +3,7 @@
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use leptos_router::components::A;
 use wasm_bindgen::JsCast;
 use web_sys::{FocusEvent, KeyboardEvent};
 
@@ -106,6 +107,15 @@ pub fn ProfileMenu() -> impl IntoView {
                                         })
                                         .collect_view()}
                                 </div>
+                                <A
+                                    href="/profile"
+                                    attr:class="menu-item"
+                                    attr:data-testid="open-profile"
+                                    on:click=move |_| open.set(false)
+                                >
+                                    {icon(Icon::User)}
+                                    "Profile"
+                                </A>
                                 <button
                                     type="button"
                                     class="menu-item"

@@ -3,6 +3,7 @@
 mod menu;
 mod nav;
 mod notices;
+mod proof;
 mod switch;
 
 use leptos::html;
@@ -16,6 +17,7 @@ use crate::ui::{Badge, Icon, Mark, Tone, icon};
 use menu::ProfileMenu;
 use nav::Nav;
 use notices::Notices;
+pub use proof::ProofHost;
 use switch::MaintenanceSwitch;
 
 /// The frame.

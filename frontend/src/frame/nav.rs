@@ -63,6 +63,7 @@ pub fn Nav(
                 {entry("/connections", "Connections", Icon::Connection, None)}
                 {entry("/maintenance", "Maintenance", Icon::Clock, None)}
                 {entry("/retention", "Retention", Icon::Clock, None)}
+                {entry("/people", "People", Icon::User, None)}
                 {entry("/credentials", "API credentials", Icon::Key, None)}
                 {entry("/audit", "Audit log", Icon::Key, None)}
             </div>

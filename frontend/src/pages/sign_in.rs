@@ -1,23 +1,37 @@
-//! Signing in.
+//! Signing in: the password, then the second factor if there is one.
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use leptos_router::components::A;
+use openapi::account::SecondFactorCode;
 use openapi::auth::{LoginRequest, Session};
+use openapi::problem::Code;
 use web_sys::SubmitEvent;
 
+use super::outside::{frame, said};
 use crate::api::{Failure, SignedIn, use_api};
-use crate::ui::{Button, Kind, Mark, TextField};
+use crate::ui::{Button, Kind, TextField};
 
 /// The sign-in page.
 #[component]
 pub fn SignIn() -> impl IntoView {
+    let second = RwSignal::new(false);
+    Effect::new(|_| document().set_title("Sign in · Signalbox"));
+    move || {
+        if second.get() {
+            second_step(second)
+        } else {
+            first_step(second)
+        }
+    }
+}
+
+fn first_step(second: RwSignal<bool>) -> AnyView {
     let api = use_api();
     let email = RwSignal::new(String::new());
     let password = RwSignal::new(String::new());
     let busy = RwSignal::new(false);
     let failure = RwSignal::new(None::<Failure>);
-    Effect::new(|_| document().set_title("Sign in · Signalbox"));
-
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         if busy.get_untracked() {
@@ -32,6 +46,9 @@ pub fn SignIn() -> impl IntoView {
         spawn_local(async move {
             match api.post::<_, Session>("auth/login", &request).await {
                 Ok(session) => api.session.set(SignedIn::Yes(Box::new(session))),
+                Err(error) if error.code() == Some(Code::SecondFactorRequired) => {
+                    second.try_set(true);
+                }
                 Err(error) => {
                     failure.try_set(Some(error));
                 }
@@ -39,50 +56,87 @@ pub fn SignIn() -> impl IntoView {
             busy.try_set(false);
         });
     };
-    view! {
-        <main class="sign-in">
-            <div class="card">
-                <form class="card-body stack" on:submit=submit data-testid="sign-in">
-                    <div class="mark">
-                        <Mark />
-                        <div>
-                            <h1>"Signalbox"</h1>
-                            <p>"Sign in to the console"</p>
-                        </div>
-                    </div>
-                    <TextField
-                        label="E-mail"
-                        value=email
-                        kind="email"
-                        autocomplete="username"
-                        required=true
-                        testid="email"
-                    />
-                    <TextField
-                        label="Password"
-                        value=password
-                        kind="password"
-                        autocomplete="current-password"
-                        required=true
-                        testid="password"
-                    />
-                    {move || {
-                        failure
-                            .get()
-                            .map(|failure| {
-                                view! {
-                                    <p class="notice red" role="alert" data-testid="sign-in-failed">
-                                        {failure.text()}
-                                    </p>
-                                }
-                            })
-                    }}
-                    <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="sign-in-submit">
-                        "Sign in"
-                    </Button>
-                </form>
-            </div>
-        </main>
-    }
-    .into_any()
+    frame(
+        "Sign in to the console",
+        view! {
+            <form class="stack" on:submit=submit data-testid="sign-in">
+                <TextField
+                    label="E-mail"
+                    value=email
+                    kind="email"
+                    autocomplete="username"
+                    required=true
+                    testid="email"
+                />
+                <TextField
+                    label="Password"
+                    value=password
+                    kind="password"
+                    autocomplete="current-password"
+                    required=true
+                    testid="password"
+                />
+                {said(failure, "sign-in-failed")}
+                <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="sign-in-submit">
+                    "Sign in"
+                </Button>
+                <p class="small">
+                    <A href="/forgot-password" attr:data-testid="forgot-password">
+                        "Forgot your password?"
+                    </A>
+                </p>
+            </form>
+        }
+        .into_any(),
+    )
+}
+
+fn second_step(second: RwSignal<bool>) -> AnyView {
+    let api = use_api();
+    let code = RwSignal::new(String::new());
+    let busy = RwSignal::new(false);
+    let failure = RwSignal::new(None::<Failure>);
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        failure.set(None);
+        let request = SecondFactorCode {
+            code: code.get_untracked(),
+        };
+        spawn_local(async move {
+            match api.post::<_, Session>("auth/second-factor", &request).await {
+                Ok(session) => api.session.set(SignedIn::Yes(Box::new(session))),
+                Err(error) => {
+                    failure.try_set(Some(error));
+                }
+            }
+            busy.try_set(false);
+        });
+    };
+    frame(
+        "The second factor",
+        view! {
+            <form class="stack" on:submit=submit data-testid="second-factor">
+                <TextField
+                    label="Code"
+                    value=code
+                    autocomplete="one-time-code"
+                    required=true
+                    help="Six digits of the app, or one of your recovery codes."
+                    testid="code"
+                />
+                {said(failure, "code-failed")}
+                <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="code-submit">
+                    "Continue"
+                </Button>
+                <Button kind=Kind::Quiet press=move |_| second.set(false)>
+                    "Begin again"
+                </Button>
+            </form>
+        }
+        .into_any(),
+    )
 }

@@ -382,6 +382,8 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             ("/dead-letters".to_owned(), "dead-groups"),
             ("/jobs".to_owned(), "empty"),
             ("/audit".to_owned(), "audit"),
+            ("/people".to_owned(), "members"),
+            ("/profile".to_owned(), "profile-page"),
             ("/credentials".to_owned(), "credentials"),
             ("/sources".to_owned(), "sources"),
             ("/sources/new".to_owned(), "source-form"),

@@ -24,13 +24,19 @@ macro_rules! sets {
 
 sets! {
     /// Every operation that is not open to all. Not found: the workspace that `X-Workspace` names.
-    Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, AddressNotAllowed, CsrfMissing, NotFound, BodyTooLarge, RateLimited, Internal, Unavailable];
+    Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, SecondFactorMissing, AddressNotAllowed, CsrfMissing, NotFound, BodyTooLarge, RateLimited, Internal, Unavailable];
     /// A hook.
     Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, LoopDetected, Unavailable];
     /// Signing in.
-    NotSignedIn = [LoginFailed, RateLimited, Internal, Unavailable];
+    NotSignedIn = [Unauthenticated, LoginFailed, SecondFactorRequired, CodeInvalid, RateLimited, Internal, Unavailable];
     /// Needs a session.
     Throttled = [Unauthenticated, CsrfMissing, Internal, Unavailable];
+    /// A person must have shown who it is a short time ago.
+    Fresh = [ReauthenticationRequired];
+    /// A password or a code is checked.
+    WrongProof = [LoginFailed, CodeInvalid, RateLimited];
+    /// A link is used.
+    Linked = [LinkInvalid];
     /// Something is looked up.
     Missing = [NotFound, InvalidParameter];
     /// A query string is read.

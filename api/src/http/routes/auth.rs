@@ -1,22 +1,33 @@
-//! Signing in and out.
+//! Signing in and out, and what those do who cannot sign in.
 
 use actix_web::cookie::time::Duration as CookieTime;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, get, post, web};
 use entity::user;
+use openapi::account::{
+    ConfirmIdentity, ForgottenPassword, PasswordStrength, PasswordToJudge, ResetPassword,
+    SecondFactorCode,
+};
 use openapi::auth::{LoginRequest, Membership, Session, User};
+use openapi::people::{AcceptInvitation, InvitationShown, LinkToken};
+use openapi::problem::Code;
 
-use crate::auth::{Authenticator, COOKIE, SECURE_COOKIE, csrf_token};
+use crate::auth::{
+    Authenticator, COOKIE, PENDING_COOKIE, Person, Purpose, SECURE_COOKIE, SECURE_PENDING_COOKIE,
+    SignIn, a_person, csrf_token, judge_password,
+};
 use crate::core::Core;
-use crate::http::doc::{BadBody, NotSignedIn, Throttled};
+use crate::http::doc::{BadBody, Conflict, Linked, NotSignedIn, Throttled, WrongProof};
 use crate::http::extract::Json;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::services::workspaces;
+use crate::services::{people, workspaces};
 use crate::settings::Settings;
 
 /// Sign in
 ///
-/// Sets the session's cookie. Unknown accounts and wrong passwords get the same answer.
+/// Sets the session's cookie. Unknown accounts and wrong passwords get the same answer. An account
+/// with a second factor is answered `second_factor_required`, with a cookie for the next step, which
+/// is good for five minutes.
 #[utoipa::path(tag = "auth", security(()), responses(
     (status = 200, description = "Signed in", body = Session), NotSignedIn, BadBody))]
 #[post("/login")]
@@ -27,18 +38,150 @@ pub async fn login(
     Json(body): Json<LoginRequest>,
 ) -> ApiResult<HttpResponse> {
     if body.email.len() > 320 || body.password.len() > 1024 {
-        return Err(ApiError::new(openapi::problem::Code::LoginFailed));
+        return Err(ApiError::new(Code::LoginFailed));
     }
-    let (user, token) = authenticator
+    match authenticator
         .login(&req, &body.email, &body.password)
-        .await?;
-    let session = session(&authenticator, user, csrf_token(&token)).await?;
-    let lifetime = CookieTime::days(i64::from(core.settings.session_days));
-    let cookie = cookie(&core.settings, token, lifetime);
+        .await?
+    {
+        SignIn::Done(user, token) => entered(&core, &authenticator, *user, token).await,
+        SignIn::NeedsSecondFactor(token) => {
+            let wanted = ApiError::new(Code::SecondFactorRequired)
+                .detail("Send a code of the app, or a recovery code, to /auth/second-factor.");
+            let mut answer = wanted.error_response();
+            let lifetime = CookieTime::minutes(Purpose::SecondFactor.minutes());
+            let cookie = pending_cookie(&core.settings, token, lifetime);
+            answer
+                .add_cookie(&cookie)
+                .map_err(|error| ApiError::internal("cookie", &error))?;
+            Ok(answer)
+        }
+    }
+}
+
+/// Sign in: the second step
+///
+/// Takes a code of the app or a recovery code, each once.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 200, description = "Signed in", body = Session), NotSignedIn, BadBody))]
+#[post("/second-factor")]
+pub async fn second_factor(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<SecondFactorCode>,
+) -> ApiResult<HttpResponse> {
+    let (user, token) = authenticator.second_step(&req, &body.code).await?;
+    let mut answer = entered(&core, &authenticator, user, token).await?;
+    let gone = pending_cookie(&core.settings, String::new(), CookieTime::ZERO);
+    answer
+        .add_cookie(&gone)
+        .map_err(|error| ApiError::internal("cookie", &error))?;
+    Ok(answer)
+}
+
+/// Confirm who one is
+///
+/// By the password or a code: for what is answered `reauthentication_required`. The session gets a
+/// new cookie and CSRF token.
+#[utoipa::path(tag = "auth", security(("session" = [])), responses(
+    (status = 200, description = "Confirmed", body = Session), Throttled, WrongProof, BadBody))]
+#[post("/confirm", wrap = "a_person()")]
+pub async fn confirm(
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    person: Person,
+    Json(body): Json<ConfirmIdentity>,
+) -> ApiResult<HttpResponse> {
+    let token = authenticator.confirm(&person, &body).await?;
+    entered(&core, &authenticator, person.signed_in.user, token).await
+}
+
+/// Judge a password
+///
+/// By the rule that every new password must pass: 12 characters or more, and hard to guess.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 200, description = "How strong it is", body = PasswordStrength), NotSignedIn, BadBody))]
+#[post("/password-strength")]
+pub async fn password_strength(
+    req: HttpRequest,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<PasswordToJudge>,
+) -> ApiResult<HttpResponse> {
+    authenticator.may_judge(&req).await?;
+    let hints: Vec<&str> = body.hints.iter().map(String::as_str).collect();
+    let judged = judge_password(&body.password, &hints).await?;
     Ok(HttpResponse::Ok()
-        .cookie(cookie)
         .insert_header(("cache-control", "no-store"))
-        .json(session))
+        .json(judged))
+}
+
+/// Ask for a new password
+///
+/// A link is mailed, good for an hour, if there is such an account. The answer is the same if there
+/// is none.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 202, description = "If there is such an account, a link is on its way"), NotSignedIn, Conflict, BadBody))]
+#[post("/password-reset")]
+pub async fn ask_for_password(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<ForgottenPassword>,
+) -> ApiResult<HttpResponse> {
+    people::ask_for_reset(&core, &authenticator, &req, &body.email).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// Set a new password by a link
+///
+/// All sessions end. The second factor stays.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 204, description = "Set; sign in with it"), NotSignedIn, Linked, BadBody))]
+#[post("/password-reset/accept")]
+pub async fn reset_password(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<ResetPassword>,
+) -> ApiResult<HttpResponse> {
+    people::reset_by_link(&core, &authenticator, &req, body).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Read an invitation
+///
+/// What the link is for.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 200, description = "The invitation", body = InvitationShown), NotSignedIn, Linked, BadBody))]
+#[post("/invitation")]
+pub async fn show_invitation(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<LinkToken>,
+) -> ApiResult<HttpResponse> {
+    let shown = people::show_invitation(&core, &authenticator, &req, &body.token).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(("cache-control", "no-store"))
+        .json(shown))
+}
+
+/// Accept an invitation as somebody new
+///
+/// Makes the account and signs in. Who has an account signs in first and accepts with it.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 200, description = "Signed in", body = Session), NotSignedIn, Linked, Conflict, BadBody))]
+#[post("/invitation/accept")]
+pub async fn accept_invitation(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<AcceptInvitation>,
+) -> ApiResult<HttpResponse> {
+    let user = people::accept_as_new(&core, &authenticator, &req, body).await?;
+    let token = authenticator.enter_as_new(&req, &user).await?;
+    entered(&core, &authenticator, user, token).await
 }
 
 /// Sign out
@@ -53,7 +196,7 @@ pub async fn logout(
     authenticator: web::Data<Authenticator>,
 ) -> ApiResult<HttpResponse> {
     let signed_in = authenticator.session(&req).await?;
-    authenticator.logout(&signed_in).await?;
+    authenticator.logout(&req, &signed_in).await?;
     let gone = cookie(&core.settings, String::new(), CookieTime::ZERO);
     Ok(HttpResponse::NoContent().cookie(gone).finish())
 }
@@ -73,6 +216,20 @@ pub async fn read_session(
         .json(session))
 }
 
+/// The answer to somebody who is signed in by a new token: the cookie and the session.
+pub(super) async fn entered(
+    core: &Core,
+    authenticator: &Authenticator,
+    user: user::Model,
+    token: String,
+) -> ApiResult<HttpResponse> {
+    let session = session(authenticator, user, csrf_token(&token)).await?;
+    Ok(HttpResponse::Ok()
+        .cookie(session_cookie(&core.settings, token))
+        .insert_header(("cache-control", "no-store"))
+        .json(session))
+}
+
 async fn session(
     authenticator: &Authenticator,
     user: user::Model,
@@ -87,18 +244,39 @@ async fn session(
         },
         workspaces: memberships
             .into_iter()
-            .map(|(workspace, role)| Membership {
+            .map(|(workspace, member)| Membership {
                 workspace: workspaces::to_wire(workspace),
-                role,
+                role: member.role,
             })
             .collect(),
         csrf_token,
     })
 }
 
+/// The cookie of a session.
+pub(super) fn session_cookie(settings: &Settings, token: String) -> Cookie<'static> {
+    let lifetime = CookieTime::days(i64::from(settings.session_days));
+    cookie(settings, token, lifetime)
+}
+
 fn cookie(settings: &Settings, token: String, lifetime: CookieTime) -> Cookie<'static> {
+    named(settings, [COOKIE, SECURE_COOKIE], token, lifetime)
+}
+
+/// The cookie between the two steps of a sign-in.
+fn pending_cookie(settings: &Settings, token: String, lifetime: CookieTime) -> Cookie<'static> {
+    let names = [PENDING_COOKIE, SECURE_PENDING_COOKIE];
+    named(settings, names, token, lifetime)
+}
+
+fn named(
+    settings: &Settings,
+    [plain, over_https]: [&'static str; 2],
+    token: String,
+    lifetime: CookieTime,
+) -> Cookie<'static> {
     let secure = settings.tls_cert.is_some() || settings.public_url.starts_with("https://");
-    Cookie::build(if secure { SECURE_COOKIE } else { COOKIE }, token)
+    Cookie::build(if secure { over_https } else { plain }, token)
         .path("/")
         .http_only(true)
         .secure(secure)

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::whole;
 use crate::auth::{Caller, Permission, needs};
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Guarded, Missing, Revised};
+use crate::http::doc::{BadBody, Conflict, Fresh, Guarded, Missing, Revised};
 use crate::http::extract::{IfMatch, Json, JsonOrDefault, etag};
 use crate::http::problem::ApiResult;
 use crate::services::credentials;
@@ -32,8 +32,8 @@ pub async fn list_credentials(
 ///
 /// The secret is in this answer and nowhere else. The scopes are some of the caller's own.
 #[utoipa::path(tag = "credentials", responses(
-    (status = 201, description = "Made; the secret is not shown again", body = CredentialRevealed), Guarded, BadBody))]
-#[post("/credentials", wrap = "needs(Permission::CredentialsWrite)")]
+    (status = 201, description = "Made; the secret is not shown again", body = CredentialRevealed), Guarded, Fresh, BadBody))]
+#[post("/credentials", wrap = "needs(Permission::CredentialsWrite).fresh()")]
 pub async fn create_credential(
     core: web::Data<Core>,
     caller: Caller,
@@ -83,10 +83,10 @@ pub async fn change_credential(
 /// others within five seconds.
 #[utoipa::path(tag = "credentials", responses(
     (status = 200, description = "Revoked", body = Credential, headers(("etag" = String, description = "Its revision"))),
-    Guarded, Missing))]
+    Guarded, Fresh, Missing))]
 #[post(
     "/credentials/{id}/revoke",
-    wrap = "needs(Permission::CredentialsWrite)"
+    wrap = "needs(Permission::CredentialsWrite).fresh()"
 )]
 pub async fn revoke_credential(
     core: web::Data<Core>,
@@ -101,8 +101,11 @@ pub async fn revoke_credential(
 /// One that is revoked leaves the list.
 #[utoipa::path(tag = "credentials",
     params(("If-Match" = String, Header, description = "The ETag as it was read")),
-    responses((status = 204, description = "Deleted"), Guarded, Missing, Conflict, Revised))]
-#[delete("/credentials/{id}", wrap = "needs(Permission::CredentialsWrite)")]
+    responses((status = 204, description = "Deleted"), Guarded, Fresh, Missing, Conflict, Revised))]
+#[delete(
+    "/credentials/{id}",
+    wrap = "needs(Permission::CredentialsWrite).fresh()"
+)]
 pub async fn delete_credential(
     core: web::Data<Core>,
     caller: Caller,
@@ -118,10 +121,10 @@ pub async fn delete_credential(
 /// Both are valid until one is retired. The secret is in this answer and nowhere else.
 #[utoipa::path(tag = "credentials", request_body(content = Option<NewCredentialSecret>), responses(
     (status = 201, description = "Added; the secret is not shown again", body = CredentialRevealed),
-    Guarded, Missing, BadBody, Conflict))]
+    Guarded, Fresh, Missing, BadBody, Conflict))]
 #[post(
     "/credentials/{id}/secrets",
-    wrap = "needs(Permission::CredentialsWrite)"
+    wrap = "needs(Permission::CredentialsWrite).fresh()"
 )]
 pub async fn add_credential_secret(
     core: web::Data<Core>,
@@ -138,10 +141,10 @@ pub async fn add_credential_secret(
 /// The other one stays valid until it is retired.
 #[utoipa::path(tag = "credentials", responses(
     (status = 200, description = "Changed places", body = Credential, headers(("etag" = String, description = "Its revision"))),
-    Guarded, Missing, Conflict))]
+    Guarded, Fresh, Missing, Conflict))]
 #[post(
     "/credentials/{id}/promote",
-    wrap = "needs(Permission::CredentialsWrite)"
+    wrap = "needs(Permission::CredentialsWrite).fresh()"
 )]
 pub async fn promote_credential_secret(
     core: web::Data<Core>,
@@ -157,10 +160,10 @@ pub async fn promote_credential_secret(
 /// takes its place.
 #[utoipa::path(tag = "credentials", request_body(content = Option<RetireCredentialSecret>), responses(
     (status = 200, description = "Retired, or planned", body = Credential, headers(("etag" = String, description = "Its revision"))),
-    Guarded, Missing, BadBody, Conflict))]
+    Guarded, Fresh, Missing, BadBody, Conflict))]
 #[post(
     "/credentials/{id}/retire",
-    wrap = "needs(Permission::CredentialsWrite)"
+    wrap = "needs(Permission::CredentialsWrite).fresh()"
 )]
 pub async fn retire_credential_secret(
     core: web::Data<Core>,

@@ -13,6 +13,8 @@ pub mod events;
 pub mod jobs;
 pub mod mail;
 pub mod maintenance;
+pub mod me;
+pub mod members;
 pub mod notices;
 pub mod retention;
 pub mod rules;

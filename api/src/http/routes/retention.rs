@@ -5,7 +5,7 @@ use openapi::retention::{ChangeRetention, Retention, RetentionPreview, StorageSi
 
 use crate::auth::{Caller, Permission, needs};
 use crate::core::Core;
-use crate::http::doc::{BadBody, Guarded, Revised};
+use crate::http::doc::{BadBody, Fresh, Guarded, Revised};
 use crate::http::extract::{IfMatch, Json, etag};
 use crate::http::problem::ApiResult;
 use crate::retention;
@@ -28,8 +28,8 @@ pub async fn read_retention(core: web::Data<Core>, caller: Caller) -> ApiResult<
 #[utoipa::path(tag = "retention",
     params(("If-Match" = String, Header, description = "The ETag as it was read")),
     responses((status = 200, description = "The limits now", body = Retention, headers(("etag" = String, description = "Their revision"))),
-    Guarded, BadBody, Revised))]
-#[patch("/retention", wrap = "needs(Permission::SettingsWrite)")]
+    Guarded, Fresh, BadBody, Revised))]
+#[patch("/retention", wrap = "needs(Permission::SettingsWrite).fresh()")]
 pub async fn change_retention(
     core: web::Data<Core>,
     caller: Caller,

@@ -11,7 +11,7 @@ use openapi::stream::Message;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Caller, Permission, needs};
+use crate::auth::{Authenticator, Caller, Permission, needs};
 use crate::core::Core;
 use crate::http::doc::Guarded;
 use crate::http::problem::{ApiError, ApiResult};
@@ -20,6 +20,8 @@ use crate::metrics::Metrics;
 
 /// Between two comments that keep the connection alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Between two looks whether the session goes on.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long one stream lasts. The browser opens the next at its last place, and with it proves
 /// again that it may.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -43,6 +45,7 @@ pub async fn follow(
     req: HttpRequest,
     core: web::Data<Core>,
     stopping: web::Data<Stopping>,
+    authenticator: web::Data<Authenticator>,
     caller: Caller,
 ) -> ApiResult<HttpResponse> {
     // What cannot be read is an unknown place: the watcher is told that messages may be lost.
@@ -69,7 +72,10 @@ pub async fn follow(
     let watcher = Watcher {
         subscription,
         stopping: stopping.0.clone(),
+        authenticator,
+        caller,
         greeted: false,
+        look: now + LOOK,
         heartbeat: now + HEARTBEAT,
         end: now + LIFETIME,
         _counted: Counted::new(core.metrics.clone()),
@@ -90,7 +96,10 @@ pub async fn follow(
 struct Watcher {
     subscription: Subscription,
     stopping: CancellationToken,
+    authenticator: web::Data<Authenticator>,
+    caller: Caller,
     greeted: bool,
+    look: Instant,
     heartbeat: Instant,
     end: Instant,
     _counted: Counted,
@@ -102,16 +111,41 @@ impl Watcher {
             self.greeted = true;
             return Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
         }
-        tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => None,
-            () = tokio::time::sleep_until(self.end) => None,
-            item = self.subscription.next() => Some(message(&item?)),
-            () = tokio::time::sleep_until(self.heartbeat) => {
-                self.heartbeat = Instant::now() + HEARTBEAT;
-                Some(Bytes::from_static(b": alive\n\n"))
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return None,
+                () = tokio::time::sleep_until(self.end) => return None,
+                () = tokio::time::sleep_until(self.look) => {
+                    if !self.still_may().await {
+                        return None;
+                    }
+                }
+                item = self.subscription.next() => {
+                    let item = item?;
+                    // People and their roles are changed like the configuration.
+                    let changed = matches!(*item.message, Message::Configuration { .. });
+                    if changed && !self.still_may().await {
+                        return None;
+                    }
+                    return Some(message(&item));
+                }
+                () = tokio::time::sleep_until(self.heartbeat) => {
+                    self.heartbeat = Instant::now() + HEARTBEAT;
+                    return Some(Bytes::from_static(b": alive\n\n"));
+                }
             }
         }
+    }
+
+    /// Whether the watcher may go on; one that cannot be asked about may not.
+    async fn still_may(&mut self) -> bool {
+        self.look = Instant::now() + LOOK;
+        let may = self
+            .authenticator
+            .still_may(&self.caller, Permission::EventsRead)
+            .await;
+        may.unwrap_or(false)
     }
 }
 

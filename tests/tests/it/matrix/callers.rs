@@ -164,6 +164,7 @@ pub async fn person(server: &Server) -> (Uuid, String) {
         name: Set("Somebody".to_owned()),
         password_hash: Set(hash),
         created_at: Set(0),
+        ..Default::default()
     };
     entity::user::Entity::insert(row)
         .exec_without_returning(&db)
@@ -180,6 +181,7 @@ pub async fn join(server: &Server, workspace: Uuid, person: Uuid, role: &str) {
         workspace_id: Set(workspace),
         user_id: Set(person),
         role: Set(role.to_owned()),
+        ..Default::default()
     };
     entity::member::Entity::insert(row)
         .exec_without_returning(&db)

@@ -3,7 +3,8 @@
 use super::row::Least::{Admin, Operator, Viewer};
 use super::row::{Row, known, open, route, session};
 use openapi::problem::Code::{
-    Conflict, MailNotConfigured, RevisionStale, ScopeMissing, UpstreamFailed,
+    Conflict, LinkInvalid, MailNotConfigured, NotFound, RevisionStale, ScopeMissing,
+    Unauthenticated, UpstreamFailed, ValidationFailed,
 };
 
 /// A step that changes nothing that matters, on the connection of the world.
@@ -23,7 +24,45 @@ pub const TABLE: &[Row] = &[
         .body(r#"{"msg": "hello"}"#)
         .gives(202),
     open("POST /api/v1/auth/login").body(r#"{"email": "$email", "password": "$password"}"#),
+    // Without a first step there is no second, and nobody has these links.
+    open("POST /api/v1/auth/second-factor")
+        .body(r#"{"code": "000000"}"#)
+        .refused(Unauthenticated),
+    open("POST /api/v1/auth/password-strength").body(r#"{"password": "$n"}"#),
+    // This server sends no mail.
+    open("POST /api/v1/auth/password-reset")
+        .body(r#"{"email": "$email"}"#)
+        .refused(MailNotConfigured),
+    open("POST /api/v1/auth/password-reset/accept")
+        .body(r#"{"token": "$n", "password": "$password"}"#)
+        .refused(LinkInvalid),
+    open("POST /api/v1/auth/invitation")
+        .body(r#"{"token": "$n"}"#)
+        .refused(LinkInvalid),
+    open("POST /api/v1/auth/invitation/accept")
+        .body(r#"{"token": "$n", "name": "$n", "password": "$password"}"#)
+        .refused(LinkInvalid),
     // For whoever has a session, in no workspace.
+    session("POST /api/v1/auth/confirm")
+        .body("{}")
+        .refused(ValidationFailed),
+    session("GET /api/v1/me"),
+    session("PATCH /api/v1/me").body(NAME),
+    session("POST /api/v1/me/password")
+        .body(r#"{"new_password": "$n"}"#)
+        .refused(ValidationFailed),
+    session("GET /api/v1/me/sessions"),
+    session("DELETE /api/v1/me/sessions/{id}").refused(NotFound),
+    session("POST /api/v1/me/sessions/end-others").gives(204),
+    session("POST /api/v1/me/second-factor/confirm")
+        .body(r#"{"code": "000000"}"#)
+        .refused(Conflict),
+    session("POST /api/v1/me/second-factor").gives(201),
+    session("DELETE /api/v1/me/second-factor").refused(Conflict),
+    session("POST /api/v1/me/second-factor/recovery-codes").refused(Conflict),
+    session("POST /api/v1/me/invitations/accept")
+        .body(r#"{"token": "$n"}"#)
+        .refused(LinkInvalid),
     session("GET /api/v1/auth/session"),
     session("POST /api/v1/auth/logout").gives(204),
     // For whoever is known.
@@ -32,6 +71,23 @@ pub const TABLE: &[Row] = &[
     route("GET /api/v1/audit", "audit:read", Admin),
     route("GET /api/v1/audit/export", "audit:read", Admin),
     route("GET /api/v1/audit/verification", "audit:read", Admin),
+    route("GET /api/v1/members", "users:read", Admin),
+    route("PATCH /api/v1/members/{id}", "users:write", Admin)
+        .body(r#"{"enabled": false}"#)
+        .refused(RevisionStale),
+    route("DELETE /api/v1/members/{id}", "users:write", Admin).refused(RevisionStale),
+    route("GET /api/v1/member-policy", "users:read", Admin),
+    route("PATCH /api/v1/member-policy", "users:write", Admin)
+        .body(r#"{"require_second_factor": false}"#),
+    route("GET /api/v1/invitations", "users:read", Admin),
+    // Nobody hands out more than they have: a credential with this scope alone invites nobody.
+    route("POST /api/v1/invitations", "users:write", Admin)
+        .body(r#"{"email": "$n@example.org", "role": "viewer"}"#)
+        .gives(201)
+        .credentials_get(ScopeMissing),
+    route("POST /api/v1/invitations/{id}/resend", "users:write", Admin)
+        .credentials_get(ScopeMissing),
+    route("DELETE /api/v1/invitations/{id}", "users:write", Admin).refused(RevisionStale),
     route("GET /api/v1/connections", "connections:read", Viewer),
     route("POST /api/v1/connections", "connections:write", Admin)
         .body(r#"{"name": "$n", "connector": "sandbox"}"#)

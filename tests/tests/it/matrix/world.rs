@@ -8,12 +8,14 @@ use openapi::deliveries::{DeadResult, State};
 use openapi::jobs::Job;
 use openapi::maintenance::MaintenanceWindow;
 use openapi::page::Page;
+use openapi::people::InvitationSent;
 use openapi::workspaces::Workspace;
 use serde_json::json;
 use tests::yaml::{File, copy_to};
 use tests::{Client, Server, wait_until};
 use uuid::Uuid;
 
+use super::callers::{join, person};
 use crate::support::settled;
 
 /// The examples, by the part of the path that stands before the id.
@@ -50,6 +52,10 @@ impl World {
             "schedule": { "kind": "daily", "start": "01:00", "end": "02:00" },
         });
         let window: MaintenanceWindow = owner.post("/api/v1/maintenance/windows", &new).await.ok();
+        let (guest, _) = person(server).await;
+        join(server, workspace, guest, "viewer").await;
+        let new = json!({ "email": "guest@example.org", "role": "viewer" });
+        let invited: InvitationSent = owner.post("/api/v1/invitations", &new).await.ok();
         Self {
             workspace,
             ids: BTreeMap::from([
@@ -64,6 +70,10 @@ impl World {
                 ("maintenance", window.id),
                 ("credentials", revoked(owner).await),
                 ("jobs", cancelled(owner).await),
+                ("members", guest),
+                ("invitations", invited.invitation.id),
+                // A session that nobody has.
+                ("me", Uuid::from_u128(8)),
             ]),
         }
     }
