@@ -18,6 +18,7 @@ mod m20261121_000009_outward;
 mod m20261121_000010_credentials;
 mod m20261121_000011_audit_chain;
 mod m20261121_000013_mail;
+mod m20261121_000014_roles;
 mod m20261121_000015_source_secrets;
 
 /// All migrations, oldest first.
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_credentials::Migration),
             Box::new(m20261121_000011_audit_chain::Migration),
             Box::new(m20261121_000013_mail::Migration),
+            Box::new(m20261121_000014_roles::Migration),
             Box::new(m20261121_000015_source_secrets::Migration),
         ]
     }

@@ -18,6 +18,7 @@ mod bearer;
 mod caller;
 mod credentials;
 mod guard;
+mod meter;
 mod nonces;
 mod password;
 mod permission;
@@ -28,12 +29,13 @@ mod tries;
 mod uses;
 
 pub use address::{client_address, in_networks};
-pub use authenticator::{Authenticator, WORKSPACE_HEADER};
+pub use authenticator::{Authenticator, WORKSPACE_HEADER, WORKSPACE_PARAMETER};
 pub use bearer::{Bearer, check_bearer, make_bearer, make_bearer_of, make_client_id, make_secret};
 pub use caller::{Actor, Caller, Means};
 pub use guard::{Needs, needs, signed_in};
+pub use meter::{Metered, by_address};
 pub use password::{HashError, generate_password, hash_password, verify_password};
-pub use permission::{Permission, Role};
+pub use permission::{CUSTOM, Permission, Role, permissions_of, stored_permissions};
 pub use sessions::{COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn, csrf_token};
 pub use uses::{Uses, keep_uses};
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::authenticator::{Authenticator, wanted_workspace};
 use super::caller::{Actor, Caller, Means};
-use super::permission::Role;
+use super::permission::permissions_of;
 use super::sessions::{self, COOKIE, CSRF_HEADER, SECURE_COOKIE, SignedIn};
 use super::tries::{Tries, limiter_key};
 use super::verify_password;
@@ -20,6 +20,7 @@ use crate::scope::Scope;
 impl Authenticator {
     pub(super) async fn by_session(&self, req: &HttpRequest) -> ApiResult<Caller> {
         let signed_in = self.session(req).await?;
+        self.meter_person(req, signed_in.user.id).await?;
         let memberships = self.memberships(signed_in.user.id).await?;
         let wanted = wanted_workspace(req)?;
         let chosen = memberships
@@ -32,7 +33,7 @@ impl Authenticator {
                     .detail("This account belongs to no workspace."),
             });
         };
-        let permissions = Role::parse(&role).map_or_else(Vec::new, Role::permissions);
+        let permissions = permissions_of(self.core.db.read(), workspace.id, &role).await?;
         let means = Means {
             kind: "session",
             name: signed_in.user.email.clone(),
@@ -46,7 +47,7 @@ impl Authenticator {
                 user_id: signed_in.user.id,
                 email: signed_in.user.email,
             },
-            permissions: permissions.into(),
+            permissions: permissions.unwrap_or_default().into(),
             address: self.address(req),
             means,
         })

@@ -36,6 +36,7 @@ struct Inner {
     accepted: Counter,
     duplicates: Counter,
     refused: Family<Reason, Counter>,
+    throttled: Family<Reason, Counter>,
     journal_waiting: Gauge,
     journal_batch: Histogram,
     journal_commit: Histogram,
@@ -80,6 +81,7 @@ impl Metrics {
             accepted: Counter::default(),
             duplicates: Counter::default(),
             refused: Family::default(),
+            throttled: Family::default(),
             journal_waiting: Gauge::default(),
             journal_batch: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             journal_commit: durations(),
@@ -138,6 +140,11 @@ impl Metrics {
     /// A hook request was refused; `reason` is the problem's code.
     pub fn refused(&self, reason: &'static str) {
         self.0.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A call of the API was refused because its bucket is empty; `reason` is whose.
+    pub fn throttled(&self, reason: &'static str) {
+        self.0.throttled.get_or_create(&Reason { reason }).inc();
     }
 
     /// The journal made one commit for this many entries, in this many seconds.
@@ -210,6 +217,11 @@ impl Inner {
             "requests_refused",
             "Hook requests that were refused, by reason",
             self.refused.clone(),
+        );
+        r.register(
+            "api_requests_throttled",
+            "Calls of the API that were refused with 429, by whose rate it was",
+            self.throttled.clone(),
         );
         r.register(
             "journal_waiting",

@@ -3,6 +3,7 @@
 mod failure;
 mod live;
 mod load;
+mod place;
 mod read;
 mod request;
 mod write;

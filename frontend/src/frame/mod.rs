@@ -4,6 +4,7 @@ mod menu;
 mod nav;
 mod notices;
 mod switch;
+mod workspaces;
 
 use leptos::html;
 use leptos::prelude::*;

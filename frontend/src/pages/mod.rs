@@ -16,6 +16,7 @@ mod rules;
 mod sign_in;
 mod sources;
 mod stale;
+mod workspace;
 
 pub use audit::AuditLog;
 pub use connections::{ConnectionPage, Connections, NewConnectionPage};
@@ -32,3 +33,4 @@ pub use retention::RetentionPage;
 pub use rules::{NewRulePage, RulePage, Rules};
 pub use sign_in::SignIn;
 pub use sources::{NewSourcePage, SourcePage, Sources};
+pub use workspace::WorkspacePage;

@@ -26,19 +26,21 @@ sets! {
     /// Every operation that is not open to all. Not found: the workspace that `X-Workspace` names.
     Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, AddressNotAllowed, CsrfMissing, NotFound, BodyTooLarge, RateLimited, Internal, Unavailable];
     /// A hook.
-    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, LoopDetected, Unavailable];
+    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, EventQuotaExceeded, LoopDetected, Unavailable];
     /// Signing in.
     NotSignedIn = [LoginFailed, RateLimited, Internal, Unavailable];
     /// Needs a session.
-    Throttled = [Unauthenticated, CsrfMissing, Internal, Unavailable];
+    Throttled = [Unauthenticated, CsrfMissing, RateLimited, Internal, Unavailable];
     /// Something is looked up.
     Missing = [NotFound, InvalidParameter];
     /// A query string is read.
     BadQuery = [InvalidParameter];
     /// A body is read.
     BadBody = [MalformedBody, InvalidParameter, BodyTooLarge, UnsupportedMediaType, ValidationFailed];
+    /// Something is made, of which there may be no more.
+    Full = [QuotaExceeded];
     /// The state may not allow it.
-    Conflict = [Conflict, NameTaken, InUse];
+    Conflict = [Conflict, NameTaken, QuotaExceeded, InUse];
     /// `If-Match` is needed.
     Revised = [RevisionRequired, RevisionStale];
     /// A mail is to be sent.

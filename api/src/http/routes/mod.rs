@@ -15,6 +15,7 @@ pub mod mail;
 pub mod maintenance;
 pub mod notices;
 pub mod retention;
+pub mod roles;
 pub mod rules;
 pub mod sources;
 pub mod stream;

@@ -1,11 +1,11 @@
 //! Every route of the document, called by everybody.
 //!
 //! The table says of each route what it needs and what it answers. The test calls it as somebody
-//! who is signed out, as a person of each role, as a credential with and without its scope, and as
+//! who is signed out, as a person of each role, built in and made, as a credential with and without its scope, and as
 //! strangers who belong to another workspace. A route without an entry fails it, and so does an
 //! entry without a route.
 
-mod callers;
+pub mod callers;
 mod row;
 mod table;
 mod world;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tests::{Client, Database, Server, both};
 use uuid::Uuid;
 
-use callers::{Key, Seen, Somebody, Try, member};
+use callers::{Custom, Key, Seen, Somebody, Try, member};
 use row::{Answer, Least, Needs, Row};
 use table::TABLE;
 use world::World;
@@ -277,6 +277,7 @@ impl House {
             let owner = self.owner.clone();
             keys.push(Key::make(&self.server, &owner, kind, &self.scopes).await);
         }
+        let mut custom = Custom::make(&self.server, &self.owner, self.world.workspace).await;
         let mut groups: BTreeMap<Needs, Vec<&Row>> = BTreeMap::new();
         for row in TABLE {
             groups.entry(row.needs).or_default().push(row);
@@ -298,7 +299,10 @@ impl House {
                         }
                     }
                 }
-                Needs::Scopes(..) => self.with_and_without(&mut keys, &rows).await,
+                Needs::Scopes(..) => {
+                    self.with_and_without(&mut keys, &rows).await;
+                    self.by_role(&mut custom, &rows).await;
+                }
             }
         }
     }
@@ -327,6 +331,22 @@ impl House {
                     }
                 }
             }
+        }
+    }
+
+    /// A person with a role of the workspace's own.
+    async fn by_role(&mut self, custom: &mut Custom, rows: &[&Row]) {
+        let needed = rows[0].scopes();
+        let all = self.scopes.clone();
+        custom.set(&self.owner, &needed).await;
+        for row in rows {
+            self.allowed(&custom.who, row, row.allowed).await;
+        }
+        let others = all.iter().map(String::as_str);
+        let others: Vec<&str> = others.filter(|scope| *scope != needed[0]).collect();
+        custom.set(&self.owner, &others).await;
+        for row in rows {
+            self.denied(&custom.who, row, NO_SCOPE).await;
         }
     }
 

@@ -8,6 +8,7 @@ use openapi::deliveries::{DeadResult, State};
 use openapi::jobs::Job;
 use openapi::maintenance::MaintenanceWindow;
 use openapi::page::Page;
+use openapi::roles::Role;
 use openapi::workspaces::Workspace;
 use serde_json::json;
 use tests::yaml::{File, copy_to};
@@ -50,6 +51,8 @@ impl World {
             "schedule": { "kind": "daily", "start": "01:00", "end": "02:00" },
         });
         let window: MaintenanceWindow = owner.post("/api/v1/maintenance/windows", &new).await.ok();
+        let new = json!({ "name": "Night shift", "scopes": ["events:read"] });
+        let role: Role = owner.post("/api/v1/roles", &new).await.ok();
         Self {
             workspace,
             ids: BTreeMap::from([
@@ -63,6 +66,7 @@ impl World {
                 ("connections with lists", called("desk")),
                 ("maintenance", window.id),
                 ("credentials", revoked(owner).await),
+                ("roles", role.id.unwrap()),
                 ("jobs", cancelled(owner).await),
             ]),
         }
