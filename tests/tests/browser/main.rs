@@ -10,3 +10,4 @@ mod browser;
 mod credentials;
 mod maintenance;
 mod pages;
+mod workspaces;
