@@ -219,8 +219,10 @@ pub const TABLE: &[Row] = &[
     route("GET /api/v1/retention/sizes", "settings:read", Viewer),
     route("GET /api/v1/roles", "roles:read", Admin),
     route("POST /api/v1/roles", "roles:write", Admin)
-        .body(r#"{"name": "$n", "scopes": ["roles:write"]}"#)
-        .gives(201),
+        .body(r#"{"name": "$n", "scopes": ["events:read"]}"#)
+        .gives(201)
+        // Nobody makes a role that may do more than they.
+        .scope_alone_gets(ScopeMissing),
     route("DELETE /api/v1/roles/{id}", "roles:write", Admin).refused(RevisionStale),
     route("GET /api/v1/roles/{id}", "roles:read", Admin),
     route("PATCH /api/v1/roles/{id}", "roles:write", Admin)
