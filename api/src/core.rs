@@ -15,6 +15,7 @@ use crate::live::Hub;
 use crate::mail::Mail;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
+use crate::quota::Daily;
 use crate::redis::Redis;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
@@ -43,6 +44,8 @@ pub struct Core {
     pub journal: journal::Handle,
     /// The carrier of deliveries.
     pub dispatch: dispatch::Handle,
+    /// Events of the day of workspaces that have a limit.
+    pub daily: Daily,
     /// When sources were heard.
     pub beats: Beats,
     /// When credentials were used.

@@ -26,6 +26,7 @@ pub mod maintenance;
 pub mod mask;
 pub mod metrics;
 pub mod nodes;
+pub mod quota;
 pub mod redis;
 pub mod request;
 pub mod retention;

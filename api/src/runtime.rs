@@ -32,6 +32,7 @@ use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::nodes::lease::Lease;
 use crate::nodes::{self, Nodes};
+use crate::quota::{self, Daily};
 use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
@@ -86,6 +87,7 @@ pub struct Runtime {
     chain: JoinHandle<()>,
     keys: JoinHandle<()>,
     nodes: JoinHandle<()>,
+    quota: JoinHandle<()>,
     stop_dispatch: CancellationToken,
     stop_rest: CancellationToken,
     _lock: Option<DataLock>,
@@ -162,6 +164,7 @@ impl Runtime {
             snapshots: snapshots.clone(),
             journal,
             dispatch: handle,
+            daily: Daily::default(),
             beats: Beats::default(),
             uses: Uses::default(),
             live,
@@ -182,6 +185,7 @@ impl Runtime {
             ),
             beats: tokio::spawn(heartbeat::keep(core.clone(), stop_rest.clone())),
             uses: tokio::spawn(auth::keep_uses(core.clone(), stop_rest.clone())),
+            quota: tokio::spawn(quota::keep(core.clone(), stop_rest.clone())),
             chain: tokio::spawn(chain::keep(core.clone(), stop_rest.clone())),
             keys: tokio::spawn(keep_keys(core.keyring.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
@@ -241,6 +245,7 @@ impl Runtime {
             tracing::error!(%error, "The keeper of the audit chain ended badly.");
         }
         self.nodes.abort();
+        self.quota.abort();
         let now = self.core.clock.now_ms();
         let node = self.core.dispatch.node();
         if let Err(error) = dispatch::unregister(&self.core.db, node, now, !drained).await {

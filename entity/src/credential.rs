@@ -53,6 +53,8 @@ pub struct Model {
     /// Address of the last use.
     #[sea_orm(column_type = "Text", nullable)]
     pub last_used_addr: Option<String>,
+    /// Requests a minute; none: what the settings say.
+    pub rate_per_minute: Option<i32>,
 }
 
 /// No relations: queries name their joins.

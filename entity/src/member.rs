@@ -12,7 +12,7 @@ pub struct Model {
     /// The person.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
-    /// `owner`, `admin`, `operator` or `viewer`.
+    /// `owner`, `admin`, `operator`, `viewer`, or `custom:` and the id of a role.
     #[sea_orm(column_type = "Text")]
     pub role: String,
     /// False: no way in until somebody says otherwise.

@@ -32,17 +32,19 @@ pub fn App() -> impl IntoView {
     });
 
     live.rest_with_the_page();
-    // The stream follows the session: a new person gets a new stream.
+    // Everything is of one person in one workspace: another one of either gets pages and a stream of
+    // its own, at the same address.
     let who = Memo::new(move |_| {
+        let slug = api.membership().map(|own| own.workspace.slug);
         api.session.with(|session| match session {
             SignedIn::Unknown => None,
-            SignedIn::No => Some(false),
-            SignedIn::Yes(_) => Some(true),
+            SignedIn::No => Some(None),
+            SignedIn::Yes(_) => Some(Some(slug)),
         })
     });
     Effect::new(move |_| {
-        if who.get() == Some(true) {
-            live.start();
+        if matches!(who.get(), Some(Some(_))) {
+            live.follow(api.link("stream", &[]));
         } else {
             live.stop();
         }
@@ -59,8 +61,8 @@ pub fn App() -> impl IntoView {
                     }
                         .into_any()
                 }
-                Some(false) => view! { <pages::Outside /> }.into_any(),
-                Some(true) => view! { <Frame><Pages /></Frame> }.into_any(),
+                Some(None) => view! { <pages::Outside /> }.into_any(),
+                Some(Some(_)) => view! { <Frame><Pages /></Frame> }.into_any(),
             }}
             <ConfirmHost />
             <ProofHost />
@@ -99,6 +101,7 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/invitation") view=pages::AcceptAsPerson />
             <Route path=path!("/credentials") view=pages::Credentials />
             <Route path=path!("/retention") view=pages::RetentionPage />
+            <Route path=path!("/workspace") view=pages::WorkspacePage />
         </FlatRoutes>
     }
     .into_any()

@@ -61,6 +61,11 @@ pub fn bytes(size: i64) -> String {
     }
 }
 
+/// The same for what is never negative.
+pub fn natural(n: u64) -> String {
+    count(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
 /// `12,345`.
 pub fn count(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();

@@ -19,6 +19,7 @@ mod m20261121_000010_credentials;
 mod m20261121_000011_audit_chain;
 mod m20261121_000012_accounts;
 mod m20261121_000013_mail;
+mod m20261121_000014_roles;
 mod m20261121_000015_source_secrets;
 
 /// All migrations, oldest first.
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000011_audit_chain::Migration),
             Box::new(m20261121_000012_accounts::Migration),
             Box::new(m20261121_000013_mail::Migration),
+            Box::new(m20261121_000014_roles::Migration),
             Box::new(m20261121_000015_source_secrets::Migration),
         ]
     }

@@ -51,7 +51,7 @@ pub struct User {
 pub struct Membership {
     /// The workspace.
     pub workspace: Workspace,
-    /// `owner`, `admin`, `operator` or `viewer`.
+    /// `owner`, `admin`, `operator`, `viewer`, or `custom:` and the id of a role.
     pub role: String,
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connections::RetrySettings;
 use crate::maintenance::{WindowMode, WindowScope};
+use crate::quotas::QuotaSpec;
 use crate::retention::RetentionSpec;
 use crate::sources::Heartbeat;
 
@@ -36,6 +37,23 @@ pub struct File {
     /// Times in which deliveries wait or are not made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<MaintenanceEntry>,
+    /// Roles beside the built-in ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleEntry>,
+    /// How much the workspace may have; absent: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<QuotaSpec>,
+}
+
+/// A role, known by its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RoleEntry {
+    /// Name for people.
+    pub name: String,
+    /// What it permits.
+    pub scopes: Vec<String>,
 }
 
 /// A connection, known by its name.
@@ -188,7 +206,7 @@ pub struct MaintenanceEntry {
 pub struct Change {
     /// `create`, `update` or `delete`.
     pub action: String,
-    /// `connection`, `source`, `rule`, `maintenance` or `retention`.
+    /// `connection`, `source`, `rule`, `maintenance`, `role`, `retention` or `quotas`.
     pub kind: String,
     /// Name or slug.
     pub name: String,

@@ -134,6 +134,8 @@ pub struct Credential {
     pub last_used_at: Option<DateTime>,
     /// From where.
     pub last_used_addr: Option<String>,
+    /// Requests a minute; `null`: what the settings say.
+    pub rate_per_minute: Option<u32>,
     /// Refused for good since then.
     pub revoked_at: Option<DateTime>,
     /// What somebody should know.
@@ -168,6 +170,10 @@ pub struct NewCredential {
     /// Accept the plain form of signatures too; HMAC only.
     #[serde(default)]
     pub legacy: bool,
+    /// Requests a minute, 1 to 1,000,000; absent: what the settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1_000_000))]
+    pub rate_per_minute: Option<u32>,
     /// When its secrets are to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
@@ -197,6 +203,10 @@ pub struct ChangeCredential {
     /// Accept the plain form of signatures too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy: Option<bool>,
+    /// Requests a minute; `null`: what the settings say.
+    #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000))]
+    pub rate_per_minute: Option<Option<u32>>,
     /// When its secrets are to be replaced; `null`: nobody is reminded.
     #[serde(default, with = "double", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Rotation>))]

@@ -136,6 +136,8 @@ codes! {
     Conflict = "conflict", 409, "The current state does not allow that";
     /// Something of this name is there already.
     NameTaken = "name_taken", 409, "The name is taken";
+    /// The workspace has as many of these as it may.
+    QuotaExceeded = "quota_exceeded", 409, "The quota of the workspace is used up";
     /// It is still used by something else.
     InUse = "in_use", 409, "It is still in use";
     /// No mail server is set.
@@ -152,6 +154,8 @@ codes! {
     RevisionRequired = "revision_required", 428, "An If-Match header is needed";
     /// Too many requests; see Retry-After.
     RateLimited = "rate_limited", 429, "Too many requests";
+    /// The workspace has taken as many events as it may in a day; see Retry-After.
+    EventQuotaExceeded = "event_quota_exceeded", 429, "The workspace's events of the day are used up";
     /// A fault of the server; details are in its log.
     Internal = "internal", 500, "Something went wrong on the server";
     /// A message of ours came back to where it began.

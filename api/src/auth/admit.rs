@@ -93,6 +93,8 @@ impl Authenticator {
                 }
             }
         }
+        self.meter_credential(req, known.id, known.rate_per_minute)
+            .await?;
         core.uses.used(known.id, proven.stored_in, now, address);
         if let Some(slug) = wanted_workspace(req)? {
             let own = workspace::Entity::find_by_id(known.workspace)

@@ -21,6 +21,9 @@ use crate::http::problem::{ApiError, ApiResult};
 /// Header that picks the workspace of a request.
 pub const WORKSPACE_HEADER: &str = "x-workspace";
 
+/// Parameter of a query that picks it, where there is no header.
+pub const WORKSPACE_PARAMETER: &str = "workspace";
+
 /// Finds out who asks. One per process, shared by the threads.
 pub struct Authenticator {
     pub(super) core: Core,
@@ -124,10 +127,18 @@ fn bearer_token(req: &HttpRequest) -> ApiResult<Option<String>> {
         .ok_or_else(|| ApiError::new(Code::Unauthenticated))
 }
 
+/// The workspace that a query names: for what sends no headers, as a browser that follows the live
+/// stream or a link.
+fn workspace_parameter(query: &str) -> Option<String> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == WORKSPACE_PARAMETER)
+        .map(|(_, slug)| slug.into_owned())
+}
+
 /// The slug of the workspace that the request names.
 pub(super) fn wanted_workspace(req: &HttpRequest) -> ApiResult<Option<String>> {
     match req.headers().get(WORKSPACE_HEADER) {
-        None => Ok(None),
+        None => Ok(workspace_parameter(req.query_string())),
         Some(value) => match value.to_str() {
             Ok(slug) => Ok(Some(slug.trim().to_owned())),
             Err(_) => Err(ApiError::not_found().detail("There is no such workspace.")),

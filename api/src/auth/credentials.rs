@@ -42,6 +42,8 @@ pub(super) struct Known {
     pub workspace: Uuid,
     pub permissions: Arc<[Permission]>,
     pub legacy: bool,
+    /// Requests a minute; none: what the settings say.
+    pub rate_per_minute: Option<u32>,
     /// None: the list cannot be read.
     networks: Option<Vec<IpNet>>,
     kind: CredentialKind,
@@ -297,6 +299,7 @@ async fn read(core: &Core, client: &str) -> ApiResult<Option<Known>> {
         workspace: row.workspace_id,
         permissions: scopes.iter().filter_map(|s| Permission::parse(s)).collect(),
         legacy: row.legacy,
+        rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
         networks: serde_json::from_str(&row.allow_cidrs).ok(),
         kind,
         enabled: row.enabled && row.revoked_at.is_none(),

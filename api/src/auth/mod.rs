@@ -18,6 +18,7 @@ mod bearer;
 mod caller;
 mod credentials;
 mod guard;
+mod meter;
 mod nonces;
 mod password;
 mod people;
@@ -32,13 +33,14 @@ mod tries;
 mod uses;
 
 pub use address::{client_address, in_networks};
-pub use authenticator::{Authenticator, WORKSPACE_HEADER};
+pub use authenticator::{Authenticator, WORKSPACE_HEADER, WORKSPACE_PARAMETER};
 pub use bearer::{Bearer, check_bearer, make_bearer, make_bearer_of, make_client_id, make_secret};
 pub use caller::{Actor, Caller, Means};
 pub use guard::{Needs, a_person, needs, signed_in};
+pub use meter::{Metered, by_address};
 pub use password::{HashError, generate_password, hash_password, verify_password};
 pub use people::Person;
-pub use permission::{Permission, Role, permissions_of};
+pub use permission::{CUSTOM, Permission, Role, permissions_of, stored_permissions};
 pub use second_factor::{
     BEING_SET_UP, IN_USE, NAME as TOTP_NAME, Shown, forget_recovery_codes, make_recovery_codes,
     make_totp_secret, recovery_codes_left, totp_secret, totp_uri, use_app_code,

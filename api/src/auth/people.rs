@@ -45,6 +45,7 @@ impl Authenticator {
     pub(super) async fn by_session(&self, req: &HttpRequest) -> ApiResult<Caller> {
         let core = &self.core;
         let signed_in = self.session(req).await?;
+        self.meter_person(req, signed_in.user.id).await?;
         let memberships = self.memberships(signed_in.user.id).await?;
         let wanted = wanted_workspace(req)?;
         let chosen = memberships

@@ -1,6 +1,7 @@
 //! What can be permitted, and the roles.
 
-use sea_orm::{ConnectionTrait, DbErr};
+use entity::role;
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 macro_rules! permissions {
@@ -66,14 +67,20 @@ permissions! {
     UsersRead = "users:read";
     /// Invite people, change their roles, remove them.
     UsersWrite = "users:write";
+    /// Read the roles of the workspace.
+    RolesRead = "roles:read";
+    /// Make, change and delete roles of the workspace.
+    RolesWrite = "roles:write";
     /// Read settings and the dashboard.
     SettingsRead = "settings:read";
     /// Change settings of the workspace.
     SettingsWrite = "settings:write";
     /// Read workspaces.
     WorkspacesRead = "workspaces:read";
-    /// Make and rename workspaces.
+    /// Make workspaces.
     WorkspacesWrite = "workspaces:write";
+    /// Rename and delete the workspace, set its quotas: what only its owner may.
+    WorkspacesOwn = "workspaces:own";
     /// Read the numbers for Prometheus.
     MetricsRead = "metrics:read";
 }
@@ -84,13 +91,14 @@ impl Permission {
         Self::ALL.iter().copied().find(|p| p.word() == word)
     }
 
-    /// Whether it shows what everybody of a workspace may see. The audit log, the members and the credentials
-    /// name people, machines and where they are; they are for those who answer for the workspace.
+    /// Whether it shows what everybody of a workspace may see. The audit log, the members and the
+    /// credentials name people, machines and where they are, and the roles what they may; they are
+    /// for those who answer for the workspace.
     fn is_for_all(self) -> bool {
         self.only_reads()
             && !matches!(
                 self,
-                Self::AuditRead | Self::CredentialsRead | Self::UsersRead
+                Self::AuditRead | Self::CredentialsRead | Self::UsersRead | Self::RolesRead
             )
     }
 
@@ -100,17 +108,38 @@ impl Permission {
     }
 }
 
+/// What the word of a role that a workspace made itself begins with; its id follows.
+pub const CUSTOM: &str = "custom:";
+
 /// What a role permits in a workspace; none: there is no such role. Every check of a role goes
-/// through here.
+/// through here, and nothing is remembered: a change of a role holds for the next request of
+/// everybody who has it, on every node.
 ///
 /// # Errors
 /// The database failed.
 pub async fn permissions_of(
-    _: &impl ConnectionTrait,
-    _: Uuid,
+    db: &impl ConnectionTrait,
+    workspace: Uuid,
     role: &str,
 ) -> Result<Option<Vec<Permission>>, DbErr> {
-    Ok(Role::parse(role).map(Role::permissions))
+    if let Some(known) = Role::parse(role) {
+        return Ok(Some(known.permissions()));
+    }
+    let Some(id) = role.strip_prefix(CUSTOM).and_then(|id| id.parse().ok()) else {
+        return Ok(None);
+    };
+    let row = role::Entity::find_by_id::<Uuid>(id)
+        .filter(role::Column::WorkspaceId.eq(workspace))
+        .one(db)
+        .await?;
+    Ok(row.map(|row| stored_permissions(&row)))
+}
+
+/// What a stored role permits. A word that is not known permits nothing, and neither does a list
+/// that cannot be read.
+pub fn stored_permissions(row: &role::Model) -> Vec<Permission> {
+    let words: Vec<String> = serde_json::from_str(&row.permissions).unwrap_or_default();
+    words.iter().filter_map(|w| Permission::parse(w)).collect()
 }
 
 /// What a person is in a workspace.
@@ -118,7 +147,7 @@ pub async fn permissions_of(
 pub enum Role {
     /// Everything.
     Owner,
-    /// Everything.
+    /// Everything but what makes an owner: the workspace itself, and its quotas.
     Admin,
     /// Reads everything, works with events and deliveries, plans maintenance; changes no other
     /// configuration.
@@ -128,21 +157,29 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every built-in role, the one with the most rights first.
+    pub const ALL: &'static [Role] = &[Role::Owner, Role::Admin, Role::Operator, Role::Viewer];
+
+    /// The word on the wire and in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Viewer => "viewer",
+        }
+    }
+
     /// The role of this word; none: the word is unknown, and permits nothing.
     pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "owner" => Some(Self::Owner),
-            "admin" => Some(Self::Admin),
-            "operator" => Some(Self::Operator),
-            "viewer" => Some(Self::Viewer),
-            _ => None,
-        }
+        Self::ALL.iter().copied().find(|role| role.word() == word)
     }
 
     /// Whether the role includes this.
     pub fn permits(self, permission: Permission) -> bool {
         match self {
-            Self::Owner | Self::Admin => true,
+            Self::Owner => true,
+            Self::Admin => permission != Permission::WorkspacesOwn,
             Self::Operator => {
                 permission.is_for_all()
                     || matches!(
@@ -184,9 +221,12 @@ mod tests {
     fn a_viewer_changes_nothing_and_an_operator_no_configuration() {
         for permission in Permission::ALL {
             assert!(Role::Owner.permits(*permission));
+            let own = *permission == Permission::WorkspacesOwn;
+            assert_eq!(Role::Admin.permits(*permission), !own);
             let inner = [
                 Permission::AuditRead,
                 Permission::CredentialsRead,
+                Permission::RolesRead,
                 Permission::UsersRead,
             ];
             let reads = permission.only_reads() && !inner.contains(permission);

@@ -180,6 +180,7 @@ pub(super) async fn make(
         rotate_days: None,
         overlap_days: 7,
         last_used_addr: None,
+        rate_per_minute: None,
     };
     let token_row = first(&bearer.client_id, CredentialKind::Bearer, &secret_hash);
     let client_id = make_client_id();

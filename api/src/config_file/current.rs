@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use engine::lane::OnFailure;
 use engine::model::RuleSpec;
 use engine::signature::Scheme;
-use entity::{connection, maintenance_window, retention, rule, sealed_secret, source};
-use openapi::config::{ConnectionEntry, MaintenanceEntry, RuleEntry, SourceEntry};
+use entity::{connection, maintenance_window, retention, role, rule, sealed_secret, source};
+use openapi::config::{ConnectionEntry, MaintenanceEntry, RoleEntry, RuleEntry, SourceEntry};
+use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
 use crate::services::maintenance::{Names, mode};
+use crate::services::quotas;
 use crate::services::sources::heartbeat;
 
 /// Stored secrets by name; none: it cannot be opened any more.
@@ -58,6 +60,14 @@ pub(super) struct CurrentWindow {
     pub entry: Option<MaintenanceEntry>,
 }
 
+/// A stored role.
+#[derive(Clone, Debug)]
+pub(super) struct CurrentRole {
+    pub row: role::Model,
+    /// As the file would say it.
+    pub entry: Option<RoleEntry>,
+}
+
 /// What a workspace has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Current {
@@ -67,6 +77,9 @@ pub(super) struct Current {
     /// None: nobody has changed it yet.
     pub retention: Option<RetentionSpec>,
     pub windows: Vec<CurrentWindow>,
+    pub roles: Vec<CurrentRole>,
+    /// With their revision; 0: nobody has set any.
+    pub quotas: (QuotaSpec, i64),
 }
 
 impl Current {
@@ -160,7 +173,23 @@ impl Current {
                 row,
             })
             .collect();
+        let roles = role::Entity::find()
+            .filter(role::Column::WorkspaceId.eq(workspace))
+            .order_by_asc(role::Column::Id)
+            .all(db)
+            .await?
+            .into_iter()
+            .map(|row| CurrentRole {
+                entry: read(&row.permissions).map(|scopes| RoleEntry {
+                    name: row.name.clone(),
+                    scopes,
+                }),
+                row,
+            })
+            .collect();
         Ok(Self {
+            roles,
+            quotas: quotas::load(db, scope).await?,
             connections,
             sources,
             rules,
@@ -179,6 +208,10 @@ impl Current {
 
     pub fn window(&self, name: &str) -> Option<&CurrentWindow> {
         self.windows.iter().find(|w| w.row.name == name)
+    }
+
+    pub fn role(&self, name: &str) -> Option<&CurrentRole> {
+        self.roles.iter().find(|r| r.row.name == name)
     }
 
     pub fn rule(&self, name: &str) -> Option<&CurrentRule> {

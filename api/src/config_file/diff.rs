@@ -1,12 +1,15 @@
 //! The difference between what a file asks for and what a workspace has.
 
-use openapi::config::{Change, ConnectionEntry, MaintenanceEntry, RuleEntry, SecretRef};
+use openapi::config::{Change, ConnectionEntry, MaintenanceEntry, RoleEntry, RuleEntry, SecretRef};
 use openapi::problem::FieldError;
+use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::current::{Current, CurrentConnection, CurrentRule, CurrentSource, CurrentWindow};
+use super::current::{
+    Current, CurrentConnection, CurrentRole, CurrentRule, CurrentSource, CurrentWindow,
+};
 use super::secret::Surroundings;
 use super::wanted::{Wanted, WantedSource, at};
 use crate::secrets::Secret;
@@ -31,6 +34,12 @@ pub(super) enum Target<'a> {
     Retention(&'a RetentionSpec),
     /// Make or change a maintenance window.
     Window(Option<&'a CurrentWindow>, &'a MaintenanceEntry),
+    /// Make or change a role.
+    Role(Option<&'a CurrentRole>, &'a RoleEntry),
+    /// Limit the workspace to this.
+    Quotas(&'a QuotaSpec, i64),
+    /// Remove a role.
+    DropRole(&'a CurrentRole),
     /// Remove a maintenance window.
     DropWindow(&'a CurrentWindow),
     /// Remove a rule.
@@ -95,12 +104,30 @@ pub(super) fn compare<'a>(
     for entry in &wanted.windows {
         d.window(entry, current.window(&entry.name));
     }
+    for entry in &wanted.roles {
+        let stored = current.role(&entry.name);
+        let fields = stored.map_or_else(Vec::new, |r| differing(r.entry.as_ref(), entry));
+        let target = Target::Role(stored, entry);
+        d.create_or_update("role", &entry.name, stored.is_some(), fields, target);
+    }
+    if let Some(spec) = &wanted.quotas {
+        let (stored, revision) = &current.quotas;
+        let target = Target::Quotas(spec, *revision);
+        let fields = differing(Some(stored), spec);
+        d.create_or_update("quotas", "limits", true, fields, target);
+    }
     d
 }
 
 impl<'a> Difference<'a> {
     /// Rules first, then what they speak of.
     fn prune(&mut self, wanted: &Wanted, current: &'a Current) {
+        for role in &current.roles {
+            if !wanted.roles.iter().any(|r| r.name == role.row.name) {
+                let target = Target::DropRole(role);
+                self.push("delete", "role", &role.row.name, Vec::new(), target);
+            }
+        }
         for window in &current.windows {
             if !wanted.windows.iter().any(|w| w.name == window.row.name) {
                 let target = Target::DropWindow(window);

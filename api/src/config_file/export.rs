@@ -35,6 +35,8 @@ pub async fn export(store: &Store, scope: Scope) -> Result<String, FileError> {
         rules: Vec::new(),
         retention: current.retention.clone(),
         maintenance: Vec::new(),
+        roles: Vec::new(),
+        quotas: (current.quotas.1 > 0).then(|| current.quotas.0.clone()),
     };
     for stored in &current.connections {
         match stored.entry.clone() {
@@ -65,6 +67,12 @@ pub async fn export(store: &Store, scope: Scope) -> Result<String, FileError> {
         match stored.entry.clone() {
             None => known("maintenance", &stored.row.name),
             Some(entry) => file.maintenance.push(entry),
+        }
+    }
+    for stored in &current.roles {
+        match stored.entry.clone() {
+            None => known("roles", &stored.row.name),
+            Some(entry) => file.roles.push(entry),
         }
     }
     if !unknown.is_empty() {

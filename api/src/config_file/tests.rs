@@ -213,7 +213,7 @@ async fn the_documented_example_applies_and_exports_back(bench: Bench) {
     std::fs::write(secret.join("cw-private"), "hush\n").unwrap();
     let example = documented_example();
     let first = bench.apply(&example, false).await.unwrap();
-    assert_eq!(first.changes.len(), 17);
+    assert_eq!(first.changes.len(), 19);
     assert_eq!(bench.secret("connection", "private_key").await, "hush");
     assert_eq!(words(&bench.plan(&example, true).await.unwrap()), [""; 0]);
 

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use engine::model::RuleSpec;
 use engine::signature::Scheme;
-use openapi::config::{ConnectionEntry, File, MaintenanceEntry, RuleEntry, SecretRef, SourceEntry};
+use openapi::config::{
+    ConnectionEntry, File, MaintenanceEntry, RoleEntry, RuleEntry, SecretRef, SourceEntry,
+};
 use openapi::maintenance::WindowScope;
 use openapi::problem::FieldError;
+use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
 use serde_json::Value;
 
@@ -16,6 +19,7 @@ use crate::services::validate::{
     ConnectionInput, Kinds, SourceInput, error, validate_connection, validate_retention,
     validate_rule, validate_rule_name, validate_source, validate_window, within,
 };
+use crate::services::{quotas, roles};
 
 /// The keys under which a source's secret can stand in its `auth`.
 const SECRET_KEYS: [&str; 3] = ["token", "password", "secret"];
@@ -39,6 +43,8 @@ pub(super) struct Wanted {
     pub rules: Vec<RuleEntry>,
     pub retention: Option<RetentionSpec>,
     pub windows: Vec<MaintenanceEntry>,
+    pub roles: Vec<RoleEntry>,
+    pub quotas: Option<QuotaSpec>,
 }
 
 impl Wanted {
@@ -60,6 +66,7 @@ impl Wanted {
             "maintenance",
             file.maintenance.iter().map(|w| &w.name),
         );
+        twice(&mut errors, "roles", file.roles.iter().map(|r| &r.name));
         for connection in &file.connections {
             for (name, reference) in &connection.secrets {
                 if !is_sound(reference) {
@@ -86,6 +93,8 @@ impl Wanted {
                 rules: file.rules,
                 retention: file.retention,
                 windows: file.maintenance.into_iter().map(in_order).collect(),
+                roles: file.roles.into_iter().map(in_their_order).collect(),
+                quotas: file.quotas,
             })
         } else {
             Err(errors)
@@ -104,6 +113,13 @@ impl Wanted {
         let mut errors = Vec::new();
         if let Some(days) = &self.retention {
             errors.extend(within("retention", validate_retention(days)));
+        }
+        if let Some(spec) = &self.quotas {
+            errors.extend(within("quotas", quotas::validate(spec)));
+        }
+        for entry in &self.roles {
+            let found = roles::validate(&entry.name, &entry.scopes);
+            errors.extend(within(&at("roles", &entry.name), found));
         }
         for entry in &self.connections {
             let mut secrets: BTreeSet<&str> = entry.secrets.keys().map(String::as_str).collect();
@@ -172,6 +188,12 @@ impl Wanted {
         }
         errors
     }
+}
+
+/// The scopes of a role have no order either.
+fn in_their_order(mut role: RoleEntry) -> RoleEntry {
+    role.scopes = roles::in_order(&role.scopes);
+    role
 }
 
 /// The members of a window have no order; they are compared as they are stored.

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use entity::{breaker, connection, delivery, maintenance_window, rule, sealed_secret, source};
-use openapi::config::{ConnectionEntry, MaintenanceEntry, RuleEntry};
+use entity::{
+    breaker, connection, delivery, maintenance_window, role, rule, sealed_secret, source,
+};
+use openapi::config::{ConnectionEntry, MaintenanceEntry, RoleEntry, RuleEntry};
+use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
@@ -16,7 +19,7 @@ use uuid::Uuid;
 
 use super::FileError;
 use super::current::{
-    Current, CurrentConnection, CurrentRule, CurrentSource, CurrentWindow, place,
+    Current, CurrentConnection, CurrentRole, CurrentRule, CurrentSource, CurrentWindow, place,
 };
 use super::diff::{Difference, SecretChange, Step, Target, json, text};
 use super::wanted::{WantedSource, at, spec};
@@ -33,6 +36,7 @@ use crate::services::maintenance::Names;
 use crate::services::rules::record;
 use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::error;
+use crate::services::{quotas, roles};
 
 /// What writing needs.
 pub(super) struct Writer<'a> {
@@ -104,10 +108,16 @@ impl<'a> Writer<'a> {
                     .await?;
             }
         }
+        let before = quotas::counts(self.txn, self.scope).await?;
         for step in &difference.steps {
             self.step(step).await?;
         }
-        Ok(())
+        let passed = quotas::passed(self.txn, self.scope, &before).await?;
+        if passed.is_empty() {
+            Ok(())
+        } else {
+            Err(FileError::Invalid(passed))
+        }
     }
 
     async fn step(&mut self, step: &Step<'_>) -> Result<(), FileError> {
@@ -142,6 +152,9 @@ impl<'a> Writer<'a> {
             Target::Rule(stored, entry) => self.rule(*stored, entry).await?,
             Target::Retention(days) => self.retention(days).await?,
             Target::Window(stored, entry) => self.window(*stored, entry).await?,
+            Target::Role(stored, entry) => self.role(*stored, entry).await?,
+            Target::DropRole(role) => self.drop_role(role).await?,
+            Target::Quotas(spec, revision) => self.quotas(spec, *revision).await?,
             Target::DropWindow(window) => {
                 maintenance_window::Entity::delete_by_id(window.row.id)
                     .exec(self.txn)
@@ -350,6 +363,51 @@ impl<'a> Writer<'a> {
         let now = self.clock.now_ms();
         crate::retention::store(self.txn, self.scope, days, now).await?;
         Ok(())
+    }
+
+    async fn role(&self, stored: Option<&CurrentRole>, entry: &RoleEntry) -> Result<(), FileError> {
+        let now = self.clock.now_ms();
+        let row = role::Model {
+            id: stored.map_or_else(|| ids::new(self.clock), |r| r.row.id),
+            workspace_id: self.scope.workspace(),
+            name: entry.name.clone(),
+            permissions: text(&entry.scopes),
+            revision: stored.map_or(1, |r| r.row.revision.saturating_add(1)),
+            created_at: stored.map_or(now, |r| r.row.created_at),
+            updated_at: now,
+        };
+        let active: role::ActiveModel = row.clone().into();
+        if stored.is_some() {
+            role::Entity::update(active.reset_all())
+                .exec(self.txn)
+                .await?;
+        } else {
+            role::Entity::insert(active)
+                .exec_without_returning(self.txn)
+                .await?;
+        }
+        let rows = (stored.map(|r| &r.row), Some(&row));
+        self.note((row.id, &row.name), rows, &[]).await
+    }
+
+    async fn drop_role(&self, role: &CurrentRole) -> Result<(), FileError> {
+        let row = &role.row;
+        let word = roles::word(row.id);
+        let members = roles::members(self.txn, self.scope.workspace(), &word).await?;
+        if members > 0 {
+            let place = at("roles", &row.name);
+            let text = roles::in_use(members);
+            return Err(FileError::Invalid(vec![error(&place, "in_use", text)]));
+        }
+        role::Entity::delete_by_id(row.id).exec(self.txn).await?;
+        self.note((row.id, &row.name), (Some(row), None), &[]).await
+    }
+
+    async fn quotas(&self, spec: &QuotaSpec, revision: i64) -> Result<(), FileError> {
+        let (before, _) = quotas::load(self.txn, self.scope).await?;
+        quotas::write(self.txn, self.scope, revision, spec, self.clock.now_ms()).await?;
+        let act = quotas::act(self.scope, &before, spec);
+        Ok(audit::note(self.txn, self.clock, self.scope, &self.by, act).await?)
     }
 
     async fn window(

@@ -1,5 +1,6 @@
 //! All routes, and what surrounds them.
 
+use actix_web::middleware::from_fn;
 use actix_web::web;
 use utoipa::OpenApi as _;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -10,9 +11,9 @@ use super::fallback;
 use super::health;
 use super::routes::{
     audit, auth, connections, credentials, dead_letters, deliveries, events, jobs, mail,
-    maintenance, me, members, notices, retention, rules, sources, stream, workspaces,
+    maintenance, me, members, notices, retention, roles, rules, sources, stream, workspaces,
 };
-use crate::auth::signed_in;
+use crate::auth::{by_address, signed_in};
 
 /// The API, as the document describes it and as it is served.
 pub fn api(config: &mut ServiceConfig<'_>) {
@@ -28,7 +29,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(auth::ask_for_password)
                 .service(auth::reset_password)
                 .service(auth::show_invitation)
-                .service(auth::accept_invitation),
+                .service(auth::accept_invitation)
+                .wrap(from_fn(by_address)),
         )
         .service(
             scope::scope("/api/v1")
@@ -57,6 +59,13 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(members::create_invitation)
                 .service(members::resend_invitation)
                 .service(members::revoke_invitation)
+                .service(workspaces::workspace_usage)
+                .service(workspaces::change_quotas)
+                .service(roles::list_roles)
+                .service(roles::create_role)
+                .service(roles::get_role)
+                .service(roles::change_role)
+                .service(roles::delete_role)
                 .service(sources::list_sources)
                 .service(sources::list_samples)
                 .service(sources::create_source)

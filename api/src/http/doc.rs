@@ -12,8 +12,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 pub use responses::{
-    BadBody, BadQuery, Conflict, Fresh, Guarded, Linked, Missing, NoMail, NotSignedIn, Refused,
-    Revised, Throttled, Upstream, WrongProof,
+    BadBody, BadQuery, Conflict, Fresh, Full, Guarded, Linked, Missing, NoMail, NotSignedIn,
+    Refused, Revised, Throttled, Upstream, WrongProof,
 };
 
 /// The document of the API, complete: every operation with its examples and problems.
@@ -39,7 +39,8 @@ pub fn document() -> &'static Value {
                        nothing is lost.\n\nA browser signs in and sends the session's cookie; its \
                        writes carry `X-CSRF-Token`. A program signs its requests, or sends \
                        `Authorization: Bearer`. \
-                       `X-Workspace` picks one of the caller's workspaces. What can be changed has \
+                       `X-Workspace` picks one of the caller's workspaces; the query parameter \
+                       `workspace` does where no header can be sent. What can be changed has \
                        an `ETag`; a change sends it back as `If-Match`. Lists are paged: hand \
                        `next_cursor` back as `cursor`. Failures are problem documents (RFC 9457) \
                        with a stable `code`.",
@@ -60,6 +61,7 @@ pub fn document() -> &'static Value {
         (name = "account", description = "One's own account"),
         (name = "workspaces", description = "Tenants"),
         (name = "people", description = "Who is in a workspace, and who is invited"),
+        (name = "roles", description = "What members may do"),
         (name = "credentials", description = "What API clients authenticate with"),
         (name = "sources", description = "Where events come from"),
         (name = "connections", description = "Upstreams"),

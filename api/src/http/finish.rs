@@ -14,6 +14,7 @@ use openapi::problem::Code;
 use tracing_actix_web::RequestId;
 
 use super::problem::ApiError;
+use crate::auth::Metered;
 use crate::metrics::Metrics;
 use crate::request;
 
@@ -65,6 +66,10 @@ pub async fn finish<B: MessageBody + 'static>(
         }
     };
     dress(response.headers_mut(), &id);
+    let metered = response.request().extensions().get::<Metered>().copied();
+    if let Some(metered) = metered {
+        metered.dress(response.headers_mut());
+    }
     if let Some(metrics) = metrics {
         let request = response.request();
         let named = request.extensions().get::<Route>().copied();

@@ -105,7 +105,9 @@ async fn ready(core: web::Data<Core>) -> HttpResponse {
 
 /// Read the numbers for Prometheus
 ///
-/// Needs the scope `metrics:read`, unless the setting `metrics_public` opens it.
+/// Needs the scope `metrics:read`, unless the setting `metrics_public` opens it. The numbers of each
+/// workspace and its connections are those of all workspaces for a caller of the first one, and of the
+/// caller's own for others.
 #[utoipa::path(tag = "operation", responses(
     (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"), Guarded))]
 #[get("/metrics")]
@@ -114,10 +116,19 @@ pub async fn metrics(
     core: web::Data<Core>,
     authenticator: web::Data<Authenticator>,
 ) -> ApiResult<HttpResponse> {
+    let mut only = None;
     if !core.settings.metrics_public {
-        authenticator
+        let caller = authenticator
             .caller_without_body(&req, Permission::MetricsRead)
             .await?;
+        let (snapshot, own) = (core.snapshots.current(), caller.scope.workspace());
+        if snapshot
+            .first_workspace()
+            .is_none_or(|first| first.id != own)
+        {
+            let slug = snapshot.workspace(own).map(|own| own.slug.clone());
+            only = Some(slug.unwrap_or_default());
+        }
     }
     if let Err(error) = crate::metrics::gather(&core).await {
         // The process's own numbers are what one wants to see just then.
@@ -127,9 +138,23 @@ pub async fn metrics(
         .metrics
         .text()
         .map_err(|error| ApiError::internal("metrics", &error))?;
+    let text = match only {
+        None => text,
+        Some(slug) => of_workspace(&text, &slug),
+    };
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(text))
+}
+
+/// The lines that tell of no workspace, or of this one. A slug needs no escapes.
+fn of_workspace(text: &str, slug: &str) -> String {
+    let own = format!("workspace=\"{slug}\"");
+    text.split_inclusive('\n')
+        .filter(|line| {
+            line.starts_with('#') || !line.contains("workspace=\"") || line.contains(&own)
+        })
+        .collect()
 }
 
 fn check(fine: bool) -> Check {
@@ -155,4 +180,19 @@ async fn migrated(core: &Core) -> bool {
     migration::Migrator::migrations()
         .iter()
         .all(|migration| done.iter().any(|name| name == migration.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_sees_no_numbers_of_another() {
+        let text = "# HELP a Of workspaces\na{workspace=\"main\"} 1\n\
+                    a{workspace=\"other\",connection=\"x\"} 2\nb 3\n# EOF\n";
+        assert_eq!(
+            of_workspace(text, "other"),
+            "# HELP a Of workspaces\na{workspace=\"other\",connection=\"x\"} 2\nb 3\n# EOF\n"
+        );
+    }
 }

@@ -127,6 +127,8 @@ fn cors(settings: &Settings) -> Cors {
             header::ETAG.as_str(),
             header::RETRY_AFTER.as_str(),
             "x-request-id",
+            "ratelimit",
+            "ratelimit-policy",
         ])
         .max_age(600)
         .block_on_origin_mismatch(false);

@@ -207,15 +207,20 @@ async fn receive(
         title: String::new(),
         matched: String::new(),
     };
-    let events = fan_out(core, source, event, payload)?
+    let events = fan_out(core, source, event, payload)?;
+    let counted = count(core, source, events.len(), received_at.timestamp_millis())?;
+    let events = events
         .into_iter()
         .map(|(event, view)| route::route(core, source, event, &view, false))
         .collect();
-    let accepted = core
-        .journal
-        .accept(Accept { events })
-        .await
-        .map_err(replay::refused)?;
+    let accepted = core.journal.accept(Accept { events }).await;
+    if accepted
+        .as_ref()
+        .map_or(true, |accepted| accepted.duplicate)
+    {
+        core.daily.give_back(source.workspace_id, counted);
+    }
+    let accepted = accepted.map_err(replay::refused)?;
     core.beats.heard(source.id, received_at.timestamp_millis());
     tracing::Span::current().record("correlation_id", accepted.correlation_id.as_str());
     if accepted.duplicate {
@@ -226,6 +231,20 @@ async fn receive(
         correlation_id: accepted.correlation_id,
         duplicate: accepted.duplicate,
     }))
+}
+
+/// Counts events of a workspace that may take so many a day; how many were counted.
+fn count(core: &Core, source: &SourceConfig, events: usize, now: i64) -> Result<usize, ApiError> {
+    let workspace = source.workspace_id;
+    let snapshot = core.snapshots.current();
+    let limit = snapshot.workspace(workspace).and_then(|w| w.events_per_day);
+    let Some(limit) = limit else {
+        return Ok(0);
+    };
+    match core.daily.take(workspace, limit, events, now) {
+        Ok(()) => Ok(events),
+        Err(wait) => Err(ApiError::new(Code::EventQuotaExceeded).retry_after(wait.as_secs() + 1)),
+    }
 }
 
 /// The body, up to the limit.

@@ -1,11 +1,11 @@
 //! Buckets in the memory of this process.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::{Act, Away, Buckets, Key, Rate};
+use super::{Act, Away, Buckets, Key, Rate, Taken};
 
 /// Buckets that are kept; when there are more, the fullest go first.
 const KEYS: usize = 10_000;
@@ -38,7 +38,7 @@ impl Bucket {
 pub(super) struct Local(Mutex<HashMap<Key, Bucket>>);
 
 impl Local {
-    fn act_at(&self, key: &Key, rate: Rate, act: Act, now: Instant) -> Option<Duration> {
+    fn act_at(&self, key: &Key, rate: Rate, act: Act, now: Instant) -> Taken {
         let mut buckets = self.0.lock();
         if let Some(bucket) = buckets.get_mut(key) {
             if bucket.rate != rate {
@@ -47,7 +47,10 @@ impl Local {
             return touch(bucket, act, now);
         }
         if act == Act::Look {
-            return None;
+            return Taken {
+                wait: None,
+                left: rate.burst,
+            };
         }
         if buckets.len() >= KEYS {
             make_room(&mut buckets, now);
@@ -59,18 +62,18 @@ impl Local {
     }
 }
 
-fn touch(bucket: &mut Bucket, act: Act, now: Instant) -> Option<Duration> {
+fn touch(bucket: &mut Bucket, act: Act, now: Instant) -> Taken {
     let left = bucket.left(now);
     let wait = bucket.rate.wait(left);
     let next = match act {
-        Act::Look => return wait,
+        Act::Look => return Taken { wait, left },
         Act::Take if wait.is_some() => left,
         Act::Take => left - 1.0,
         Act::Drain => (left - 1.0).max(0.0),
     };
     bucket.left = next;
     bucket.at = bucket.at.max(now);
-    wait
+    Taken { wait, left: next }
 }
 
 /// The emptier half stays.
@@ -87,7 +90,7 @@ fn make_room(buckets: &mut HashMap<Key, Bucket>, now: Instant) {
 
 #[async_trait::async_trait]
 impl Buckets for Local {
-    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Result<Option<Duration>, Away> {
+    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Result<Taken, Away> {
         Ok(self.act_at(key, rate, act, Instant::now()))
     }
 
@@ -99,6 +102,8 @@ impl Buckets for Local {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn key(text: &str) -> Key {
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn lets_the_burst_through_then_the_rate() {
         let (start, rate, local) = (Instant::now(), Rate::per_minute(60), Local::default());
-        let take = |now| local.act_at(&key("a"), rate, Act::Take, now);
+        let take = |now| local.act_at(&key("a"), rate, Act::Take, now).wait;
         for _ in 0..6 {
             assert_eq!(take(start), None);
         }
@@ -120,7 +125,7 @@ mod tests {
     #[test]
     fn a_low_rate_still_lets_one_through() {
         let (start, rate, local) = (Instant::now(), Rate::per_minute(1), Local::default());
-        let take = || local.act_at(&key("a"), rate, Act::Take, start);
+        let take = || local.act_at(&key("a"), rate, Act::Take, start).wait;
         assert_eq!((take(), take()), (None, Some(Duration::from_secs(60))));
     }
 
@@ -131,6 +136,7 @@ mod tests {
             let now = start + Duration::from_secs(after);
             local
                 .act_at(&key(name), rate, act, now)
+                .wait
                 .map(|w| w.as_secs())
         };
         for _ in 0..3 {
@@ -150,7 +156,11 @@ mod tests {
     #[test]
     fn a_new_rate_is_a_new_bucket() {
         let (now, local) = (Instant::now(), Local::default());
-        let take = |n| local.act_at(&key("a"), Rate::per_minute(n), Act::Take, now);
+        let take = |n| {
+            local
+                .act_at(&key("a"), Rate::per_minute(n), Act::Take, now)
+                .wait
+        };
         assert_eq!(take(1), None);
         assert!(take(1).is_some());
         assert_eq!(take(600), None);
@@ -166,6 +176,7 @@ mod tests {
             local.act_at(&key(&n.to_string()), rate, Act::Drain, now);
         }
         assert!(local.0.lock().len() <= KEYS);
-        assert!(local.act_at(&key("worst"), rate, Act::Look, now).is_some());
+        let worst = local.act_at(&key("worst"), rate, Act::Look, now);
+        assert!(worst.wait.is_some());
     }
 }

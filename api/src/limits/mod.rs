@@ -1,4 +1,4 @@
-//! Limits that hold over all nodes: rates of sources and connections, failed sign-ins.
+//! Limits that hold over all nodes: rates of sources, connections and callers, failed sign-ins.
 //!
 //! Invariant: a limit is a bucket of tokens with a key. Where Redis is set, the buckets lie there
 //! and every node takes from the same ones; one atomic script takes, by Redis' own clock. Without
@@ -60,6 +60,12 @@ pub enum Key {
     Source(Uuid),
     /// Calls of a connection.
     Connection(Uuid),
+    /// Requests of a person.
+    Person(Uuid),
+    /// Requests of a credential.
+    Credential(Uuid),
+    /// Requests from an address of somebody who need not be signed in.
+    Address(String),
     /// Failures of somebody who signs in: what is counted, and for whom.
     Failures(&'static str, String),
 }
@@ -75,11 +81,20 @@ enum Act {
     Drain,
 }
 
+/// What came of taking a token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taken {
+    /// How long until there is a token; none: one was taken.
+    pub wait: Option<Duration>,
+    /// Tokens that are left.
+    pub left: f64,
+}
+
 /// Where buckets are kept.
 #[async_trait::async_trait]
 trait Buckets: Send + Sync {
-    /// Does it, and says how long until there is a token if there was none.
-    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Result<Option<Duration>, Away>;
+    /// Does it, and says how long until there is a token if there was none, and what is left.
+    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Result<Taken, Away>;
 
     /// Makes a bucket a full one.
     async fn fill(&self, key: &Key) -> Result<(), Away>;
@@ -113,12 +128,17 @@ impl Limits {
     /// # Errors
     /// The wait until the next token.
     pub async fn take(&self, key: &Key, rate: Rate) -> Result<(), Duration> {
-        self.act(key, rate, Act::Take).await.map_or(Ok(()), Err)
+        self.take_some(key, rate).await.wait.map_or(Ok(()), Err)
+    }
+
+    /// Takes a token if there is one, and says what is left.
+    pub async fn take_some(&self, key: &Key, rate: Rate) -> Taken {
+        self.act(key, rate, Act::Take).await
     }
 
     /// How long until there is a token; none: now.
     pub async fn wait(&self, key: &Key, rate: Rate) -> Option<Duration> {
-        self.act(key, rate, Act::Look).await
+        self.act(key, rate, Act::Look).await.wait
     }
 
     /// Takes a token, or what is left of one.
@@ -137,14 +157,18 @@ impl Limits {
         let _never_away = self.0.local.fill(key).await;
     }
 
-    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Option<Duration> {
+    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Taken {
         if let Some(shared) = &self.0.shared {
             match shared.act(key, rate, act).await {
-                Ok(wait) => return wait,
+                Ok(taken) => return taken,
                 Err(Away) => self.0.metrics.without_redis(),
             }
         }
-        self.0.local.act(key, rate, act).await.unwrap_or_default()
+        let full = Taken {
+            wait: None,
+            left: rate.burst,
+        };
+        self.0.local.act(key, rate, act).await.unwrap_or(full)
     }
 }
 

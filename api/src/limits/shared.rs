@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use deadpool_redis::redis;
 
-use super::{Act, Away, Buckets, Key, Rate};
+use super::{Act, Away, Buckets, Key, Rate, Taken};
 use crate::redis::Redis;
 
 /// Takes from a bucket in one step, by Redis' own clock: those of the nodes need not agree. Answers
-/// how many milliseconds there are until a token. A bucket that is full again is forgotten.
+/// how many milliseconds there are until a token, and how many thousandths of one are left. A bucket that is full again is forgotten.
 const SCRIPT: &str = r"
 local burst, per_ms, act = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')
@@ -21,12 +21,12 @@ end
 left = math.min(burst, left + math.max(0, now - at) * per_ms)
 local wait = 0
 if left < 1 then wait = math.max(1, math.ceil((1 - left) / per_ms)) end
-if act == 'look' then return wait end
+if act == 'look' then return {wait, math.floor(left * 1000)} end
 if act == 'drain' then left = math.max(0, left - 1)
 elseif wait == 0 then left = left - 1 end
 redis.call('HSET', KEYS[1], 'left', tostring(left), 'at', tostring(now), 'burst', tostring(burst))
 redis.call('PEXPIRE', KEYS[1], math.ceil((burst - left) / per_ms) + 1000)
-return wait
+return {wait, math.floor(left * 1000)}
 ";
 
 /// See the module.
@@ -48,6 +48,9 @@ impl Shared {
         match key {
             Key::Source(id) => format!("signalbox:{place}:limit:source:{id}"),
             Key::Connection(id) => format!("signalbox:{place}:limit:connection:{id}"),
+            Key::Person(id) => format!("signalbox:{place}:limit:person:{id}"),
+            Key::Credential(id) => format!("signalbox:{place}:limit:credential:{id}"),
+            Key::Address(whose) => format!("signalbox:{place}:limit:address:{whose}"),
             Key::Failures(kind, whose) => format!("signalbox:{place}:limit:{kind}:{whose}"),
         }
     }
@@ -55,7 +58,7 @@ impl Shared {
 
 #[async_trait::async_trait]
 impl Buckets for Shared {
-    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Result<Option<Duration>, Away> {
+    async fn act(&self, key: &Key, rate: Rate, act: Act) -> Result<Taken, Away> {
         let mut command = redis::cmd("EVAL");
         command
             .arg(SCRIPT)
@@ -68,8 +71,11 @@ impl Buckets for Shared {
                 Act::Look => "look",
                 Act::Drain => "drain",
             });
-        let wait: u64 = self.redis.call(&command).await?;
-        Ok((wait > 0).then(|| Duration::from_millis(wait)))
+        let (wait, left): (u64, u32) = self.redis.call(&command).await?;
+        Ok(Taken {
+            wait: (wait > 0).then(|| Duration::from_millis(wait)),
+            left: f64::from(left) / 1000.0,
+        })
     }
 
     async fn fill(&self, key: &Key) -> Result<(), Away> {

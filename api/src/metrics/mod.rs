@@ -22,7 +22,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use gather::{MOST_CONNECTIONS, gather};
 use labels::{
-    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, SignIns, State, Workspace,
+    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, SignIns, State,
+    Workspace,
 };
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -37,6 +38,7 @@ struct Inner {
     duplicates: Counter,
     refused: Family<Reason, Counter>,
     sign_ins: Family<SignIns, Counter>,
+    throttled: Family<Reason, Counter>,
     journal_waiting: Gauge,
     journal_batch: Histogram,
     journal_commit: Histogram,
@@ -82,6 +84,7 @@ impl Metrics {
             duplicates: Counter::default(),
             refused: Family::default(),
             sign_ins: Family::default(),
+            throttled: Family::default(),
             journal_waiting: Gauge::default(),
             journal_batch: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             journal_commit: durations(),
@@ -145,6 +148,11 @@ impl Metrics {
     /// A hook request was refused; `reason` is the problem's code.
     pub fn refused(&self, reason: &'static str) {
         self.0.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A call of the API was refused because its bucket is empty; `reason` is whose.
+    pub fn throttled(&self, reason: &'static str) {
+        self.0.throttled.get_or_create(&Reason { reason }).inc();
     }
 
     /// The journal made one commit for this many entries, in this many seconds.
@@ -219,6 +227,11 @@ impl Inner {
             self.refused.clone(),
         );
         r.register("sign_ins", "Sign-ins, by result", self.sign_ins.clone());
+        r.register(
+            "api_requests_throttled",
+            "Calls of the API that were refused with 429, by whose rate it was",
+            self.throttled.clone(),
+        );
         r.register(
             "journal_waiting",
             "Requests that wait for the next commit",

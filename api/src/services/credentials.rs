@@ -187,6 +187,7 @@ impl Held {
             rotation_due_at: self.rotation_due().map(from_ms),
             secrets: secrets.collect(),
             last_used_at: row.last_used_at.map(from_ms),
+            rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
             last_used_addr: row.last_used_addr.clone(),
             revoked_at: row.revoked_at.map(from_ms),
             warnings: self

@@ -3,17 +3,20 @@
 use entity::{member, workspace};
 use openapi::workspaces::{NewWorkspace, RenameWorkspace, Workspace};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
 };
 use uuid::Uuid;
 
+use super::audit::{self, Actor};
 use super::change::Change;
 use super::validate::{check_name, check_slug};
-use crate::auth::{Actor, Caller};
+use crate::auth::{self, Caller, Role};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
+use crate::scope::Scope;
 
 /// The wire form.
 pub fn to_wire(row: workspace::Model) -> Workspace {
@@ -31,8 +34,8 @@ pub fn to_wire(row: workspace::Model) -> Workspace {
 /// The database failed.
 pub async fn list(core: &Core, caller: &Caller) -> ApiResult<Vec<Workspace>> {
     let own = match &caller.actor {
-        Actor::Credential { .. } => vec![caller.scope.workspace()],
-        Actor::Person { user_id, .. } => member::Entity::find()
+        auth::Actor::Credential { .. } => vec![caller.scope.workspace()],
+        auth::Actor::Person { user_id, .. } => member::Entity::find()
             .filter(member::Column::UserId.eq(*user_id))
             .filter(member::Column::Enabled.eq(true))
             .all(core.db.read())
@@ -68,7 +71,7 @@ pub async fn get(core: &Core, caller: &Caller, id: Uuid) -> ApiResult<Workspace>
 /// # Errors
 /// 403 for a credential, 409 for a taken slug, 422 for a bad name.
 pub async fn create(core: &Core, caller: &Caller, new: NewWorkspace) -> ApiResult<Workspace> {
-    let Actor::Person { user_id, .. } = &caller.actor else {
+    let auth::Actor::Person { user_id, .. } = &caller.actor else {
         return Err(ApiError::new(openapi::problem::Code::ScopeMissing)
             .detail("A credential belongs to one workspace; a person makes others."));
     };
@@ -93,10 +96,13 @@ pub async fn create(core: &Core, caller: &Caller, new: NewWorkspace) -> ApiResul
     })
     .exec_without_returning(&change.txn)
     .await?;
+    let (by, scope) = (Actor::of(caller), Scope::granted(row.id));
+    let (subject, rows) = ((row.id, row.slug.as_str()), (None, Some(&row)));
+    audit::note_row(&change.txn, &core.clock, scope, &by, subject, rows, &[]).await?;
     member::Entity::insert(member::ActiveModel {
         workspace_id: Set(row.id),
         user_id: Set(*user_id),
-        role: Set("owner".to_owned()),
+        role: Set(Role::Owner.word().to_owned()),
         created_at: Set(change.now),
         ..Default::default()
     })
@@ -125,14 +131,20 @@ pub async fn rename(
     check_name(&mut faults, "name", &new.name, 100);
     ApiError::refuse(faults)?;
     let change = Change::begin(core).await?;
-    workspace::Entity::update_many()
-        .col_expr(
-            workspace::Column::Name,
-            sea_orm::sea_query::Expr::val(new.name),
-        )
-        .filter(workspace::Column::Id.eq(id))
+    let before = workspace::Entity::find_by_id(id)
+        .one(&change.txn)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
+    let after = workspace::Model {
+        name: new.name,
+        ..before.clone()
+    };
+    workspace::Entity::update(after.clone().into_active_model().reset_all())
         .exec(&change.txn)
         .await?;
+    let (by, subject) = (Actor::of(caller), (id, after.slug.as_str()));
+    let (clock, rows) = (&core.clock, (Some(&before), Some(&after)));
+    audit::note_row(&change.txn, clock, caller.scope, &by, subject, rows, &[]).await?;
     change.commit().await?;
     get(core, caller, id).await
 }

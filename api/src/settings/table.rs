@@ -185,6 +185,15 @@ settings! {
         /// Where answers go; empty: to `mail_from`.
         mail_reply_to: String = "", Never;
     }
+    section "Rates" {
+        /// Requests a minute that a person may make to the API, on all nodes together; 0: no limit.
+        api_rate_user: u32 = "6000", Never;
+        /// Requests a minute of each credential that sets no rate of its own; 0: no limit.
+        api_rate_credential: u32 = "60000", Never;
+        /// Requests a minute from one address, or one /64 network, to what is open to all below
+        /// `/api/v1/auth/`; 0: no limit.
+        api_rate_address: u32 = "1200", Never;
+    }
     section "Log" {
         /// Form of the log lines: `pretty` or `json`.
         log_format: LogFormat = "pretty", Serve;

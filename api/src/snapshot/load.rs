@@ -11,7 +11,7 @@ use engine::split::Split;
 use engine::window::Window;
 use entity::{
     connection, maintenance_switch, maintenance_window, meta, rule, sealed_secret, source,
-    workspace,
+    workspace, workspace_quota,
 };
 use openapi::maintenance::WindowMode;
 use sea_orm::{
@@ -26,6 +26,7 @@ use crate::db::Db;
 use crate::lifecycle::Subscription;
 use crate::maintenance::{Members, Plan, Planned};
 use crate::secrets::{Keyring, Secret};
+use crate::services::quotas;
 use crate::services::sealed::{HANDSHAKE_SECRET, SOURCE_SECRET, place_of};
 
 /// The revision in the database.
@@ -90,6 +91,12 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
         rules.entry(row.workspace_id).or_default().push(row);
     }
     let mut plans = plans(read).await?;
+    let limits: HashMap<Uuid, u64> = workspace_quota::Entity::find()
+        .all(read)
+        .await?
+        .iter()
+        .filter_map(|row| Some((row.workspace_id, quotas::spec_of(row).events_per_day?)))
+        .collect();
     let workspaces = workspace::Entity::find()
         .order_by_asc(workspace::Column::CreatedAt)
         .order_by_asc(workspace::Column::Id)
@@ -98,13 +105,14 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
     for row in workspaces {
         snapshot.first_workspace.get_or_insert(row.id);
         snapshot.workspace_slugs.insert(row.slug.clone(), row.id);
-        let config = compile(
+        let mut config = compile(
             row.id,
             &row.slug,
             rules.remove(&row.id).unwrap_or_default(),
             names.remove(&row.id).unwrap_or_default(),
             Arc::new(plans.remove(&row.id).unwrap_or_default()),
         );
+        config.events_per_day = limits.get(&row.id).copied();
         snapshot.workspaces.insert(row.id, Arc::new(config));
     }
     Ok(snapshot)
@@ -303,5 +311,6 @@ pub fn compile(
         revisions,
         connections,
         maintenance,
+        events_per_day: None,
     }
 }

@@ -164,6 +164,8 @@ pub struct WorkspaceConfig {
     pub connections: HashMap<String, Uuid>,
     /// Windows and the switch.
     pub maintenance: Arc<maintenance::Plan>,
+    /// Events that may be accepted in a day; none: no limit.
+    pub events_per_day: Option<u64>,
 }
 
 /// One revision of the whole configuration.

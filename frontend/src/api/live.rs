@@ -16,7 +16,6 @@ use web_sys::{EventSource, MessageEvent};
 
 use super::read::tree;
 
-const ADDRESS: &str = "/api/v1/stream";
 const NAMES: [&str; 6] = [
     "event",
     "delivery",
@@ -51,6 +50,7 @@ pub struct Live {
     open: StoredValue<Option<Stream>, LocalStorage>,
     retry: StoredValue<Option<Timeout>, LocalStorage>,
     pause: StoredValue<u32>,
+    address: StoredValue<String>,
 }
 
 /// Keeps what the browser calls alive as long as the stream is.
@@ -82,13 +82,19 @@ impl Live {
             open: StoredValue::new_local(None),
             retry: StoredValue::new_local(None),
             pause: StoredValue::new(FIRST_PAUSE_MS),
+            address: StoredValue::new(String::new()),
         }
     }
 
-    /// Opens the stream, in place of one that may be open.
-    pub fn start(self) {
+    /// Opens the stream at an address, in place of one that may be open.
+    pub fn follow(self, address: String) {
+        self.address.set_value(address);
+        self.start();
+    }
+
+    fn start(self) {
         self.status.set(Status::Connecting);
-        let Ok(source) = EventSource::new(ADDRESS) else {
+        let Ok(source) = EventSource::new(&self.address.get_value()) else {
             self.status.set(Status::Off);
             return;
         };

@@ -3,6 +3,7 @@
 mod failure;
 mod live;
 mod load;
+mod place;
 mod proof;
 mod read;
 mod request;

@@ -2,16 +2,16 @@
 
 use gloo_net::http::{Method, RequestBuilder};
 use leptos::prelude::*;
-use openapi::auth::Session;
+use openapi::auth::{Membership, Session};
 use openapi::problem::{Code, Problem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use web_sys::{AbortController, AbortSignal};
 
-use super::Failure;
 use super::proof::Proof;
 use super::read::{Tree, from_text, tree};
 use super::write::to_text;
+use super::{Failure, place, query};
 
 const ROOT: &str = "/api/v1/";
 
@@ -33,6 +33,20 @@ pub struct Api {
     pub session: RwSignal<SignedIn>,
     /// Asks again who somebody is, for what is dangerous.
     pub proof: Proof,
+    /// Slug of the workspace that was chosen on this page; the oldest one otherwise.
+    chosen: RwSignal<Option<String>>,
+}
+
+/// The membership of a workspace, or the first.
+fn find(session: &SignedIn, slug: Option<&str>) -> Option<Membership> {
+    let SignedIn::Yes(session) = session else {
+        return None;
+    };
+    let own = &session.workspaces;
+    own.iter()
+        .find(|membership| slug == Some(membership.workspace.slug.as_str()))
+        .or_else(|| own.first())
+        .cloned()
 }
 
 /// The way to the server, from the context.
@@ -69,7 +83,36 @@ impl Api {
         Self {
             session: RwSignal::new(SignedIn::Unknown),
             proof: Proof::new(),
+            chosen: RwSignal::new(place::stored()),
         }
+    }
+
+    /// The membership that requests act by: that of the chosen workspace, or the first.
+    pub fn membership(self) -> Option<Membership> {
+        let chosen = self.chosen.get();
+        self.session
+            .with(|session| find(session, chosen.as_deref()))
+    }
+
+    /// Chooses the workspace that requests act in from now on, also after this page is loaded anew.
+    pub fn choose(self, slug: &str) {
+        place::store(slug);
+        self.chosen.set(Some(slug.to_owned()));
+    }
+
+    /// Slug of the workspace that requests act in.
+    pub fn workspace(self) -> Option<String> {
+        let chosen = self.chosen.try_get_untracked()?;
+        self.session.try_with_untracked(|session| {
+            find(session, chosen.as_deref()).map(|own| own.workspace.slug)
+        })?
+    }
+
+    /// The address of something that the browser fetches by itself, without our headers.
+    pub fn link(self, path: &str, pairs: &[(&str, String)]) -> String {
+        let mut pairs = pairs.to_vec();
+        pairs.push(("workspace", self.workspace().unwrap_or_default()));
+        query(&format!("{ROOT}{path}"), &pairs)
     }
 
     /// Reads.
@@ -202,6 +245,9 @@ impl Api {
             .abort_signal(abort);
         if !reads && let Some(token) = self.csrf() {
             request = request.header("X-CSRF-Token", &token);
+        }
+        if let Some(slug) = self.workspace() {
+            request = request.header("X-Workspace", &slug);
         }
         if let Some(revision) = revision {
             request = request.header("If-Match", &format!("\"{revision}\""));

@@ -22,13 +22,14 @@ pub fn ProfileMenu() -> impl IntoView {
     let button = NodeRef::<html::Button>::new();
 
     let who = move || {
+        let role = api.membership().map(|own| own.role).unwrap_or_default();
         api.session.with(|session| match session {
             SignedIn::Yes(session) => {
-                let role = session
-                    .workspaces
-                    .first()
-                    .map(|m| m.role.clone())
-                    .unwrap_or_default();
+                // What a role of the workspace's own is called is for those who may read roles.
+                let role = match role.strip_prefix("custom:") {
+                    Some(_) => "a role of the workspace".to_owned(),
+                    None => role,
+                };
                 (session.user.name.clone(), session.user.email.clone(), role)
             }
             _ => (String::new(), String::new(), String::new()),

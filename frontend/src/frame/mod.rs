@@ -5,6 +5,7 @@ mod nav;
 mod notices;
 mod proof;
 mod switch;
+mod workspaces;
 
 use leptos::html;
 use leptos::prelude::*;

@@ -5,7 +5,8 @@ use leptos_router::components::A;
 use openapi::stats::Stats;
 use openapi::stream::Message;
 
-use crate::api::{SignedIn, load, use_api, use_live};
+use super::workspaces::WorkspaceSwitch;
+use crate::api::{load, use_api, use_live};
 use crate::format;
 use crate::ui::{Icon, Mark, icon};
 
@@ -29,14 +30,8 @@ pub fn Nav(
     let held = Signal::derive(move || stats.get().map_or(0, |s| s.queue.held));
     let dead = Signal::derive(move || stats.get().map_or(0, |s| s.queue.dead));
     let workspace = move || {
-        api.session.with(|session| match session {
-            SignedIn::Yes(session) => session
-                .workspaces
-                .first()
-                .map(|membership| membership.workspace.name.clone())
-                .unwrap_or_default(),
-            _ => String::new(),
-        })
+        let own = api.membership();
+        own.map_or_else(String::new, |own| own.workspace.name)
     };
     view! {
         <nav class="nav" class:open=move || open.get() id="nav" aria-label="Main">
@@ -49,6 +44,7 @@ pub fn Nav(
                     </span>
                 </span>
             </A>
+            <WorkspaceSwitch />
             <div class="nav-list">
                 {entry("/", "Dashboard", Icon::Dashboard, None)}
                 {entry("/live", "Live feed", Icon::Live, None)}
@@ -66,6 +62,7 @@ pub fn Nav(
                 {entry("/people", "People", Icon::User, None)}
                 {entry("/credentials", "API credentials", Icon::Key, None)}
                 {entry("/audit", "Audit log", Icon::Key, None)}
+                {entry("/workspace", "Workspace", Icon::User, None)}
             </div>
             <div class="nav-foot nav-list">
                 <a class="nav-link" href="/api/docs" target="_blank" rel="noopener external">

@@ -19,6 +19,7 @@ mod rules;
 mod sign_in;
 mod sources;
 mod stale;
+mod workspace;
 
 pub use audit::AuditLog;
 pub use connections::{ConnectionPage, Connections, NewConnectionPage};
@@ -37,3 +38,4 @@ pub use profile::ProfilePage;
 pub use retention::RetentionPage;
 pub use rules::{NewRulePage, RulePage, Rules};
 pub use sources::{NewSourcePage, SourcePage, Sources};
+pub use workspace::WorkspacePage;

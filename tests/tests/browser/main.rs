@@ -11,3 +11,4 @@ mod credentials;
 mod maintenance;
 mod pages;
 mod people;
+mod workspaces;

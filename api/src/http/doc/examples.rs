@@ -231,6 +231,17 @@ pub fn all() -> HashMap<&'static str, Value> {
         ("NewWorkspace", json!({"slug": "acme", "name": "Acme"})),
         ("RenameWorkspace", json!({"name": "Acme Ltd"})),
         ("Workspace", workspace),
+        ("Usage", usage()),
+        (
+            "ChangeQuotas",
+            json!({"sources": 20, "events_per_day": null}),
+        ),
+        ("Role", role()),
+        (
+            "NewRole",
+            json!({"name": "Night shift", "scopes": ["events:read", "dlq:replay"]}),
+        ),
+        ("ChangeRole", json!({"scopes": ["events:read"]})),
         (
             "SourceCreated",
             json!({"source": source, "secret": "4kW0hH8vX2uYw3n5o7q9s1u3w5y7A9C1E3G5I7K9M1O"}),
@@ -459,7 +470,7 @@ fn credential() -> Value {
             "slot": "primary", "created_at": TIME, "retires_at": null, "last_used_at": TIME,
             "last_used_addr": "192.0.2.10"
         }],
-        "last_used_at": TIME, "last_used_addr": "192.0.2.10", "revoked_at": null, "warnings": [],
+        "last_used_at": TIME, "last_used_addr": "192.0.2.10", "rate_per_minute": null, "revoked_at": null, "warnings": [],
         "revision": 1, "created_at": TIME, "updated_at": TIME
     })
 }
@@ -530,6 +541,24 @@ fn maintenance() -> Value {
     json!({
         "on": false, "until": null, "waiting": 0, "revision": 0,
         "windows": [{"id": ID, "name": "Patch night", "mode": "queue", "until": TIME}]
+    })
+}
+
+fn role() -> Value {
+    json!({
+        "id": ID, "word": format!("custom:{ID}"), "name": "Night shift",
+        "scopes": ["events:read", "dlq:replay"], "members": 2, "revision": 1, "created_at": TIME,
+        "updated_at": TIME
+    })
+}
+
+fn usage() -> Value {
+    json!({
+        "quotas": [
+            {"what": "events_per_day", "used": 1200, "limit": 100_000},
+            {"what": "sources", "used": 3, "limit": null}
+        ],
+        "day_ends_at": TIME, "revision": 1
     })
 }
 
@@ -671,6 +700,11 @@ mod tests {
         reads::<openapi::credentials::ChangeCredential>("ChangeCredential");
         reads::<openapi::credentials::NewCredentialSecret>("NewCredentialSecret");
         reads::<openapi::credentials::RetireCredentialSecret>("RetireCredentialSecret");
+        reads::<openapi::roles::Role>("Role");
+        reads::<openapi::roles::NewRole>("NewRole");
+        reads::<openapi::roles::ChangeRole>("ChangeRole");
+        reads::<openapi::quotas::Usage>("Usage");
+        reads::<openapi::quotas::ChangeQuotas>("ChangeQuotas");
         reads::<openapi::retention::Retention>("Retention");
         reads::<openapi::retention::ChangeRetention>("ChangeRetention");
         reads::<openapi::retention::RetentionPreview>("RetentionPreview");

@@ -26,11 +26,11 @@ sets! {
     /// Every operation that is not open to all. Not found: the workspace that `X-Workspace` names.
     Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, SecondFactorMissing, AddressNotAllowed, CsrfMissing, NotFound, BodyTooLarge, RateLimited, Internal, Unavailable];
     /// A hook.
-    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, LoopDetected, Unavailable];
+    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, EventQuotaExceeded, LoopDetected, Unavailable];
     /// Signing in.
     NotSignedIn = [Unauthenticated, LoginFailed, SecondFactorRequired, CodeInvalid, RateLimited, Internal, Unavailable];
     /// Needs a session.
-    Throttled = [Unauthenticated, CsrfMissing, Internal, Unavailable];
+    Throttled = [Unauthenticated, CsrfMissing, RateLimited, Internal, Unavailable];
     /// A person must have shown who it is a short time ago.
     Fresh = [ReauthenticationRequired];
     /// A password or a code is checked.
@@ -43,8 +43,10 @@ sets! {
     BadQuery = [InvalidParameter];
     /// A body is read.
     BadBody = [MalformedBody, InvalidParameter, BodyTooLarge, UnsupportedMediaType, ValidationFailed];
+    /// Something is made, of which there may be no more.
+    Full = [QuotaExceeded];
     /// The state may not allow it.
-    Conflict = [Conflict, NameTaken, InUse];
+    Conflict = [Conflict, NameTaken, QuotaExceeded, InUse];
     /// `If-Match` is needed.
     Revised = [RevisionRequired, RevisionStale];
     /// A mail is to be sent.

@@ -8,6 +8,7 @@ use openapi::problem::Code;
 use serde::de::DeserializeOwned;
 
 use super::fault;
+use crate::auth::WORKSPACE_PARAMETER;
 use crate::http::problem::{ApiError, ApiResult};
 
 /// The parameters of a query string.
@@ -24,6 +25,12 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> ApiResult<T> {
+    // The workspace was read by whoever let the request in.
+    let own: Vec<&str> = text
+        .split('&')
+        .filter(|pair| pair.split('=').next() != Some(WORKSPACE_PARAMETER))
+        .collect();
+    let text = own.join("&");
     let pairs = url::form_urlencoded::parse(text.as_bytes());
     serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {
         let place = error.path().to_string();
@@ -52,6 +59,10 @@ mod tests {
         let error = parse::<Params>("limit=many").unwrap_err();
         assert_eq!(error.code, Code::InvalidParameter);
         assert_eq!(error.errors[0].field, "limit");
+        assert_eq!(
+            parse::<Params>("workspace=a&limit=5").unwrap().limit,
+            Some(5)
+        );
         let error = parse::<Params>("limt=5").unwrap_err();
         assert_eq!(error.errors[0].code, "unknown_field");
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::whole;
 use crate::auth::{Caller, Permission, needs};
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Fresh, Guarded, Missing, Revised};
+use crate::http::doc::{BadBody, Conflict, Fresh, Full, Guarded, Missing, Revised};
 use crate::http::extract::{IfMatch, Json, JsonOrDefault, etag};
 use crate::http::problem::ApiResult;
 use crate::services::credentials;
@@ -32,7 +32,7 @@ pub async fn list_credentials(
 ///
 /// The secret is in this answer and nowhere else. The scopes are some of the caller's own.
 #[utoipa::path(tag = "credentials", responses(
-    (status = 201, description = "Made; the secret is not shown again", body = CredentialRevealed), Guarded, Fresh, BadBody))]
+    (status = 201, description = "Made; the secret is not shown again", body = CredentialRevealed), Guarded, Fresh, BadBody, Full))]
 #[post("/credentials", wrap = "needs(Permission::CredentialsWrite).fresh()")]
 pub async fn create_credential(
     core: web::Data<Core>,

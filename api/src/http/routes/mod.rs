@@ -17,6 +17,7 @@ pub mod me;
 pub mod members;
 pub mod notices;
 pub mod retention;
+pub mod roles;
 pub mod rules;
 pub mod sources;
 pub mod stream;

@@ -3,16 +3,17 @@
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, get, patch, post, web};
 use openapi::auth::WhoAmI;
 use openapi::page::Page;
+use openapi::quotas::{ChangeQuotas, Usage};
 use openapi::workspaces::{NewWorkspace, RenameWorkspace, Workspace};
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
 use crate::auth::{Actor, Caller, Permission, needs, signed_in};
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Guarded, Missing};
-use crate::http::extract::Json;
+use crate::http::doc::{BadBody, Conflict, Guarded, Missing, Revised};
+use crate::http::extract::{IfMatch, Json, etag};
 use crate::http::problem::ApiResult;
-use crate::services::workspaces;
+use crate::services::{quotas, workspaces};
 
 /// Who asks
 ///
@@ -89,9 +90,11 @@ pub async fn get_workspace(
 }
 
 /// Rename a workspace
+///
+/// What only an owner may.
 #[utoipa::path(tag = "workspaces", responses(
     (status = 200, description = "Renamed", body = Workspace), Guarded, Missing, BadBody))]
-#[patch("/workspaces/{id}", wrap = "needs(Permission::WorkspacesWrite)")]
+#[patch("/workspaces/{id}", wrap = "needs(Permission::WorkspacesOwn)")]
 pub async fn rename_workspace(
     core: web::Data<Core>,
     caller: Caller,
@@ -101,4 +104,46 @@ pub async fn rename_workspace(
     Ok(web::Json(
         workspaces::rename(&core, &caller, *id, body).await?,
     ))
+}
+
+/// Read the use of a workspace
+///
+/// How much it has of what can be limited, and how much it may have.
+#[utoipa::path(tag = "workspaces", responses(
+    (status = 200, description = "Use and limits", body = Usage, headers(("etag" = String, description = "Revision of the limits"))),
+    Guarded, Missing))]
+#[get("/workspaces/{id}/usage", wrap = "needs(Permission::WorkspacesRead)")]
+pub async fn workspace_usage(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<HttpResponse> {
+    Ok(use_of(quotas::usage(&core, &caller, *id).await?))
+}
+
+/// Set the quotas of a workspace
+///
+/// What only an owner may. A limit below what there is takes nothing away. Over the events of a day,
+/// hooks answer 429 until midnight UTC.
+#[utoipa::path(tag = "workspaces",
+    params(("If-Match" = String, Header, description = "The ETag as it was read")),
+    responses((status = 200, description = "Set", body = Usage, headers(("etag" = String, description = "Revision of the limits"))),
+    Guarded, Missing, BadBody, Revised))]
+#[patch("/workspaces/{id}/quotas", wrap = "needs(Permission::WorkspacesOwn)")]
+pub async fn change_quotas(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    revision: IfMatch,
+    Json(body): Json<ChangeQuotas>,
+) -> ApiResult<HttpResponse> {
+    Ok(use_of(
+        quotas::change(&core, &caller, *id, revision, body).await?,
+    ))
+}
+
+fn use_of(usage: Usage) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(etag(usage.revision))
+        .json(usage)
 }

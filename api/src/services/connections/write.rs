@@ -25,6 +25,7 @@ use crate::scope::Scope;
 use crate::secrets::Secret;
 use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
+use crate::services::quotas::{Counted, room_for};
 use crate::services::sealed::{self, Owner};
 use crate::services::sources::{store, stored};
 use crate::services::validate::{ConnectionInput, validate_connection};
@@ -54,6 +55,7 @@ pub async fn create(
     let names: Vec<&str> = new.secrets.keys().map(String::as_str).collect();
     check(core, &new, &names)?;
     let change = Change::begin(core).await?;
+    room_for(&change.txn, scope, Counted::Connections).await?;
     let id = ids::new(&core.clock);
     let row = connection::Model {
         id,

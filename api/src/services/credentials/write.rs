@@ -22,11 +22,14 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::services::audit::Actor;
 use crate::services::change::Change;
+use crate::services::quotas::{Counted, room_for};
 use crate::services::sealed::{self, Owner};
 use crate::services::validate::{check_name, check_networks, error};
 
 /// Days of the longest rotation.
 const MOST_DAYS: u32 = 3_650;
+/// Requests a minute of the highest rate.
+const MOST_CALLS: i32 = 1_000_000;
 
 /// Makes a credential and shows its secret, once.
 ///
@@ -59,6 +62,7 @@ pub async fn create(
         rotate_days: None,
         overlap_days: 7,
         last_used_addr: None,
+        rate_per_minute: column(new.rate_per_minute),
     };
     let mut faults = Vec::new();
     fill_rotation(&mut row, new.rotation.as_ref(), &mut faults);
@@ -69,6 +73,7 @@ pub async fn create(
     row.secret_hash.clone_from(&fresh.hash);
 
     let change = Change::begin(core).await?;
+    room_for(&change.txn, caller.scope, Counted::Credentials).await?;
     credential::Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&change.txn)
         .await?;
@@ -114,6 +119,9 @@ pub async fn change(
         row.expires_at = end.map(|at| at.timestamp_millis());
     }
     let mut faults = Vec::new();
+    if let Some(rate) = wanted.rate_per_minute {
+        row.rate_per_minute = column(rate);
+    }
     if let Some(rotation) = &wanted.rotation {
         fill_rotation(&mut row, rotation.as_ref(), &mut faults);
     }
@@ -231,6 +239,11 @@ impl Held {
     }
 }
 
+/// What is too large for the column is out of range too.
+fn column(rate: Option<u32>) -> Option<i32> {
+    rate.map(|n| i32::try_from(n).unwrap_or(i32::MAX))
+}
+
 fn fill_rotation(
     row: &mut credential::Model,
     rotation: Option<&Rotation>,
@@ -299,6 +312,13 @@ fn check(
     faults: &mut Vec<FieldError>,
 ) {
     check_name(faults, "name", &row.name, 100);
+    if row
+        .rate_per_minute
+        .is_some_and(|n| !(1..=MOST_CALLS).contains(&n))
+    {
+        let text = format!("1 to {MOST_CALLS} requests a minute");
+        faults.push(error("rate_per_minute", "out_of_range", text));
+    }
     if kind == CredentialKind::Bearer {
         if row.allow_cidrs == "[]" {
             faults.push(error(

@@ -17,6 +17,7 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
 use crate::services::audit::Actor;
 use crate::services::change::Change;
+use crate::services::quotas::{Counted, room_for};
 use crate::services::sources::stored;
 
 /// Saves an earlier version as the newest one. `current` is the revision that the caller has seen
@@ -55,7 +56,10 @@ pub async fn restore(
     // Another rule may have the number of a deleted one.
     let seq = match &before {
         Some(row) => row.seq,
-        None => next_seq(&change).await?,
+        None => {
+            room_for(&change.txn, scope, Counted::Rules).await?;
+            next_seq(&change).await?
+        }
     };
     let row = rule::Model {
         id: version.rule_id,

@@ -19,6 +19,7 @@ use crate::scope::Scope;
 use crate::services::audit::Actor;
 use crate::services::change::Change;
 use crate::services::names;
+use crate::services::quotas::{Counted, room_for};
 use crate::services::sources::{store, stored};
 use crate::services::validate::{validate_rule, validate_rule_name, within};
 
@@ -33,6 +34,7 @@ const NAME: usize = 200;
 /// 409 for a taken name, 422 for faults, each with its place.
 pub async fn create(core: &Core, scope: Scope, by: &Actor, new: NewRule) -> ApiResult<Rule> {
     let change = Change::begin(core).await?;
+    room_for(&change.txn, scope, Counted::Rules).await?;
     check(core, &change, scope, &new.name, &new.spec).await?;
     let source_id = source_id(&change.txn, scope, new.source.as_deref()).await?;
     let priority = match new.priority {
@@ -62,6 +64,7 @@ pub async fn create(core: &Core, scope: Scope, by: &Actor, new: NewRule) -> ApiR
 pub async fn duplicate(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult<Rule> {
     let change = Change::begin(core).await?;
     let original = find(&change.txn, scope, id).await?;
+    room_for(&change.txn, scope, Counted::Rules).await?;
     let taken: Vec<String> = rows(&change.txn, scope)
         .await?
         .into_iter()

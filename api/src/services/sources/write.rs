@@ -20,6 +20,7 @@ use crate::scope::Scope;
 use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
 use crate::services::names;
+use crate::services::quotas::{Counted, room_for};
 use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::{Kinds, SourceInput, validate_source, validate_source_secret};
 
@@ -35,6 +36,7 @@ pub async fn create(
     new: NewSource,
 ) -> ApiResult<SourceCreated> {
     let change = Change::begin(core).await?;
+    room_for(&change.txn, scope, Counted::Sources).await?;
     let kinds = names::kinds(&change.txn, scope).await?;
     check(core, &kinds, &new)?;
     let generated = match (&new.secret, new.auth.secret_key()) {

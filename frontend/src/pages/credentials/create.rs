@@ -26,6 +26,7 @@ fn form(scopes: Vec<String>, open: RwSignal<bool>, shown: Shown) -> AnyView {
     let chosen = RwSignal::new(Vec::<String>::new());
     let networks = RwSignal::new(String::new());
     let days = RwSignal::new(String::new());
+    let rate = RwSignal::new(String::new());
     let faults = RwSignal::new(Vec::new());
     let busy = RwSignal::new(false);
     let submit = move |event: SubmitEvent| {
@@ -50,6 +51,10 @@ fn form(scopes: Vec<String>, open: RwSignal<bool>, shown: Shown) -> AnyView {
                 .collect(),
             expires_at: None,
             legacy: false,
+            rate_per_minute: {
+                let rate = rate.get_untracked();
+                (!rate.trim().is_empty()).then(|| rate.trim().parse().unwrap_or_default())
+            },
             rotation,
         };
         busy.set(true);
@@ -103,6 +108,14 @@ fn form(scopes: Vec<String>, open: RwSignal<bool>, shown: Shown) -> AnyView {
                     faults=faults
                     at="allow_cidrs"
                     testid="credential-networks"
+                />
+                <TextField
+                    label="Requests a minute"
+                    value=rate
+                    help="Empty: what the server's settings say."
+                    faults=faults
+                    at="rate_per_minute"
+                    testid="credential-rate"
                 />
                 <TextField
                     label="Days until a new secret is due"

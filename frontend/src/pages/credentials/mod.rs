@@ -143,6 +143,8 @@ fn line(credential: Credential, shown: Shown) -> AnyView {
     } else {
         format!("from {}", credential.allow_cidrs.join(", "))
     };
+    let rate = credential.rate_per_minute;
+    let rate = rate.map_or_else(String::new, |n| format!(", {n} requests a minute at most"));
     let warnings = credential.warnings.iter().map(|warning| {
         let text = warning.message.clone();
         view! { <span class="small block" data-testid="credential-warning">{text}</span> }
@@ -159,7 +161,7 @@ fn line(credential: Credential, shown: Shown) -> AnyView {
                 {credential.name}
                 <span class="small faint block">
                     <span class="mono">{credential.client_id}</span>
-                    {format!(", {kind}, {networks}")}
+                    {format!(", {kind}, {networks}{rate}")}
                 </span>
                 <details class="small">
                     <summary>{format!("{} scopes", credential.scopes.len())}</summary>

@@ -157,8 +157,8 @@ fn group_actions(
             }
         });
     };
-    let export = query(
-        "/api/v1/dead-letters/export",
+    let export = api.link(
+        "dead-letters/export",
         &[
             ("error_code", filter.error_code.clone().unwrap_or_default()),
             (

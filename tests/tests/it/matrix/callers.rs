@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openapi::credentials::{Credential, CredentialRevealed};
 use openapi::problem::Problem;
+use openapi::roles::Role;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
@@ -146,6 +147,31 @@ impl Key {
         let change = json!({ "scopes": scopes });
         let now: Credential = maker.patch(&path, self.revision, &change).await.ok();
         self.revision = now.revision;
+    }
+}
+
+/// A person whose role is changed for each group of routes.
+pub struct Custom {
+    pub who: Somebody,
+    role: Role,
+}
+
+impl Custom {
+    pub async fn make(server: &Server, owner: &Client, workspace: Uuid) -> Self {
+        let new = json!({ "name": "of the table", "scopes": ["events:read"] });
+        let role: Role = owner.post("/api/v1/roles", &new).await.ok();
+        let client = member(server, workspace, &role.word).await;
+        Self {
+            who: Somebody::new("a role of our own", client),
+            role,
+        }
+    }
+
+    /// Lets the role permit these scopes and no others.
+    pub async fn set(&mut self, owner: &Client, scopes: &[&str]) {
+        let path = format!("/api/v1/roles/{}", self.role.id.unwrap());
+        let change = json!({ "scopes": scopes });
+        self.role = owner.patch(&path, self.role.revision, &change).await.ok();
     }
 }
 

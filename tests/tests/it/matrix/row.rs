@@ -45,6 +45,8 @@ pub struct Row {
     pub allowed: Answer,
     /// What a credential with the scope gets, where only people may.
     pub credential: Option<Code>,
+    /// What somebody gets who has the scope and nothing else, where that is not enough.
+    pub alone: Option<Code>,
     /// It goes on for ever: only its status is read.
     pub endless: bool,
 }
@@ -58,6 +60,7 @@ const fn row(route: &'static str, needs: Needs, least: Least) -> Row {
         query: "",
         allowed: Answer::Status(200),
         credential: None,
+        alone: None,
         endless: false,
     }
 }
@@ -114,6 +117,11 @@ impl Row {
 
     pub const fn credentials_get(mut self, code: Code) -> Self {
         self.credential = Some(code);
+        self
+    }
+
+    pub const fn scope_alone_gets(mut self, code: Code) -> Self {
+        self.alone = Some(code);
         self
     }
 

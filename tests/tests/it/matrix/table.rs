@@ -1,6 +1,6 @@
 //! What every route answers to whom, one entry for each.
 
-use super::row::Least::{Admin, Operator, Viewer};
+use super::row::Least::{Admin, Operator, Owner, Viewer};
 use super::row::{Row, known, open, route, session};
 use openapi::problem::Code::{
     Conflict, LinkInvalid, MailNotConfigured, NotFound, RevisionStale, ScopeMissing,
@@ -273,6 +273,17 @@ pub const TABLE: &[Row] = &[
     route("GET /api/v1/retention/preview", "settings:read", Viewer),
     route("POST /api/v1/retention/run", "settings:write", Admin).gives(202),
     route("GET /api/v1/retention/sizes", "settings:read", Viewer),
+    route("GET /api/v1/roles", "roles:read", Admin),
+    route("POST /api/v1/roles", "roles:write", Admin)
+        .body(r#"{"name": "$n", "scopes": ["events:read"]}"#)
+        .gives(201)
+        // Nobody makes a role that may do more than they.
+        .scope_alone_gets(ScopeMissing),
+    route("DELETE /api/v1/roles/{id}", "roles:write", Admin).refused(RevisionStale),
+    route("GET /api/v1/roles/{id}", "roles:read", Admin),
+    route("PATCH /api/v1/roles/{id}", "roles:write", Admin)
+        .body(NAME)
+        .refused(RevisionStale),
     route("GET /api/v1/rules", "rules:read", Viewer),
     route("POST /api/v1/rules", "rules:write", Admin)
         .body(QUIET_RULE)
@@ -337,5 +348,17 @@ pub const TABLE: &[Row] = &[
         .gives(201)
         .credentials_get(ScopeMissing),
     route("GET /api/v1/workspaces/{id}", "workspaces:read", Viewer),
-    route("PATCH /api/v1/workspaces/{id}", "workspaces:write", Admin).body(r#"{"name": "Main"}"#),
+    route("PATCH /api/v1/workspaces/{id}", "workspaces:own", Owner).body(r#"{"name": "Main"}"#),
+    route(
+        "PATCH /api/v1/workspaces/{id}/quotas",
+        "workspaces:own",
+        Owner,
+    )
+    .body(r#"{"sources": null}"#)
+    .refused(RevisionStale),
+    route(
+        "GET /api/v1/workspaces/{id}/usage",
+        "workspaces:read",
+        Viewer,
+    ),
 ];

@@ -9,6 +9,7 @@ use openapi::jobs::Job;
 use openapi::maintenance::MaintenanceWindow;
 use openapi::page::Page;
 use openapi::people::InvitationSent;
+use openapi::roles::Role;
 use openapi::workspaces::Workspace;
 use serde_json::json;
 use tests::yaml::{File, copy_to};
@@ -56,6 +57,8 @@ impl World {
         join(server, workspace, guest, "viewer").await;
         let new = json!({ "email": "guest@example.org", "role": "viewer" });
         let invited: InvitationSent = owner.post("/api/v1/invitations", &new).await.ok();
+        let new = json!({ "name": "Night shift", "scopes": ["events:read"] });
+        let role: Role = owner.post("/api/v1/roles", &new).await.ok();
         Self {
             workspace,
             ids: BTreeMap::from([
@@ -69,6 +72,7 @@ impl World {
                 ("connections with lists", called("desk")),
                 ("maintenance", window.id),
                 ("credentials", revoked(owner).await),
+                ("roles", role.id.unwrap()),
                 ("jobs", cancelled(owner).await),
                 ("members", guest),
                 ("invitations", invited.invitation.id),
