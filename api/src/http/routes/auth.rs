@@ -17,7 +17,7 @@ use crate::auth::{
     SignIn, a_person, csrf_token, judge_password,
 };
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Linked, NotSignedIn, Throttled, WrongProof};
+use crate::http::doc::{BadBody, Conflict, Linked, NoMail, NotSignedIn, Throttled, WrongProof};
 use crate::http::extract::Json;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::services::{people, workspaces};
@@ -121,7 +121,7 @@ pub async fn password_strength(
 /// A link is mailed, good for an hour, if there is such an account. The answer is the same if there
 /// is none.
 #[utoipa::path(tag = "auth", security(()), responses(
-    (status = 202, description = "If there is such an account, a link is on its way"), NotSignedIn, Conflict, BadBody))]
+    (status = 202, description = "If there is such an account, a link is on its way"), NotSignedIn, NoMail, BadBody))]
 #[post("/password-reset")]
 pub async fn ask_for_password(
     req: HttpRequest,

@@ -28,7 +28,7 @@ static AT_ONCE: Semaphore = Semaphore::const_new(32);
 /// same and takes the same time whatever the address.
 ///
 /// # Errors
-/// 409 where the server sends no mail, 429 after too many requests.
+/// A problem where the server sends no mail, 429 after too many requests.
 pub async fn ask_for_reset(
     core: &Core,
     authenticator: &Authenticator,
@@ -38,7 +38,7 @@ pub async fn ask_for_reset(
     let email = email.trim().to_lowercase();
     authenticator.may_ask_for_reset(req, &email).await?;
     if !post::can_send(core) {
-        return Err(ApiError::new(Code::Conflict).detail(
+        return Err(ApiError::new(Code::MailNotConfigured).detail(
             "This server sends no mail. Whoever looks after it can make a link: \
              signalbox users reset-password --link",
         ));
