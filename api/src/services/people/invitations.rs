@@ -27,6 +27,7 @@ use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
+use crate::services::quotas::{Counted, room_for};
 use crate::services::validate::{check_name, error};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -402,6 +403,7 @@ async fn join(
     }
     let scope = Scope::granted(row.workspace_id);
     if !is_member(txn, scope, user).await? {
+        room_for(txn, scope, Counted::Members).await?;
         member::Entity::insert(member::ActiveModel {
             workspace_id: Set(row.workspace_id),
             user_id: Set(user),

@@ -84,9 +84,9 @@ pub const TABLE: &[Row] = &[
     route("POST /api/v1/invitations", "users:write", Admin)
         .body(r#"{"email": "$n@example.org", "role": "viewer"}"#)
         .gives(201)
-        .credentials_get(ScopeMissing),
+        .scope_alone_gets(ScopeMissing),
     route("POST /api/v1/invitations/{id}/resend", "users:write", Admin)
-        .credentials_get(ScopeMissing),
+        .scope_alone_gets(ScopeMissing),
     route("DELETE /api/v1/invitations/{id}", "users:write", Admin).refused(RevisionStale),
     route("GET /api/v1/connections", "connections:read", Viewer),
     route("POST /api/v1/connections", "connections:write", Admin)
