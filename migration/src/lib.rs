@@ -20,6 +20,7 @@ mod m20261121_000011_audit_chain;
 mod m20261121_000012_accounts;
 mod m20261121_000013_mail;
 mod m20261121_000015_source_secrets;
+mod m20261121_000113_sign_in;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000012_accounts::Migration),
             Box::new(m20261121_000013_mail::Migration),
             Box::new(m20261121_000015_source_secrets::Migration),
+            Box::new(m20261121_000113_sign_in::Migration),
         ]
     }
 }

@@ -12,8 +12,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 pub use responses::{
-    BadBody, BadQuery, Conflict, Fresh, Guarded, Linked, Missing, NoMail, NotSignedIn, Refused,
-    Revised, Throttled, Upstream, WrongProof,
+    BadBody, BadQuery, Conflict, Fresh, Guarded, Linked, Missing, NoMail, NotSignedIn,
+    PasskeyFailed, ProviderFailed, Refused, Revised, Throttled, Upstream, WrongProof,
 };
 
 /// The document of the API, complete: every operation with its examples and problems.

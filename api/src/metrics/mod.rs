@@ -22,7 +22,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use gather::{MOST_CONNECTIONS, gather};
 use labels::{
-    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, SignIns, State, Workspace,
+    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, SignIns, State,
+    Workspace,
 };
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;

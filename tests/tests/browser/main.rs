@@ -10,4 +10,5 @@ mod browser;
 mod credentials;
 mod maintenance;
 mod pages;
+mod passkeys;
 mod people;

@@ -3,7 +3,9 @@
 use sea_orm::ConnectionTrait;
 
 use crate::core::Core;
-use crate::http::problem::ApiResult;
+use crate::http::problem::{ApiError, ApiResult};
+use crate::mail::{EmailAddress, MailError, Message};
+use crate::secrets::Secret;
 
 /// What is written to whom.
 #[derive(Clone, Copy, Debug)]
@@ -29,22 +31,36 @@ pub(super) enum Letter<'a> {
 }
 
 /// Whether the server sends mail at all.
-pub(super) const fn can_send(_: &Core) -> bool {
-    false
+pub(super) fn can_send(core: &Core) -> bool {
+    core.mail.is_configured()
 }
 
 /// Sends a mail with a link, in the transaction that makes the link. False: the server sends no
-/// mail.
+/// mail, or not to such an address.
 ///
 /// # Errors
 /// The database failed.
 pub(super) async fn send(
     core: &Core,
-    _: &impl ConnectionTrait,
+    txn: &impl ConnectionTrait,
     letter: Letter<'_>,
 ) -> ApiResult<bool> {
-    let (to, _, _) = letter.parts();
-    Ok(can_send(core) && !to.is_empty())
+    let (to, subject, text) = letter.parts();
+    let Ok(to) = EmailAddress::parse(to) else {
+        return Ok(false);
+    };
+    let message = Message {
+        to,
+        subject: subject.to_owned(),
+        text: Secret::new(text),
+    };
+    match core.mail.send(txn, &message).await {
+        Ok(_) => Ok(true),
+        Err(MailError::NotConfigured) => Ok(false),
+        Err(MailError::Form) => Err(ApiError::internal("mail", &"the mail has a bad form")),
+        Err(MailError::Keys(error)) => Err(error.into()),
+        Err(MailError::Database(error)) => Err(error.into()),
+    }
 }
 
 impl<'a> Letter<'a> {
