@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::Uses;
+use crate::auth::{Providers, Uses};
 use crate::clock::Clock;
 use crate::connectors::Registry;
 use crate::db::Db;
@@ -58,6 +58,8 @@ pub struct Core {
     pub redis: Redis,
     /// Rates and failed sign-ins, over all nodes.
     pub limits: Limits,
+    /// Who people sign in with.
+    pub providers: Providers,
     /// Mail to people.
     pub mail: Mail,
     /// What is counted.

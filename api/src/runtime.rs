@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::auth::{self, Uses};
+use crate::auth::{self, Providers, Uses};
 use crate::chain;
 use crate::clock::Clock;
 use crate::connectors;
@@ -71,6 +71,9 @@ pub enum StartError {
     /// The mail server cannot be used as it is set. Whether it answers does not matter.
     #[error("smtp_ca cannot be used: {0}")]
     Mail(String),
+    /// The file of the providers of single sign-on has faults. Whether they answer does not matter.
+    #[error("sso_file cannot be used: {0}")]
+    Providers(String),
 }
 
 /// A running server, all but its HTTP side.
@@ -148,6 +151,8 @@ impl Runtime {
             },
         );
         let egress = Egress::new(EgressOptions::default())?;
+        let providers = Providers::load(&settings, egress.clone(), clock.clone())
+            .map_err(StartError::Providers)?;
         let mail =
             Mail::new(&settings, keyring.clone(), clock.clone()).map_err(StartError::Mail)?;
         let core = Core {
@@ -169,6 +174,7 @@ impl Runtime {
             uses: Uses::default(),
             live,
             mail,
+            providers,
             metrics,
         };
         // Connects, so that the first limits are shared already. A Redis that is down stops nobody.

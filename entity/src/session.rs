@@ -28,6 +28,8 @@ pub struct Model {
     pub expires_at: i64,
     /// When the person last confirmed who it is; 0: at the sign-in. Milliseconds since 1970.
     pub proved_at: i64,
+    /// Whether two factors were shown by other means than the account's own second factor.
+    pub strong: bool,
 }
 
 /// No relations: queries name their joins.

@@ -21,6 +21,18 @@ pub struct LoginRequest {
     pub password: String,
 }
 
+/// Somebody that people sign in with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SignInProvider {
+    /// Its name in addresses: `/api/v1/auth/oidc/{name}/start`.
+    #[cfg_attr(feature = "schema", schema(example = "corp"))]
+    pub name: String,
+    /// What the button says.
+    #[cfg_attr(feature = "schema", schema(example = "Example Corp"))]
+    pub title: String,
+}
+
 /// Who is signed in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

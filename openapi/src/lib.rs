@@ -16,6 +16,7 @@ pub mod mail;
 pub mod maintenance;
 pub mod notices;
 pub mod page;
+pub mod passkeys;
 pub mod people;
 pub mod problem;
 pub mod quotas;

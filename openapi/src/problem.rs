@@ -106,6 +106,10 @@ codes! {
     SecondFactorRequired = "second_factor_required", 401, "A second factor is needed";
     /// The code of the second factor is wrong, or was used.
     CodeInvalid = "code_invalid", 401, "The code is not valid";
+    /// The sign-in with a provider did not lead in.
+    ProviderRefused = "provider_refused", 401, "The sign-in with the provider was refused";
+    /// The passkey did not lead in.
+    PasskeyRefused = "passkey_refused", 401, "The passkey was not accepted";
     /// The credential is switched off, expired or revoked.
     CredentialInactive = "credential_inactive", 401, "The credential may not be used any more";
     /// The signature of a request does not fit.

@@ -153,6 +153,14 @@ ensure_typescript() {
 typescript_modules() {
   echo "$SIGNALBOX_CACHE/npm/openapi-typescript-$OPENAPI_TYPESCRIPT_VERSION/node_modules"
 }
+ensure_oidc_provider() {
+  if install_npm oidc-provider "$OIDC_PROVIDER_VERSION"; then
+    say "oidc-provider $OIDC_PROVIDER_VERSION: present"
+  else
+    need "oidc-provider $OIDC_PROVIDER_VERSION from npm (is npm installed and its registry reachable?)"
+  fi
+}
+oidc_provider_modules() { echo "$SIGNALBOX_CACHE/npm/oidc-provider-$OIDC_PROVIDER_VERSION/node_modules"; }
 
 # A Python environment of our own with the pinned packages of python-requirements.txt.
 python_place() {

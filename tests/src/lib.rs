@@ -15,6 +15,7 @@ pub mod client;
 pub mod cluster;
 pub mod database;
 pub mod fakes;
+pub mod passkey;
 pub mod phone;
 pub mod proxy;
 pub mod server;

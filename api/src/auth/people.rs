@@ -58,7 +58,8 @@ impl Authenticator {
                     .detail("This account belongs to no workspace."),
             });
         };
-        if workspace.require_second_factor && !has_second_factor(&signed_in.user) {
+        let has_both = signed_in.strong || has_second_factor(&signed_in.user);
+        if workspace.require_second_factor && !has_both {
             return Err(ApiError::new(Code::SecondFactorMissing)
                 .detail("This workspace asks for a second factor; set one up in your profile."));
         }

@@ -43,6 +43,8 @@ pub struct SignedIn {
     pub csrf_token: String,
     /// When the person last showed who it is, in milliseconds since 1970.
     pub proved_at: i64,
+    /// Whether two factors were shown, whatever the account has here: a passkey, or a provider's.
+    pub strong: bool,
 }
 
 /// The token that writes of this session must carry.
@@ -94,11 +96,22 @@ pub(super) async fn start(
         seen_at: Set(now),
         expires_at: Set(now + i64::from(core.settings.session_days) * DAY_MS),
         proved_at: Set(now),
+        strong: Set(false),
     };
     session::Entity::insert(row)
         .exec_without_returning(txn)
         .await?;
     Ok(token)
+}
+
+/// Notes that two factors were shown.
+pub(super) async fn mark_strong(db: &impl ConnectionTrait, token_hash: &str) -> Result<(), DbErr> {
+    session::Entity::update_many()
+        .col_expr(session::Column::Strong, Expr::value(true))
+        .filter(session::Column::TokenHash.eq(token_hash))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Gives a session a new token, since its person has shown who it is; the old one is refused from
@@ -159,6 +172,7 @@ pub(super) async fn find(core: &Core, token: &str) -> Result<Option<SignedIn>, D
         csrf_token: csrf_token(token),
         // A server of the version before notes no confirmation.
         proved_at: row.proved_at.max(row.created_at),
+        strong: row.strong,
     }))
 }
 

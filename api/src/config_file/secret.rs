@@ -48,6 +48,14 @@ impl Surroundings {
         Ok(Secret::new(text))
     }
 
+    /// The same for other files that refer to secrets.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn secret(&self, reference: &SecretRef) -> Result<Secret, String> {
+        self.read(reference)
+    }
+
     fn file(&self, path: &str) -> Result<String, String> {
         let path = self.folder.join(path);
         let shown = path.display();

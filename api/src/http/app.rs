@@ -11,7 +11,8 @@ use super::fallback;
 use super::health;
 use super::routes::{
     audit, auth, connections, credentials, dead_letters, deliveries, events, jobs, mail,
-    maintenance, me, members, notices, retention, roles, rules, sources, stream, workspaces,
+    maintenance, me, members, notices, passkeys, providers, retention, roles, rules, sources,
+    stream, workspaces,
 };
 use crate::auth::{by_address, signed_in};
 
@@ -30,6 +31,13 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(auth::reset_password)
                 .service(auth::show_invitation)
                 .service(auth::accept_invitation)
+                .service(providers::list_providers)
+                .service(providers::start_with_provider)
+                .service(providers::end_with_provider)
+                .service(passkeys::begin_passkey_sign_in)
+                .service(passkeys::sign_in_with_passkey)
+                .service(passkeys::begin_passkey_confirmation)
+                .service(passkeys::confirm_with_passkey)
                 .wrap(from_fn(by_address)),
         )
         .service(
@@ -146,6 +154,11 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(jobs::cancel_job)
                 .service(mail::read_mail)
                 .service(mail::test_mail)
+                .service(passkeys::list_passkeys)
+                .service(passkeys::begin_passkey)
+                .service(passkeys::create_passkey)
+                .service(passkeys::rename_passkey)
+                .service(passkeys::remove_passkey)
                 .service(audit::read_audit)
                 .service(audit::verify_audit)
                 .service(audit::export_audit)

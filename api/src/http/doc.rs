@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
 
 pub use responses::{
     BadBody, BadQuery, Conflict, Fresh, Full, Guarded, Linked, Missing, NoMail, NotSignedIn,
-    Refused, Revised, Throttled, Upstream, WrongProof,
+    PasskeyFailed, ProviderFailed, Refused, Revised, Throttled, Upstream, WrongProof,
 };
 
 /// The document of the API, complete: every operation with its examples and problems.

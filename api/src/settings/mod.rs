@@ -50,6 +50,10 @@ pub const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("SIGNALBOX_TEST_", "`scripts/test` and the tests"),
     ("SIGNALBOX_BENCH_", "`scripts/bench`"),
     ("SIGNALBOX_DEMO_", "secrets of the demonstration file"),
+    (
+        "SIGNALBOX_SSO_SECRET_",
+        "secrets at the providers of `sso_file`",
+    ),
 ];
 
 /// Where a setting may be given on the command line.

@@ -161,6 +161,10 @@ settings! {
         /// after that the password or a code is asked for again.
         confirm_minutes: u32 = "10", Never;
     }
+    section "Single sign-on" {
+        /// File in YAML with the providers that people sign in with (OpenID Connect).
+        sso_file: Option<PathBuf> = "", Never;
+    }
     section "Mail" {
         /// Host of the mail server (SMTP) that takes mails to people: invitations, reset links.
         /// Without it no mail is sent, and the command line prints links instead.

@@ -7,6 +7,7 @@ use openapi::auth::Session;
 use web_sys::SubmitEvent;
 
 use crate::api::{Failure, SignedIn, use_api};
+use crate::pages::PasskeyProof;
 use crate::ui::{Button, Dialog, Kind, TextField};
 
 /// The place on the page of the dialog.
@@ -108,6 +109,7 @@ fn form() -> AnyView {
                             }
                         })
                 }}
+                <PasskeyProof />
                 <Button
                     kind=Kind::Quiet
                     small=true

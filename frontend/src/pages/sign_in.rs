@@ -9,13 +9,15 @@ use openapi::problem::Code;
 use web_sys::SubmitEvent;
 
 use super::outside::{frame, said};
+use super::passkeys::PasskeySignIn;
+use super::providers::{ProviderLinks, at_second_step};
 use crate::api::{Failure, SignedIn, use_api};
 use crate::ui::{Button, Kind, TextField};
 
 /// The sign-in page.
 #[component]
 pub fn SignIn() -> impl IntoView {
-    let second = RwSignal::new(false);
+    let second = RwSignal::new(at_second_step());
     Effect::new(|_| document().set_title("Sign in · Signalbox"));
     move || {
         if second.get() {
@@ -80,6 +82,8 @@ fn first_step(second: RwSignal<bool>) -> AnyView {
                 <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="sign-in-submit">
                     "Sign in"
                 </Button>
+                <PasskeySignIn />
+                <ProviderLinks />
                 <p class="small">
                     <A href="/forgot-password" attr:data-testid="forgot-password">
                         "Forgot your password?"
@@ -132,6 +136,7 @@ fn second_step(second: RwSignal<bool>) -> AnyView {
                 <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="code-submit">
                     "Continue"
                 </Button>
+                <PasskeySignIn />
                 <Button kind=Kind::Quiet press=move |_| second.set(false)>
                     "Begin again"
                 </Button>

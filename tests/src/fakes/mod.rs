@@ -6,10 +6,12 @@
 pub mod connectwise;
 mod faults;
 pub mod mail;
+pub mod oidc;
 mod server;
 pub mod sink;
 
 pub use connectwise::FakeConnectWise;
 pub use faults::{Effect, Fault};
 pub use mail::MailSink;
+pub use oidc::OidcProvider;
 pub use sink::FakeSink;

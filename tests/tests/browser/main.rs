@@ -10,5 +10,6 @@ mod browser;
 mod credentials;
 mod maintenance;
 mod pages;
+mod passkeys;
 mod people;
 mod workspaces;

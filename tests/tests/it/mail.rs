@@ -2,6 +2,7 @@
 
 use openapi::audit::AuditEntry;
 use openapi::mail::{MailState, TestMailSent};
+use openapi::people::InvitationSent;
 use openapi::problem::Code;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
@@ -134,6 +135,57 @@ both! {
         let detail = problem.detail.unwrap();
         assert!(detail.contains("550") && !detail.contains("bob"), "{detail}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_and_a_link_to_a_password_come_by_mail() {
+    let sink = MailSink::start().await;
+    let server = Server::start_with(Database::Sqlite, sink.settings(Options::default())).await;
+    let admin = server.session().await;
+    let new = json!({ "email": TO, "role": "viewer" });
+    let sent: InvitationSent = admin.post("/api/v1/invitations", &new).await.ok();
+    assert_eq!(sent.link, None, "the link is in the mail and nowhere else");
+    let mail = sink.mail_to(TO).await;
+    assert_eq!(mail.header("subject"), Some("You are invited to Signalbox"));
+    let link = mail.link();
+    let (page, token) = link.split_once('#').unwrap();
+    assert!(page.ends_with("/invitation"), "{page}");
+    let body = json!({ "token": token, "name": "Ann", "password": "seven purple ducks rehearse" });
+    server
+        .anonymous()
+        .post("/api/v1/auth/invitation/accept", &body)
+        .await
+        .done();
+
+    let asked = json!({ "email": TO });
+    server
+        .anonymous()
+        .post("/api/v1/auth/password-reset", &asked)
+        .await
+        .done();
+    let reset = wait_until("the second mail", async || {
+        let all = sink.received();
+        all.into_iter()
+            .find(|mail| mail.link().contains("/reset-password#"))
+    })
+    .await;
+    let link = reset.link();
+    let (_, token) = link.split_once('#').unwrap();
+    let body = json!({ "token": token, "password": "nobody expects 9 umbrellas" });
+    server
+        .anonymous()
+        .post("/api/v1/auth/password-reset/accept", &body)
+        .await
+        .done();
+    // Nobody hears whether there is an account, and a stranger gets no mail.
+    let asked = json!({ "email": "nobody@example.com" });
+    server
+        .anonymous()
+        .post("/api/v1/auth/password-reset", &asked)
+        .await
+        .done();
+    assert_eq!(sink.received().len(), 2);
+    assert!(!server.log().contains(token));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

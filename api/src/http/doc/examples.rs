@@ -409,6 +409,30 @@ pub fn all() -> HashMap<&'static str, Value> {
                 "failed": 0, "last_error": null, "last_sent_at": TIME
             }),
         ),
+        (
+            "Passkey",
+            json!({"id": ID, "name": "Laptop", "created_at": TIME, "last_used_at": TIME}),
+        ),
+        (
+            "PasskeyBegun",
+            json!({"token": "…", "options": {"challenge": "…", "rpId": "localhost"}}),
+        ),
+        (
+            "PasskeyShown",
+            json!({"token": "…", "credential": {"id": "…", "type": "public-key", "response": {}}}),
+        ),
+        (
+            "NewPasskey",
+            json!({
+                "token": "…", "name": "Laptop",
+                "credential": {"id": "…", "type": "public-key", "response": {}}
+            }),
+        ),
+        ("RenamePasskey", json!({"name": "Laptop"})),
+        (
+            "SignInProvider",
+            json!({"name": "corp", "title": "Example Corp"}),
+        ),
         ("TestMail", json!({"to": "ann@example.com"})),
         ("TestMailSent", json!({"id": ID})),
         (

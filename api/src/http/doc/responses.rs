@@ -49,6 +49,10 @@ sets! {
     Conflict = [Conflict, NameTaken, QuotaExceeded, InUse];
     /// `If-Match` is needed.
     Revised = [RevisionRequired, RevisionStale];
+    /// A passkey is shown.
+    PasskeyFailed = [PasskeyRefused, RateLimited, Internal, Unavailable];
+    /// A provider is asked who somebody is.
+    ProviderFailed = [ProviderRefused, ValidationFailed, RateLimited, UpstreamFailed, Internal, Unavailable];
     /// A mail is to be sent.
     NoMail = [MailNotConfigured];
     /// The upstream is asked.

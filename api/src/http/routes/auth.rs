@@ -259,12 +259,27 @@ pub(super) fn session_cookie(settings: &Settings, token: String) -> Cookie<'stat
     cookie(settings, token, lifetime)
 }
 
+/// Takes away the cookie between the two steps: the second was another way.
+pub(super) fn forget_second_step(core: &Core, answer: &mut HttpResponse) -> ApiResult<()> {
+    answer
+        .add_cookie(&pending_cookie(
+            &core.settings,
+            String::new(),
+            CookieTime::ZERO,
+        ))
+        .map_err(|error| ApiError::internal("cookie", &error))
+}
+
 fn cookie(settings: &Settings, token: String, lifetime: CookieTime) -> Cookie<'static> {
     named(settings, [COOKIE, SECURE_COOKIE], token, lifetime)
 }
 
 /// The cookie between the two steps of a sign-in.
-fn pending_cookie(settings: &Settings, token: String, lifetime: CookieTime) -> Cookie<'static> {
+pub(super) fn pending_cookie(
+    settings: &Settings,
+    token: String,
+    lifetime: CookieTime,
+) -> Cookie<'static> {
     let names = [PENDING_COOKIE, SECURE_PENDING_COOKIE];
     named(settings, names, token, lifetime)
 }

@@ -16,6 +16,8 @@ pub mod maintenance;
 pub mod me;
 pub mod members;
 pub mod notices;
+pub mod passkeys;
+pub mod providers;
 pub mod retention;
 pub mod roles;
 pub mod rules;

@@ -11,6 +11,7 @@ use web_sys::SubmitEvent;
 
 use crate::api::{Load, SignedIn, load, use_api};
 use crate::format;
+use crate::pages::passkeys::OwnPasskeys;
 use crate::ui::{
     Button, Card, FaultList, Kind, PageHead, PasswordField, TextField, show, use_toasts,
 };
@@ -25,6 +26,7 @@ pub fn ProfilePage() -> impl IntoView {
             {show(profile, move |it| name_card(it, profile))}
             {show(profile, move |it| password_card(it, profile))}
             {show(profile, move |it| factor::card(&it, profile))}
+            <OwnPasskeys />
             {sessions::card()}
         </div>
     }

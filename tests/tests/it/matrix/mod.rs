@@ -93,6 +93,7 @@ fn junk(row: &Row) -> Try {
         .path()
         .replace("{id}", "junk")
         .replace("{list}", "junk")
+        .replace("{passkey}", "junk")
         .replace("{workspace}/{slug}", "junk/junk");
     Try {
         method: row.method().parse().unwrap(),
@@ -175,6 +176,7 @@ impl House {
             .path()
             .replace("{id}", &id.to_string())
             .replace("{list}", "boards")
+            .replace("{passkey}", &Uuid::nil().to_string())
             .replace("{workspace}/{slug}", "main/a");
         let name = format!("n{}", self.made.fetch_add(1, Ordering::Relaxed));
         let admin = &self.server.credentials.admin;

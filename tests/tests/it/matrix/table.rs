@@ -3,8 +3,8 @@
 use super::row::Least::{Admin, Operator, Owner, Viewer};
 use super::row::{Row, known, open, route, session};
 use openapi::problem::Code::{
-    Conflict, LinkInvalid, MailNotConfigured, NotFound, RevisionStale, ScopeMissing,
-    Unauthenticated, UpstreamFailed, ValidationFailed,
+    Conflict, LinkInvalid, MailNotConfigured, NotFound, PasskeyRefused, RevisionStale,
+    ScopeMissing, Unauthenticated, UpstreamFailed, ValidationFailed,
 };
 
 /// A step that changes nothing that matters, on the connection of the world.
@@ -42,6 +42,13 @@ pub const TABLE: &[Row] = &[
     open("POST /api/v1/auth/invitation/accept")
         .body(r#"{"token": "$n", "name": "$n", "password": "$password"}"#)
         .refused(LinkInvalid),
+    open("GET /api/v1/auth/providers"),
+    open("GET /api/v1/auth/oidc/{name}/start").refused(NotFound),
+    open("GET /api/v1/auth/oidc/{name}/callback").refused(NotFound),
+    open("POST /api/v1/auth/passkey-sign-in/start"),
+    open("POST /api/v1/auth/passkey-sign-in")
+        .body(r#"{"token": "x", "credential": {}}"#)
+        .refused(PasskeyRefused),
     // For whoever has a session, in no workspace.
     session("POST /api/v1/auth/confirm")
         .body("{}")
@@ -63,6 +70,19 @@ pub const TABLE: &[Row] = &[
     session("POST /api/v1/me/invitations/accept")
         .body(r#"{"token": "$n"}"#)
         .refused(LinkInvalid),
+    session("GET /api/v1/me/passkeys"),
+    session("POST /api/v1/me/passkeys/start"),
+    session("POST /api/v1/me/passkeys")
+        .body(r#"{"token": "x", "name": "Laptop", "credential": {}}"#)
+        .refused(ValidationFailed),
+    session("PATCH /api/v1/me/passkeys/{passkey}")
+        .body(r#"{"name": "Laptop"}"#)
+        .refused(NotFound),
+    session("DELETE /api/v1/me/passkeys/{passkey}").refused(NotFound),
+    session("POST /api/v1/auth/passkey-confirmation/start"),
+    session("POST /api/v1/auth/passkey-confirmation")
+        .body(r#"{"token": "x", "credential": {}}"#)
+        .refused(PasskeyRefused),
     session("GET /api/v1/auth/session"),
     session("POST /api/v1/auth/logout").gives(204),
     // For whoever is known.
