@@ -16,6 +16,8 @@ pub const LEAST_CHARS: usize = 12;
 pub const MOST_BYTES: usize = 256;
 /// Lowest score that is taken, of 0 to 4.
 const LEAST_SCORE: u8 = 3;
+/// Fewest letters and digits beside what is known of a person.
+const LEAST_OWN: usize = 4;
 /// Hints that are looked at.
 const MOST_HINTS: usize = 8;
 
@@ -71,9 +73,20 @@ fn judge(password: &str, hints: &[String]) -> PasswordStrength {
             advice,
         };
     }
+    // Several known words in a row look long to the estimator, and are the first thing to be tried.
+    let rest = hints
+        .iter()
+        .filter(|hint| hint.len() >= 3)
+        .fold(password.to_lowercase(), |rest, hint| {
+            rest.replace(hint.as_str(), "")
+        });
+    let only_known = rest.chars().filter(|c| c.is_alphanumeric()).count() < LEAST_OWN;
     let hints: Vec<&str> = hints.iter().map(String::as_str).collect();
     let judged = zxcvbn(password, &hints);
-    let score = u8::from(judged.score());
+    let score = match u8::from(judged.score()) {
+        score if only_known => score.min(LEAST_SCORE - 1),
+        score => score,
+    };
     if let Some(feedback) = judged.feedback() {
         advice.extend(feedback.warning().map(|warning| warning.to_string()));
         advice.extend(feedback.suggestions().iter().map(ToString::to_string));

@@ -151,6 +151,7 @@ async fn a_new_password_ends_the_sessions() {
         seen_at: 0,
         expires_at: i64::MAX,
         proved_at: 0,
+        strong: false,
     };
     session::Entity::insert(row.into_active_model())
         .exec_without_returning(store.db.write())
