@@ -18,7 +18,7 @@ const OTHER: &str = "nobody expects 9 umbrellas";
 
 /// What stands behind `#` in a link.
 fn token(link: &str) -> String {
-    let (_, token) = link.split_once('#').expect("a fragment");
+    let (_, token) = link.split_once('#').unwrap();
     token.to_owned()
 }
 
@@ -35,7 +35,7 @@ async fn invited(by: &Client, email: &str, role: &str) -> InvitationSent {
 
 /// Whoever an answer has signed in.
 fn entered(server: &Server, answer: &Answer) -> Client {
-    let cookie = answer.cookie().expect("a cookie");
+    let cookie = answer.cookie().unwrap();
     let session: Session = answer.ok();
     server
         .anonymous()
@@ -45,10 +45,7 @@ fn entered(server: &Server, answer: &Answer) -> Client {
 
 /// Invites somebody new, who accepts.
 async fn joined(server: &Server, by: &Client, email: &str, role: &str) -> Client {
-    let link = invited(by, email, role)
-        .await
-        .link
-        .expect("no mail, so a link");
+    let link = invited(by, email, role).await.link.unwrap();
     let body = json!({ "token": token(&link), "name": "Ada", "password": GOOD });
     let answer = server
         .anonymous()
@@ -64,10 +61,7 @@ async fn login(server: &Server, email: &str, password: &str) -> Answer {
 
 async fn member(by: &Client, email: &str) -> Member {
     let members: Vec<Member> = all(by, "/api/v1/members").await;
-    members
-        .into_iter()
-        .find(|m| m.email == email)
-        .expect("a member")
+    members.into_iter().find(|m| m.email == email).unwrap()
 }
 
 /// Changes a member, as it is now.
@@ -102,7 +96,7 @@ both! {
         let link = sent.link.unwrap();
         assert!(link.contains("/invitation#") && !link.contains('?'), "{link}");
         let open: Page<Invitation> = admin.read("/api/v1/invitations").await;
-        assert_eq!(open.items, [sent.invitation.clone()]);
+        assert_eq!(open.items, std::slice::from_ref(&sent.invitation));
         // Nobody is invited twice, but the link can be made anew; the old one is worth nothing.
         let again = json!({ "email": "ada@example.com", "role": "viewer" });
         admin.post("/api/v1/invitations", &again).await.problem(Code::Conflict);

@@ -59,7 +59,7 @@ impl House {
     /// The first step: whoever may do the second.
     async fn half(&self) -> Client {
         let answer = self.password().await;
-        let cookie = answer.cookie().expect("a cookie");
+        let cookie = answer.cookie().unwrap();
         answer.problem(Code::SecondFactorRequired);
         assert!(cookie.starts_with("signalbox_sign_in="), "{cookie}");
         self.server.anonymous().header("cookie", &cookie)

@@ -54,7 +54,7 @@ async fn session(server: &Server, answer: &Answer) -> (Client, Session) {
     let mut cookies = answer.headers.get_all("set-cookie").iter();
     let cookie = cookies
         .find_map(|c| c.to_str().unwrap().strip_prefix("signalbox_session="))
-        .expect("a session");
+        .unwrap();
     assert!(
         cookie.contains("SameSite=Strict") && cookie.contains("HttpOnly"),
         "{cookie}"
@@ -129,7 +129,7 @@ both! {
         let mut provider = OidcProvider::start();
         let admin = json!({ "sub": "p-2", "email": "admin@localhost", "email_verified": true });
         provider.person(&admin);
-        let server = server(db.clone(), &mut provider, json!({ "email_domains": ["localhost"] })).await;
+        let server = server(db, &mut provider, json!({ "email_domains": ["localhost"] })).await;
         refused(&sign_in(&server).await);
         let lenient = json!({ "email_domains": ["localhost"], "link_by_email": true });
         let server = self::server(db, &mut provider, lenient).await;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use webauthn_rp::bin::{Decode as _, Encode as _};
 use webauthn_rp::request::PublicKeyCredentialDescriptor;
 use webauthn_rp::request::register::{
-    Nickname, PublicKeyCredentialUserEntity, RegistrationVerificationOptions, UserHandle16,
-    Username,
+    CredProtect, Nickname, PublicKeyCredentialUserEntity, RegistrationVerificationOptions,
+    UserHandle16, Username,
 };
 use webauthn_rp::response::{AuthTransports, CredentialId};
 use webauthn_rp::{PublicKeyCredentialCreationOptions, Registration, RegistrationServerState};
@@ -84,7 +84,10 @@ impl Authenticator {
             id: &handle,
             display_name: Nickname::try_from(user.name.as_str()).ok(),
         };
-        let options = PublicKeyCredentialCreationOptions::passkey(&party.id, entity, known);
+        let mut options = PublicKeyCredentialCreationOptions::passkey(&party.id, entity, known);
+        // Many authenticators do not know this extension, and browsers refuse them if it is asked for.
+        // The person is verified at every sign-in anyway.
+        options.extensions.cred_protect = CredProtect::None;
         let (ours, theirs) = options
             .start_ceremony()
             .map_err(|error| ApiError::internal("passkey", &error))?;

@@ -80,6 +80,7 @@ pub async fn read_audit(
 pub struct AuditExportQuery {
     /// `jsonl`: one JSON object on each line; `csv`: for spreadsheets.
     #[serde(default)]
+    #[param(inline)]
     format: AuditFormat,
     /// What was done.
     #[param(example = "rule.change")]

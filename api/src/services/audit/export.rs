@@ -187,7 +187,7 @@ mod tests {
             "subject": "=HYPERLINK(\"http://a\",\"b\")", "before": null, "after": {"a": "b,\"c\"\n"},
         }))
         .unwrap();
-        let text = String::from_utf8(table(&[entry.clone()], true).unwrap()).unwrap();
+        let text = String::from_utf8(table(std::slice::from_ref(&entry), true).unwrap()).unwrap();
         let (head, row) = text.split_once("\r\n").unwrap();
         assert!(head.starts_with("id,at,") && head.ends_with(",seq"));
         assert!(row.contains(",'@admin,"), "{row}");
