@@ -4,9 +4,17 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// Bytes that must not be printed.
-#[derive(Clone, PartialEq, Eq)]
+/// Bytes that must not be printed. Two of them are compared in constant time, whoever does it.
+#[derive(Clone)]
 pub struct Secret(Vec<u8>);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        constant_time_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Secret {}
 
 impl Secret {
     /// Wraps the bytes of a secret.

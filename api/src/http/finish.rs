@@ -15,6 +15,7 @@ use tracing_actix_web::RequestId;
 
 use super::problem::ApiError;
 use crate::auth::Metered;
+use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::request;
 
@@ -56,16 +57,19 @@ pub async fn finish<B: MessageBody + 'static>(
         .map_or_else(String::new, ToString::to_string);
     // The request itself must not be held while it is routed: the framework changes it.
     let metrics = req.app_data::<web::Data<Metrics>>().cloned();
+    let secure = req
+        .app_data::<web::Data<Core>>()
+        .is_some_and(|core| core.settings.public_url.starts_with("https://"));
     let method = method(req.method());
     let mut response = match request::within(id.clone(), next.call(req)).await {
         Ok(response) => problem_document(response, &id),
         Err(error) => {
             let mut answer = from_framework(&error).response(&id);
-            dress(answer.headers_mut(), &id);
+            dress(answer.headers_mut(), &id, secure);
             return Err(InternalError::from_response(error, answer).into());
         }
     };
-    dress(response.headers_mut(), &id);
+    dress(response.headers_mut(), &id, secure);
     let metered = response.request().extensions().get::<Metered>().copied();
     if let Some(metered) = metered {
         metered.dress(response.headers_mut());
@@ -85,8 +89,15 @@ pub async fn finish<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// Adds what every answer carries.
-fn dress(headers: &mut HeaderMap, id: &str) {
+/// Adds what every answer carries. Where people come by HTTPS, browsers are told to come by nothing
+/// else for a year (RFC 6797).
+fn dress(headers: &mut HeaderMap, id: &str, secure: bool) {
+    if secure {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
     for (name, value) in HEADERS {
         let name = HeaderName::from_static(name);
         if !headers.contains_key(&name) {

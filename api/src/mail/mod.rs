@@ -201,7 +201,7 @@ fn check(message: &Message) -> Result<(), MailError> {
 }
 
 /// What a sealed text is bound to.
-fn place(id: Uuid) -> String {
+pub(crate) fn place(id: Uuid) -> String {
     format!("mail:{id}:text")
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use entity::sealed_secret;
+use entity::{mail, sealed_secret};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Keyring, KeyringError};
 use crate::clock::Clock;
 use crate::db::Db;
+use crate::mail::place as place_of_mail;
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
 use crate::services::sealed::place_of;
@@ -45,19 +46,56 @@ pub enum RewrapError {
 /// # Errors
 /// The database failed.
 pub async fn in_use(db: &Db) -> Result<Vec<Use>, DbErr> {
-    let rows: Vec<(String, i64)> = sealed_secret::Entity::find()
+    let stored: Vec<(String, i64)> = sealed_secret::Entity::find()
         .select_only()
         .column(sealed_secret::Column::KeyId)
         .column_as(sealed_secret::Column::Id.count(), "secrets")
         .group_by(sealed_secret::Column::KeyId)
-        .order_by_asc(sealed_secret::Column::KeyId)
         .into_tuple()
         .all(db.read())
         .await?;
-    Ok(rows
+    // The text of a mail is sealed until it is sent.
+    let waiting: Vec<(String, i64)> = mail::Entity::find()
+        .select_only()
+        .column(mail::Column::KeyId)
+        .column_as(mail::Column::Id.count(), "secrets")
+        .filter(mail::Column::KeyId.ne(""))
+        .group_by(mail::Column::KeyId)
+        .into_tuple()
+        .all(db.read())
+        .await?;
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    for (key_id, secrets) in stored.into_iter().chain(waiting) {
+        *sums.entry(key_id).or_default() += secrets;
+    }
+    Ok(sums
         .into_iter()
         .map(|(key_id, secrets)| Use { key_id, secrets })
         .collect())
+}
+
+/// The same for mails that wait.
+async fn rewrap_mail(db: &Db, keyring: &Keyring, current: &str) -> Result<u64, RewrapError> {
+    let rows = mail::Entity::find()
+        .filter(mail::Column::KeyId.is_not_in(["", current]))
+        .all(db.read())
+        .await?;
+    let mut done = 0;
+    for row in rows {
+        let place = place_of_mail(row.id);
+        let text = keyring.open(&place, &row.key_id, &row.sealed)?;
+        let (key_id, sealed) = keyring.seal(&place, &text)?;
+        // One that is sent meanwhile has no text any more.
+        let changed = mail::Entity::update_many()
+            .col_expr(mail::Column::KeyId, Expr::value(key_id))
+            .col_expr(mail::Column::Sealed, Expr::value(sealed))
+            .filter(mail::Column::Id.eq(row.id))
+            .filter(mail::Column::Sealed.eq(row.sealed))
+            .exec(db.write())
+            .await?;
+        done += changed.rows_affected;
+    }
+    Ok(done)
 }
 
 /// Looks whether the ring has every key in use, and the right ones: a wrong ring is found at the
@@ -86,7 +124,7 @@ pub async fn check(db: &Db, keyring: &Keyring) -> Result<(), RewrapError> {
 /// The database failed, or a secret cannot be opened; what was sealed anew stays so.
 pub async fn rewrap(db: &Db, keyring: &Keyring, clock: &Clock) -> Result<u64, RewrapError> {
     let current = keyring.ring()?.current().to_owned();
-    let mut done = 0;
+    let mut done = rewrap_mail(db, keyring, &current).await?;
     let mut after = Uuid::nil();
     let mut by_workspace: BTreeMap<Uuid, u64> = BTreeMap::new();
     loop {

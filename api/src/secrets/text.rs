@@ -2,9 +2,20 @@
 
 use std::fmt;
 
-/// A secret text. Printing it shows stars; only `reveal` gives it away.
-#[derive(Clone, PartialEq, Eq)]
+use engine::secret::constant_time_eq;
+
+/// A secret text. Printing it shows stars; only `reveal` gives it away. Two of them are compared in
+/// constant time, whoever does it.
+#[derive(Clone)]
 pub struct Secret(String);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        constant_time_eq(self.0.as_bytes(), other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
 
 impl Secret {
     /// Takes a text into custody.
