@@ -71,7 +71,7 @@ fn every_reference_leads_somewhere() {
     }
     // Every scheme is one closed object with its own tag.
     let schemes = schemas["Scheme"]["oneOf"].as_array().unwrap();
-    assert_eq!(schemes.len(), 4 + engine::signature::PRESETS.len());
+    assert_eq!(schemes.len(), 6 + engine::signature::PRESETS.len());
     for scheme in schemes {
         assert_eq!(scheme["additionalProperties"], false, "{scheme}");
         assert!(
