@@ -26,7 +26,7 @@ use super::permission::Permission;
 use super::{check_bearer, verify_password};
 use crate::core::Core;
 use crate::http::problem::ApiResult;
-use crate::snapshot::place_of;
+use crate::services::sealed::place_of;
 
 /// Milliseconds for which a row is believed.
 const FRESH_MS: i64 = 5_000;

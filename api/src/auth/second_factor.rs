@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::secrets::Secret;
-use crate::snapshot::place_of;
+use crate::services::sealed::place_of;
 
 /// Whose secret it is, in the table of sealed secrets.
 pub const OWNER: &str = "user";

@@ -20,8 +20,8 @@ use crate::db::{Db, bump_configuration};
 use crate::ids;
 use crate::secrets::{KeySource, Keyring, Secret};
 use crate::services::sealed::Owner;
+use crate::services::sealed::place_of;
 use crate::settings::StoreFlags;
-use crate::snapshot::place_of;
 
 /// Slug of the first workspace.
 const WORKSPACE: &str = "main";

@@ -120,7 +120,7 @@ async fn bootstrap_works_once_and_its_secrets_fit() {
     assert_eq!(sealed.name, shown.hmac.client_id);
     let opened = keys
         .open(
-            &crate::snapshot::place_of(&sealed),
+            &crate::services::sealed::place_of(&sealed),
             &sealed.key_id,
             &sealed.sealed,
         )

@@ -176,17 +176,13 @@ pub async fn made(core: &Core, scope: Scope, kind: &str) -> ApiResult<Vec<Made>>
         .collect())
 }
 
-/// Owner and name of every secret of a kind in the workspace.
+/// Owner and name of every current secret of a kind in the workspace.
 ///
 /// # Errors
 /// The database failed.
 pub async fn names(core: &Core, scope: Scope, kind: &str) -> ApiResult<Vec<(Uuid, String)>> {
-    let rows = sealed_secret::Entity::find()
-        .filter(sealed_secret::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(sealed_secret::Column::OwnerKind.eq(kind))
-        .all(core.db.read())
-        .await?;
-    let mut all: Vec<_> = rows.into_iter().map(|r| (r.owner_id, r.name)).collect();
+    let made = made(core, scope, kind).await?;
+    let mut all: Vec<_> = made.into_iter().map(|m| (m.owner, m.name)).collect();
     all.sort();
     all.dedup();
     Ok(all)

@@ -37,7 +37,6 @@ use crate::live::Hub;
 use crate::maintenance;
 use crate::secrets::Keyring;
 
-pub use crate::services::sealed::place_of;
 pub use load::compile;
 
 /// How often the revision is looked at.

@@ -86,7 +86,7 @@ pub async fn rotate(
         schedule::set(&change.txn, KIND, &id.to_string(), end).await?;
         until = Some(end);
     }
-    touch(core, change, scope, by, row, until).await?;
+    touch(core, change, scope, by, row, (until, SOURCE_SECRET)).await?;
     Ok(SourceCreated {
         source: get(core, scope, id).await?,
         secret: Some(new),
@@ -111,7 +111,7 @@ pub async fn retire(
         return Err(ApiError::new(Code::Conflict).detail("There is no old secret."));
     }
     forget_old(&change, id).await?;
-    touch(core, change, scope, by, row, None).await?;
+    touch(core, change, scope, by, row, (None, SOURCE_SECRET)).await?;
     get(core, scope, id).await
 }
 
@@ -128,29 +128,21 @@ pub async fn learn(core: &Core, scope: Scope, id: Uuid, secret: &str) -> ApiResu
     }
     let secret = Secret::new(secret);
     sealed::put(core, &change, scope, owner, HANDSHAKE_SECRET, &secret).await?;
-    let changed = source::Model {
-        revision: row.revision + 1,
-        updated_at: change.now,
-        ..row.clone()
-    };
-    source::Entity::update(changed.clone().into_active_model().reset_all())
-        .exec(&change.txn)
-        .await?;
     let by = Actor::system("handshake");
-    let rows = (Some(&row), Some(&changed));
-    note(core, &change, scope, &by, rows, &[HANDSHAKE_SECRET]).await?;
-    change.commit().await?;
+    let until = row.old_secret_until;
+    touch(core, change, scope, &by, row, (until, HANDSHAKE_SECRET)).await?;
     Ok(true)
 }
 
-/// Writes the row at its next revision, with what became of the old secret, and commits.
+/// Writes the row at its next revision, with what became of the old secret and the name of the one
+/// that was written, and commits.
 async fn touch(
     core: &Core,
     change: Change<'_>,
     scope: Scope,
     by: &Actor,
     row: source::Model,
-    old_secret_until: Option<i64>,
+    (old_secret_until, written): (Option<i64>, &str),
 ) -> ApiResult<()> {
     let changed = source::Model {
         old_secret_until,
@@ -162,7 +154,7 @@ async fn touch(
         .exec(&change.txn)
         .await?;
     let rows = (Some(&row), Some(&changed));
-    note(core, &change, scope, by, rows, &[SOURCE_SECRET]).await?;
+    note(core, &change, scope, by, rows, &[written]).await?;
     change.commit().await
 }
 
@@ -265,6 +257,14 @@ async fn end_of(core: &Core, id: Uuid) -> ApiResult<Next> {
     }
     sealed::remove_slot(&change, Owner::source(id), 1).await?;
     let scope = Scope::granted(row.workspace_id);
-    touch(core, change, scope, &Actor::system("rotation"), row, None).await?;
+    touch(
+        core,
+        change,
+        scope,
+        &Actor::system("rotation"),
+        row,
+        (None, SOURCE_SECRET),
+    )
+    .await?;
     Ok(Next::Done)
 }
