@@ -37,7 +37,7 @@ use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{self, KeySource, Keyring, KeyringError, RewrapError};
-use crate::services::{credentials, replay, rules, sources};
+use crate::services::{credentials, replay, rules, sources, workspaces};
 use crate::settings::{Role, Settings};
 use crate::snapshot::Snapshots;
 
@@ -284,6 +284,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
         Arc::new(credentials::Retirement),
         Arc::new(sources::OldSecrets),
         Arc::new(mail::Outbox),
+        Arc::new(workspaces::Removal),
     ]
 }
 

@@ -56,6 +56,7 @@ async fn start(data: &Path, url: Option<&str>, sandbox: Value, then: Value) -> W
             name: "Main".into(),
             created_at: 1,
             require_second_factor: false,
+            deleting_at: None,
         }
         .into_active_model(),
     )

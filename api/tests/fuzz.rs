@@ -6,7 +6,7 @@
 use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::test::TestRequest;
 use api::auth::check_bearer;
-use api::config_file;
+use api::{config_file, ingest};
 use proptest::prelude::*;
 
 fn config() -> ProptestConfig {
@@ -100,8 +100,35 @@ const COOKIES: &[&str] = &[
     "$Version=1",
 ];
 
+const MULTIPART: &[&str] = &[
+    "--",
+    "b",
+    "--b\r\n",
+    "--b--\r\n",
+    "\r\n",
+    "\n",
+    "\r\n\r\n",
+    "content-disposition: form-data; name=\"a\"",
+    "; filename=\"f\"",
+    "; filename*=UTF-8''%e2%82",
+    "content-type: application/json; charset=utf-16",
+    "content-type: text/plain; charset=x",
+    "{\"a\":1}",
+    "\"",
+    "\0",
+    "é",
+];
+
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn multipart_forms(body in text(MULTIPART), boundary in "(b|-|\"b\"|b; boundary=c|)") {
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        if let Ok(value) = ingest::parse("POST", &kind, "", body.as_bytes()) {
+            prop_assert!(value.is_object());
+        }
+    }
 
     #[test]
     fn tokens(token in text(TOKEN)) {

@@ -19,6 +19,8 @@ pub struct Model {
     pub created_at: i64,
     /// Whether people without a second factor are sent to set one up first.
     pub require_second_factor: bool,
+    /// When its deletion began, which takes a while; milliseconds since 1970.
+    pub deleting_at: Option<i64>,
 }
 
 /// No relations: queries name their joins.

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::DateTime;
+use crate::credentials::Credential;
+use crate::people::Member;
+use crate::retention::{RetentionCounts, RetentionSpec};
 
 /// A line of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,4 +77,66 @@ pub struct AuditBreak {
     pub id: Option<Uuid>,
     /// `missing`, `changed`, or `end`: the end that is noted is another one.
     pub what: String,
+}
+
+/// What an auditor asks for about a period: who got in, what was changed, which secrets were shown,
+/// what was taken out and what was deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ComplianceReport {
+    /// The workspace.
+    #[cfg_attr(feature = "schema", schema(example = "main"))]
+    pub workspace: String,
+    /// First moment of the period.
+    pub from: DateTime,
+    /// The period ends before this moment.
+    pub to: DateTime,
+    /// When the report was made. People, credentials and limits are as they were then.
+    pub made_at: DateTime,
+    /// False: older lines were deleted by age, and the period begins before the oldest that is left.
+    pub complete: bool,
+    /// Whether the log is as it was written.
+    pub log: AuditVerification,
+    /// Sign-ins and what was refused, sessions, members, invitations, roles, second factors.
+    pub access: Vec<AuditCount>,
+    /// Secrets that were shown, set, replaced or retired. Nothing shows a secret a second time.
+    pub secrets: Vec<AuditCount>,
+    /// Changes of the configuration.
+    pub changes: Vec<AuditCount>,
+    /// What was decided about deliveries, events and jobs by hand: replays, discards …
+    pub operations: Vec<AuditCount>,
+    /// What was taken out.
+    pub exports: Vec<AuditCount>,
+    /// Changes of how long things are kept, and clean-ups.
+    pub retention: Vec<AuditCount>,
+    /// Rows that clean-ups deleted.
+    pub deleted: RetentionCounts,
+    /// How long things are kept.
+    pub limits: RetentionSpec,
+    /// True: there are more kinds of lines than a report counts.
+    pub more: bool,
+    /// Who may get in.
+    pub members: Vec<Member>,
+    /// What programs may get in with.
+    pub credentials: Vec<Credential>,
+}
+
+/// How often somebody did something in a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AuditCount {
+    /// Stable word.
+    #[cfg_attr(feature = "schema", schema(example = "sign_in"))]
+    pub action: String,
+    /// `user`, `credential` or `system`.
+    pub actor_kind: String,
+    /// E-mail, client id or name of the part.
+    #[cfg_attr(feature = "schema", schema(example = "ada@example.com"))]
+    pub actor: String,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first_at: DateTime,
+    /// The last time.
+    pub last_at: DateTime,
 }

@@ -95,8 +95,8 @@ pub struct ConnectionEntry {
     pub secrets: BTreeMap<String, SecretRef>,
 }
 
-/// Where a secret is read from when the file is applied. Exactly one of the two is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a secret is read from when the file is applied. Exactly one of these is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SecretRef {
@@ -106,6 +106,12 @@ pub struct SecretRef {
     /// Path of a file; a line end at its end is not part of the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// What this command prints, run by the shell; a line end at its end is not part of the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Path in HashiCorp Vault and, after `#`, the key: `secret/data/psa#private_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<String>,
 }
 
 /// A source, known by its slug.

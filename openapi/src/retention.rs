@@ -172,6 +172,22 @@ pub struct RetentionCounts {
     pub stats: u64,
 }
 
+impl RetentionCounts {
+    /// Both together.
+    #[must_use]
+    pub const fn and(&self, other: &Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            deliveries: self.deliveries + other.deliveries,
+            attempts: self.attempts + other.attempts,
+            refusals: self.refusals + other.refusals,
+            audit: self.audit + other.audit,
+            jobs: self.jobs + other.jobs,
+            stats: self.stats + other.stats,
+        }
+    }
+}
+
 /// What a clean-up would delete now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -186,6 +202,8 @@ pub struct RetentionPreview {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StorageSizes {
+    /// Whether all workspaces are counted together, which the first one sees; others see their own.
+    pub all_workspaces: bool,
     /// Size of the database in bytes, free pages included.
     pub bytes: i64,
     /// Of these, what rows and indexes take up.
@@ -194,7 +212,7 @@ pub struct StorageSizes {
     pub tables: Vec<TableSize>,
 }
 
-/// One table, all workspaces together.
+/// One table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TableSize {

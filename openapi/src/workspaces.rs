@@ -43,3 +43,37 @@ pub struct RenameWorkspace {
     #[cfg_attr(feature = "schema", schema(example = "Acme Ltd"))]
     pub name: String,
 }
+
+/// What goes with a workspace when it is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct WorkspaceRemoval {
+    /// Events, up to 100,000.
+    pub events: u64,
+    /// Deliveries, up to 100,000.
+    pub deliveries: u64,
+    /// Those of them that have not ended, up to 100,000: they will never be made.
+    pub open_deliveries: u64,
+    /// Sources, whose addresses stop at once.
+    pub sources: u64,
+    /// Rules.
+    pub rules: u64,
+    /// Connections, with their secrets.
+    pub connections: u64,
+    /// Credentials that still work.
+    pub credentials: u64,
+    /// Members.
+    pub members: u64,
+    /// Those of them who are in no other workspace. Their accounts stay.
+    pub members_only_here: u64,
+}
+
+/// The word that confirms a deletion.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoveWorkspace {
+    /// Slug of the workspace that is to be deleted.
+    #[cfg_attr(feature = "schema", schema(example = "acme"))]
+    pub slug: String,
+}

@@ -44,21 +44,21 @@ pub fn schema() -> Value {
 }
 
 fn secret_ref() -> Value {
+    let one = |key: &str, text: &str| {
+        json!({
+            "type": "object",
+            "properties": { key: { "type": "string", "description": text, "minLength": 1 } },
+            "required": [key],
+            "additionalProperties": false,
+        })
+    };
     json!({
         "description": "Where a secret is read from when the file is applied.",
         "oneOf": [
-            {
-                "type": "object",
-                "properties": { "env": { "type": "string", "description": "Name of an environment variable.", "minLength": 1 } },
-                "required": ["env"],
-                "additionalProperties": false,
-            },
-            {
-                "type": "object",
-                "properties": { "file": { "type": "string", "description": "Path of a file, relative to the folder of this one; a line end at its end is not part of the secret.", "minLength": 1 } },
-                "required": ["file"],
-                "additionalProperties": false,
-            },
+            one("env", "Name of an environment variable."),
+            one("file", "Path of a file, relative to the folder of this one; a line end at its end is not part of the secret."),
+            one("command", "What this prints, run by the shell in the folder of this file; a line end at its end is not part of the secret."),
+            one("vault", "Path in HashiCorp Vault and, after `#`, the key."),
         ],
     })
 }

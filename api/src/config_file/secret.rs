@@ -1,4 +1,7 @@
-//! Secrets of a file: references to variables and files.
+//! Secrets of a file: references to where they are.
+
+mod command;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,14 +36,16 @@ impl Surroundings {
     /// # Errors
     /// Why not, for people.
     pub(super) fn read(&self, reference: &SecretRef) -> Result<Secret, String> {
-        let text = match (&reference.env, &reference.file) {
-            (Some(name), None) => self
+        let text = match place(reference) {
+            Some(Place::Env(name)) => self
                 .env
                 .get(name)
                 .cloned()
                 .ok_or_else(|| format!("the variable {name} is not set"))?,
-            (None, Some(path)) => self.file(path)?,
-            _ => return Err(FORM.to_owned()),
+            Some(Place::File(path)) => self.file(path)?,
+            Some(Place::Command(line)) => self.command(line)?,
+            Some(Place::Vault(path)) => self.vault(path)?,
+            None => return Err(FORM.to_owned()),
         };
         if text.is_empty() {
             return Err("the secret is empty".to_owned());
@@ -67,9 +72,14 @@ impl Surroundings {
         }
         let text = std::fs::read_to_string(&path)
             .map_err(|e| format!("the file {shown} cannot be read: {e}"))?;
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+        Ok(one_line_end_less(&text).to_owned())
     }
+}
+
+/// A text as editors and commands write it, without the line end that they add.
+fn one_line_end_less(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -79,13 +89,45 @@ impl std::fmt::Debug for Surroundings {
 }
 
 /// What a reference must look like.
-pub(super) const FORM: &str = "expected { env: NAME } or { file: PATH }";
+pub(super) const FORM: &str =
+    "expected one of { env: NAME }, { file: PATH }, { command: LINE } and { vault: PATH#KEY }";
+
+/// The one place that a reference names.
+enum Place<'a> {
+    Env(&'a str),
+    File(&'a str),
+    Command(&'a str),
+    Vault(&'a str),
+}
+
+/// None: it names no place, or several.
+fn place(reference: &SecretRef) -> Option<Place<'_>> {
+    let SecretRef {
+        env,
+        file,
+        command,
+        vault,
+    } = reference;
+    let mut places = [
+        env.as_deref().map(Place::Env),
+        file.as_deref().map(Place::File),
+        command.as_deref().map(Place::Command),
+        vault.as_deref().map(Place::Vault),
+    ]
+    .into_iter()
+    .flatten();
+    let one = places.next()?;
+    let (Place::Env(text) | Place::File(text) | Place::Command(text) | Place::Vault(text)) = &one;
+    (!text.is_empty() && places.next().is_none()).then_some(one)
+}
 
 /// Whether a reference names exactly one place.
 pub(super) fn is_sound(reference: &SecretRef) -> bool {
-    let one = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.is_empty());
-    one(&reference.env) != one(&reference.file)
-        && (reference.env.is_none() || reference.file.is_none())
+    match place(reference) {
+        Some(Place::Vault(path)) => vault::parts(path).is_ok(),
+        Some(_) => true,
+        None => false,
+    }
 }
 
 /// The variable that an exported secret is expected in: `PSA_PRIVATE_KEY`.
@@ -99,6 +141,6 @@ pub(super) fn placeholder(owner: &str, name: &str) -> SecretRef {
         .collect();
     SecretRef {
         env: Some(word),
-        file: None,
+        ..SecretRef::default()
     }
 }

@@ -54,6 +54,7 @@ impl Bench {
             name: "Main".to_owned(),
             created_at: clock.now_ms(),
             require_second_factor: false,
+            deleting_at: None,
         };
         workspace::Entity::insert(row.into_active_model())
             .exec_without_returning(db.write())
@@ -484,7 +485,12 @@ fn placeholders_are_names_of_variables() {
     };
     let empty = openapi::config::SecretRef {
         env: Some("E".to_owned()),
-        file: None,
+        ..Default::default()
     };
     assert!(around.read(&empty).is_err());
+    let two = openapi::config::SecretRef {
+        command: Some("printf a".to_owned()),
+        ..empty
+    };
+    assert!(!secret::is_sound(&two) && around.read(&two).is_err());
 }

@@ -69,6 +69,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(members::revoke_invitation)
                 .service(workspaces::workspace_usage)
                 .service(workspaces::change_quotas)
+                .service(workspaces::preview_workspace_removal)
+                .service(workspaces::remove_workspace)
                 .service(roles::list_roles)
                 .service(roles::create_role)
                 .service(roles::get_role)
@@ -161,6 +163,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .service(passkeys::remove_passkey)
                 .service(audit::read_audit)
                 .service(audit::verify_audit)
+                .service(audit::report_audit)
                 .service(audit::export_audit)
                 .service(stream::follow)
                 // Who is not known learns nothing about what there is.

@@ -18,6 +18,7 @@ mod title;
 
 pub use budget::Budget;
 pub use fan_out::view;
+pub use parse::parse;
 pub use receive::{HOOK_PREFIXES, hook};
 pub use replay::{refused, send_test};
 pub use route::{route, route_by};

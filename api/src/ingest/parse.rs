@@ -1,5 +1,9 @@
 //! Reading a payload: JSON, form or query.
 
+mod multipart;
+
+use std::collections::HashSet;
+
 use openapi::problem::Code;
 use serde_json::{Map, Value};
 
@@ -34,10 +38,11 @@ pub fn parse(
             }
             Ok(unwrap_form(form(body)))
         }
+        "multipart/form-data" => Ok(unwrap_form(multipart::read(content_type, body)?)),
         "" | "application/json" | "text/json" | "text/plain" => json(body),
         other if other.ends_with("+json") => json(body),
         _ => Err(ApiError::new(Code::UnsupportedMediaType)
-            .detail("Send JSON, a form or a query string.")),
+            .detail("Send JSON, a form, a multipart form or a query string.")),
     }
 }
 
@@ -60,21 +65,40 @@ fn looks_like_json(body: &[u8]) -> bool {
 
 /// Fields by name; a name that repeats becomes a list.
 fn form(text: &[u8]) -> Value {
-    let mut fields = Map::new();
+    let mut fields = Fields::default();
     for (name, value) in url::form_urlencoded::parse(text) {
-        let value = Value::String(value.into_owned());
-        match fields.get_mut(name.as_ref()) {
-            None => {
-                fields.insert(name.into_owned(), value);
-            }
-            Some(Value::Array(list)) => list.push(value),
-            Some(first) => {
+        fields.add(name.into_owned(), Value::String(value.into_owned()));
+    }
+    fields.done()
+}
+
+/// The fields of a form in the making.
+#[derive(Default)]
+struct Fields {
+    map: Map<String, Value>,
+    /// Names that repeat: their value is our list, whatever the values are.
+    lists: HashSet<String>,
+}
+
+impl Fields {
+    fn add(&mut self, name: String, value: Value) {
+        let Some(first) = self.map.get_mut(&name) else {
+            self.map.insert(name, value);
+            return;
+        };
+        match first {
+            Value::Array(list) if self.lists.contains(&name) => list.push(value),
+            first => {
                 let before = first.take();
                 *first = Value::Array(vec![before, value]);
+                self.lists.insert(name);
             }
         }
     }
-    Value::Object(fields)
+
+    fn done(self) -> Value {
+        Value::Object(self.map)
+    }
 }
 
 /// Some senders put their JSON into one field: `payload` (GitHub) or `data` (Uptime Kuma).

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use entity::{retention, source, workspace};
 use openapi::retention::RetentionSpec;
-use sea_orm::{DbErr, EntityTrait as _};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::db::Db;
@@ -45,7 +45,10 @@ pub async fn workspaces(db: &Db) -> Result<Vec<Limits>, DbErr> {
         let spec = serde_json::from_str(&row.spec).unwrap_or_else(|_| super::forever());
         specs.insert(row.workspace_id, spec);
     }
-    let rows = workspace::Entity::find().all(db.read()).await?;
+    let rows = workspace::Entity::find()
+        .filter(workspace::Column::DeletingAt.is_null())
+        .all(db.read())
+        .await?;
     Ok(rows
         .into_iter()
         .map(|row| Limits {

@@ -29,7 +29,7 @@ use crate::journal::sql;
 use crate::scope::Scope;
 
 pub use service::{change, preview, read, run_now, sizes};
-pub use task::{KIND, Retention};
+pub use task::{CLEANED, KIND, Retention};
 
 /// The limits of a workspace and their revision.
 ///

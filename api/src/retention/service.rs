@@ -118,12 +118,19 @@ pub async fn run_now(core: &Core) -> ApiResult<()> {
     Ok(())
 }
 
-/// How much there is.
+/// How much there is: all of it for the first workspace, which belongs to whoever runs the server,
+/// and what they have themselves for the others.
 ///
 /// # Errors
 /// The database failed.
 pub async fn sizes(core: &Core, scope: Scope) -> ApiResult<StorageSizes> {
-    Ok(size::sizes(&core.db, scope).await?)
+    let snapshot = core.snapshots.current();
+    let first = snapshot.first_workspace().map(|first| first.id);
+    Ok(if first == Some(scope.workspace()) {
+        size::sizes(&core.db, scope).await?
+    } else {
+        size::own_sizes(&core.db, scope).await?
+    })
 }
 
 /// What a clean-up by the limits of this workspace would delete now.

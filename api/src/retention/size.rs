@@ -31,25 +31,62 @@ const TABLES: &[(&str, &[&str])] = &[
     ("stat_hour", &[]),
 ];
 
-/// Sizes of the database and of its tables.
-pub async fn sizes(db: &Db, scope: Scope) -> Result<StorageSizes, DbErr> {
-    let mut tables = Vec::with_capacity(TABLES.len());
-    for (table, columns) in TABLES {
-        let (rows, bytes) = table_size(db, table, columns).await?;
-        tables.push(TableSize {
-            table: (*table).to_owned(),
-            rows,
-            bytes,
-            oldest_at: oldest(db, table, scope).await?.map(from_ms),
-        });
+/// Whose rows are looked at.
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    /// Everybody's.
+    All,
+    /// Those of a workspace.
+    Of(Uuid),
+}
+
+impl Whose {
+    /// The condition, with its value.
+    fn rows(self) -> (&'static str, Vec<sea_orm::Value>) {
+        match self {
+            Self::All => ("", Vec::new()),
+            Self::Of(id) => ("WHERE workspace_id = $1", vec![id.into()]),
+        }
     }
+}
+
+/// Sizes of the database and of its tables, all workspaces together: for whoever runs the server.
+pub async fn sizes(db: &Db, scope: Scope) -> Result<StorageSizes, DbErr> {
+    let tables = tables(db, scope, Whose::All).await?;
     let estimate = tables.iter().map(|t| t.bytes).sum();
     let (bytes, used_bytes) = database(db, estimate).await?;
     Ok(StorageSizes {
+        all_workspaces: true,
         bytes,
         used_bytes,
         tables,
     })
+}
+
+/// What a workspace has, as an estimate, and nothing of what others have.
+pub async fn own_sizes(db: &Db, scope: Scope) -> Result<StorageSizes, DbErr> {
+    let tables = tables(db, scope, Whose::Of(scope.workspace())).await?;
+    let estimate = tables.iter().map(|t| t.bytes).sum();
+    Ok(StorageSizes {
+        all_workspaces: false,
+        bytes: estimate,
+        used_bytes: estimate,
+        tables,
+    })
+}
+
+async fn tables(db: &Db, scope: Scope, whose: Whose) -> Result<Vec<TableSize>, DbErr> {
+    let mut tables = Vec::with_capacity(TABLES.len());
+    for (table, columns) in TABLES {
+        let (rows, bytes) = table_size(db, table, columns, whose).await?;
+        tables.push(TableSize {
+            table: (*table).to_owned(),
+            rows,
+            bytes,
+            oldest_at: oldest(db, table, scope, whose).await?.map(from_ms),
+        });
+    }
+    Ok(tables)
 }
 
 /// Bytes in use: exact on SQLite, estimated on PostgreSQL, whose files keep the space of deleted
@@ -58,7 +95,7 @@ pub async fn used(db: &Db) -> Result<i64, DbErr> {
     let mut estimate = 0;
     if db.is_postgres() {
         for (table, columns) in TABLES {
-            estimate += table_size(db, table, columns).await?.1;
+            estimate += table_size(db, table, columns, Whose::All).await?.1;
         }
     }
     Ok(database(db, estimate).await?.1)
@@ -78,8 +115,38 @@ pub async fn rows(db: &Db, table: &str) -> Result<i64, DbErr> {
     number(db, &format!("SELECT COUNT(*) AS n FROM \"{table}\"")).await
 }
 
-async fn table_size(db: &Db, table: &str, columns: &[&str]) -> Result<(i64, i64), DbErr> {
-    let rows = rows(db, table).await?;
+/// Rows of a workspace. Attempts are not found by workspace: as many to a delivery as of late.
+async fn own_rows(db: &Db, table: &str, workspace: Uuid) -> Result<i64, DbErr> {
+    let query = if table == "attempt" {
+        format!(
+            "SELECT (SELECT COUNT(*) FROM delivery WHERE workspace_id = $1) * \
+             (SELECT COUNT(*) FROM attempt WHERE delivery_id IN (SELECT id FROM (SELECT id FROM \
+             delivery WHERE workspace_id = $1 ORDER BY id DESC LIMIT {SAMPLE}) AS late)) / \
+             (SELECT CASE WHEN COUNT(*) = 0 THEN 1 ELSE COUNT(*) END FROM (SELECT id FROM delivery \
+             WHERE workspace_id = $1 ORDER BY id DESC LIMIT {SAMPLE}) AS late) AS n"
+        )
+    } else {
+        format!("SELECT COUNT(*) AS n FROM \"{table}\" WHERE workspace_id = $1")
+    };
+    match sql::rows(db.read(), query, vec![workspace.into()])
+        .await?
+        .first()
+    {
+        Some(row) => row.try_get("", "n"),
+        None => Ok(0),
+    }
+}
+
+async fn table_size(
+    db: &Db,
+    table: &str,
+    columns: &[&str],
+    whose: Whose,
+) -> Result<(i64, i64), DbErr> {
+    let rows = match whose {
+        Whose::All => rows(db, table).await?,
+        Whose::Of(workspace) => own_rows(db, table, workspace).await?,
+    };
     let mut length = columns
         .iter()
         .map(|column| format!("LENGTH(\"{column}\")"))
@@ -96,10 +163,19 @@ async fn table_size(db: &Db, table: &str, columns: &[&str]) -> Result<(i64, i64)
     }
     let length = length.join(" + ");
     let as_float = "CAST(COALESCE(AVG(n), 0) AS DOUBLE PRECISION)";
+    let (of, values) = match (table, whose) {
+        // There is no index by workspace.
+        ("attempt", Whose::Of(id)) => (
+            "WHERE delivery_id IN (SELECT id FROM (SELECT id FROM delivery WHERE workspace_id = $1 \
+             ORDER BY id DESC LIMIT 50) AS late)",
+            vec![id.into()],
+        ),
+        _ => whose.rows(),
+    };
     let query = format!(
-        "SELECT {as_float} AS mean FROM (SELECT {length} AS n FROM \"{table}\" ORDER BY id DESC LIMIT {SAMPLE}) s"
+        "SELECT {as_float} AS mean FROM (SELECT {length} AS n FROM \"{table}\" {of} ORDER BY id DESC LIMIT {SAMPLE}) s"
     );
-    let mean: f64 = match sql::rows(db.read(), query, Vec::new()).await?.first() {
+    let mean: f64 = match sql::rows(db.read(), query, values).await?.first() {
         Some(row) => row.try_get("", "mean")?,
         None => 0.0,
     };
@@ -157,7 +233,7 @@ pub async fn give_back(db: &Db) -> Result<bool, DbErr> {
     Ok(free - step > KEPT_PAGES)
 }
 
-async fn oldest(db: &Db, table: &str, scope: Scope) -> Result<Option<i64>, DbErr> {
+async fn oldest(db: &Db, table: &str, scope: Scope, whose: Whose) -> Result<Option<i64>, DbErr> {
     let of = vec![scope.workspace().into()];
     if table == "stat_hour" {
         let query = "SELECT hour FROM stat_hour WHERE workspace_id = $1 ORDER BY hour LIMIT 1";
@@ -167,6 +243,9 @@ async fn oldest(db: &Db, table: &str, scope: Scope) -> Result<Option<i64>, DbErr
         };
     }
     if table == "attempt" {
+        if let Whose::Of(_) = whose {
+            return Ok(None);
+        }
         // There is no index by workspace; the oldest of all is close enough.
         let query = "SELECT id FROM attempt ORDER BY id LIMIT 1";
         return first_id(db, query, Vec::new()).await;

@@ -6,6 +6,7 @@
 //! changed.
 
 mod export;
+mod report;
 
 use std::net::IpAddr;
 
@@ -33,6 +34,7 @@ use crate::request;
 use crate::scope::Scope;
 
 pub use export::{Form, export};
+pub use report::report;
 
 /// Columns that say nothing about what was changed.
 const LEFT_OUT: &[&str] = &["workspace_id", "created_at", "updated_at"];

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::audit::{self, Act, Actor};
 use super::change::Change;
 use super::validate::error;
+use super::workspaces::must_be_own;
 use crate::auth::Caller;
 use crate::clock::from_ms;
 use crate::core::Core;
@@ -331,12 +332,4 @@ pub async fn write(
             .await?;
     }
     Ok(())
-}
-
-fn must_be_own(caller: &Caller, id: Uuid) -> ApiResult<()> {
-    // The permission was checked for the workspace of the request and holds there only.
-    if id == caller.scope.workspace() {
-        return Ok(());
-    }
-    Err(ApiError::not_found())
 }

@@ -1,5 +1,7 @@
 //! Tenants.
 
+mod removal;
+
 use entity::{member, workspace};
 use openapi::workspaces::{NewWorkspace, RenameWorkspace, Workspace};
 use sea_orm::{
@@ -17,6 +19,21 @@ use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
+
+pub use removal::{Removal, preview as removal, remove};
+
+/// Whether a workspace is that of the request: the permission was checked there and holds nowhere
+/// else.
+///
+/// # Errors
+/// 404.
+pub fn must_be_own(caller: &Caller, id: Uuid) -> ApiResult<()> {
+    if id == caller.scope.workspace() {
+        return Ok(());
+    }
+    Err(ApiError::not_found()
+        .detail("Send X-Workspace with the slug of the workspace that is meant."))
+}
 
 /// The wire form.
 pub fn to_wire(row: workspace::Model) -> Workspace {
@@ -86,6 +103,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewWorkspace) -> ApiResul
         name: new.name,
         created_at: change.now,
         require_second_factor: false,
+        deleting_at: None,
     };
     workspace::Entity::insert(workspace::ActiveModel {
         id: Set(row.id),
@@ -122,11 +140,7 @@ pub async fn rename(
     id: Uuid,
     new: RenameWorkspace,
 ) -> ApiResult<Workspace> {
-    // The permission was checked for the workspace of the request and holds there only.
-    if id != caller.scope.workspace() {
-        return Err(ApiError::not_found()
-            .detail("Send X-Workspace with the slug of the workspace that is to be renamed."));
-    }
+    must_be_own(caller, id)?;
     let mut faults = Vec::new();
     check_name(&mut faults, "name", &new.name, 100);
     ApiError::refuse(faults)?;

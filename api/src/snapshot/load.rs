@@ -1,6 +1,6 @@
 //! Reading one revision from the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use engine::lane::OnFailure;
@@ -74,7 +74,20 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
                 .insert(config.view.id, Arc::new(config));
         }
     }
+    let workspaces = workspace::Entity::find()
+        .order_by_asc(workspace::Column::CreatedAt)
+        .order_by_asc(workspace::Column::Id)
+        .all(read)
+        .await?;
+    let shut: HashSet<Uuid> = workspaces
+        .iter()
+        .filter(|row| row.deleting_at.is_some())
+        .map(|row| row.id)
+        .collect();
     for row in source::Entity::find().all(read).await? {
+        if shut.contains(&row.workspace_id) {
+            continue;
+        }
         if let Some(config) = source_config(row, &secrets) {
             snapshot
                 .source_slugs
@@ -97,11 +110,6 @@ pub async fn load(db: &Db, keyring: &Keyring, revision: i64) -> Result<Snapshot,
         .iter()
         .filter_map(|row| Some((row.workspace_id, quotas::spec_of(row).events_per_day?)))
         .collect();
-    let workspaces = workspace::Entity::find()
-        .order_by_asc(workspace::Column::CreatedAt)
-        .order_by_asc(workspace::Column::Id)
-        .all(read)
-        .await?;
     for row in workspaces {
         snapshot.first_workspace.get_or_insert(row.id);
         snapshot.workspace_slugs.insert(row.slug.clone(), row.id);

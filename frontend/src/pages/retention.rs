@@ -28,7 +28,7 @@ pub fn RetentionPage() -> impl IntoView {
             <div class="stack">{show(retention, move |r| form(r, retention))}</div>
             <div class="stack">
                 {show(retention, move |r| runs(r, retention, sizes, preview))}
-                <Card title="In the database" text="All workspaces together; rows and sizes are estimates." flush=true>
+                <Card title="In the database" text="Rows and sizes are estimates." flush=true>
                     {show(sizes, table)}
                 </Card>
             </div>
@@ -346,7 +346,13 @@ fn counts(counts: &RetentionCounts) -> String {
 }
 
 fn table(sizes: StorageSizes) -> AnyView {
+    let whose = if sizes.all_workspaces {
+        "All workspaces together."
+    } else {
+        "What this workspace has."
+    };
     view! {
+        <p class="small muted card-note">{whose}</p>
         <div class="table-wrap" tabindex="0" role="group" aria-label="Sizes">
             <table class="table stacked" data-testid="sizes">
                 <thead>

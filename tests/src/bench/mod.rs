@@ -17,6 +17,7 @@ mod machine;
 pub mod options;
 mod report;
 pub mod rules;
+pub mod secrets;
 pub mod sink;
 mod store;
 mod subject;
@@ -31,6 +32,7 @@ use limits::{CONNECTIONS, HandlerLimit};
 use machine::Machine;
 use options::{Options, What, Which};
 use report::{Figure, Goal, Group, Report};
+use secrets::Guess;
 use store::Store;
 
 pub use handler::{COMMAND as HANDLER, serve as serve_handler};
@@ -62,6 +64,10 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<String
     if options.wants(What::Rules) {
         say("rules");
         groups.push(rules_group(options.times().rules)?);
+    }
+    if options.wants(What::Secrets) {
+        say("secrets");
+        groups.push(secrets_group(options.times().rules));
     }
     let mut troubles = Vec::new();
     for store in stores(options).await? {
@@ -219,6 +225,31 @@ fn rules_group(rounds: usize) -> anyhow::Result<Group> {
             .to_owned(),
         figures,
     })
+}
+
+fn secrets_group(rounds: usize) -> Group {
+    let medians = secrets::medians_ms(rounds);
+    let right = medians.first().map(|ms| ms * 1e6);
+    let figures = Guess::ALL
+        .iter()
+        .zip(&medians)
+        .map(|(guess, ms)| {
+            let words = format!("one comparison, {}", guess.words());
+            let figure = Figure::new(words, ms * 1e6, "ns");
+            match guess {
+                Guess::Right => figure,
+                // A shorter guess is shorter to read; how long the secret is does not show.
+                Guess::Short => figure.against("a right guess", right, None),
+                Guess::FirstWrong | Guess::LastWrong => {
+                    figure.against("a right guess", right, Some(Goal::AtMost(1.1)))
+                }
+            }
+        })
+        .collect();
+    Group {
+        title: "Secrets: the one comparison, of 64 bytes, tells nothing by its time".to_owned(),
+        figures,
+    }
 }
 
 #[expect(

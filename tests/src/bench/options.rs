@@ -46,6 +46,8 @@ pub enum What {
     Start,
     /// Asking 10, 1,000 and 10,000 rules
     Rules,
+    /// Comparing secrets
+    Secrets,
 }
 
 /// A database.
@@ -121,6 +123,6 @@ pub struct Times {
     pub backlog: u64,
     /// Starts of the server.
     pub starts: u32,
-    /// Rounds of evaluations.
+    /// Rounds of evaluations and comparisons.
     pub rules: usize,
 }

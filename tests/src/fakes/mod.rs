@@ -9,9 +9,11 @@ pub mod mail;
 pub mod oidc;
 mod server;
 pub mod sink;
+pub mod vault;
 
 pub use connectwise::FakeConnectWise;
 pub use faults::{Effect, Fault};
 pub use mail::MailSink;
 pub use oidc::OidcProvider;
 pub use sink::FakeSink;
+pub use vault::FakeVault;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::web::{self, Bytes, Data, Json, PayloadConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use parking_lot::Mutex;
@@ -59,6 +60,7 @@ struct State {
     status: AtomicU16,
     latency_us: AtomicU64,
     down: AtomicBool,
+    location: Mutex<Option<String>>,
     details: bool,
     faults: Faults,
 }
@@ -95,6 +97,7 @@ impl FakeSink {
             status: AtomicU16::new(200),
             latency_us: AtomicU64::new(0),
             down: AtomicBool::new(false),
+            location: Mutex::default(),
             details,
             faults: Faults::default(),
         });
@@ -120,6 +123,12 @@ impl FakeSink {
     /// Answers all requests with this status from now on.
     pub fn answer(&self, status: u16) {
         self.state.status.store(status, Ordering::Relaxed);
+    }
+
+    /// Answers all requests with this status from now on, and sends them to this address.
+    pub fn redirect(&self, status: u16, to: &str) {
+        self.answer(status);
+        *self.state.location.lock() = Some(to.to_owned());
     }
 
     /// Waits so long before each answer.
@@ -179,6 +188,7 @@ impl State {
         }
         self.status.store(200, Ordering::SeqCst);
         self.down.store(false, Ordering::SeqCst);
+        *self.location.lock() = None;
         self.faults.clear();
     }
 
@@ -348,7 +358,12 @@ async fn take(state: Data<State>, request: HttpRequest, body: Bytes) -> HttpResp
     }
     let status = state.status.load(Ordering::Relaxed);
     if !(200..300).contains(&status) {
-        return refuse(status, None);
+        let mut answer = refuse(status, None);
+        let location = state.location.lock().clone();
+        if let Some(location) = location.and_then(|to| HeaderValue::try_from(to).ok()) {
+            answer.headers_mut().insert(LOCATION, location);
+        }
+        return answer;
     }
     state.take(&request, &body);
     refuse(status, None)

@@ -1,11 +1,19 @@
 //! The chain of the audit log, and finding a line that somebody changed behind the server's back.
 
-use openapi::audit::{AuditEntry, AuditVerification};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use openapi::audit::{AuditCount, AuditEntry, AuditVerification, ComplianceReport};
+use openapi::page::Page;
+use openapi::problem::Code;
 use serde_json::{Value, json};
 use tests::yaml::{File, copy_to};
-use tests::{Client, Server, both, wait_until};
+use tests::{Client, Database, Options, Server, both, wait_until, wait_until_within};
 
+use crate::clocks::Hand;
 use crate::support::all;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// The chain once every line has joined it.
 async fn joined(client: &Client) -> AuditVerification {
@@ -103,6 +111,149 @@ both! {
         assert_eq!(told.len(), 2);
         assert_eq!(told[1].after["actor"], "=cmd()");
     }
+}
+
+both! {
+    async fn the_chain_goes_on_behind_what_retention_took(db) {
+        let hand = Hand::new();
+        let server = Server::start_with(db, hand.options()).await;
+        let client = server.client();
+        for name in ["one", "two", "three"] {
+            change(&client, name).await;
+        }
+        let before = joined(&client).await;
+        let began: AuditEntry = client.read::<Page<AuditEntry>>("/api/v1/audit").await.items.pop().unwrap();
+        client.patch("/api/v1/retention", 0, &json!({ "audit": 1 })).await.done();
+        joined(&client).await;
+        hand.turn(3 * DAY_MS);
+        change(&client, "later").await;
+        client.post("/api/v1/retention/run", &json!({})).await.done();
+        let after = wait_until_within(Duration::from_secs(30), "old lines are gone", async || {
+            let found = joined(&client).await;
+            (found.first_seq > before.seq).then_some(found)
+        }).await;
+        assert!(after.intact, "{after:?}");
+        let cleaned = wait_until("the clean-up is in the log", async || {
+            let lines: Vec<AuditEntry> = all(&client, "/api/v1/audit?action=retention.clean").await;
+            lines.into_iter().next()
+        }).await;
+        assert_eq!((cleaned.actor_kind.as_str(), cleaned.actor.as_str()), ("system", "retention"));
+        let gone = u64::try_from(after.first_seq - 1).unwrap();
+        assert_eq!(cleaned.after["deleted"]["audit"], gone);
+        let found = joined(&client).await;
+        let mut numbers: Vec<i64> = all::<AuditEntry>(&client, "/api/v1/audit").await
+            .iter().filter_map(|line| line.seq).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (found.first_seq..=found.seq).collect::<Vec<_>>(), "no number is used twice");
+
+        // The report of the time tells of it, and that it does not know all.
+        let period = |from: DateTime<Utc>| {
+            let to = cleaned.at + chrono::TimeDelta::days(1);
+            let text = |at: DateTime<Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+            format!("/api/v1/audit/report?from={}&to={}", text(from), text(to))
+        };
+        let report: ComplianceReport = client.read(&period(began.at)).await;
+        assert!(!report.complete && report.log.intact, "{report:?}");
+        assert_eq!(report.deleted.audit, gone);
+        assert_eq!(report.retention[0].action, "retention.clean");
+        let report: ComplianceReport = client.read(&period(cleaned.at)).await;
+        assert!(report.complete);
+
+        // Behind the anchor it is as strict as ever.
+        server.store.run(&format!("DELETE FROM audit WHERE seq = {}", found.first_seq)).await;
+        let broken: AuditVerification = client.read("/api/v1/audit/verification").await;
+        assert_eq!(broken.broken.unwrap().seq, found.first_seq);
+    }
+
+    async fn a_crash_leaves_lines_that_join_later(db) {
+        let server = Server::start(db).await;
+        for n in 0..12 {
+            let client = server.client();
+            // Killed while a change is under way, or its line joins, or neither.
+            let name = format!("n{n}");
+            let new = json!({ "name": name, "slug": name, "auth": { "type": "none" } });
+            let posted = tokio::spawn(async move { client.call(reqwest::Method::POST, "/api/v1/sources").json(&new).try_send().await });
+            tokio::time::timeout(Duration::from_millis(n * 8), posted).await.ok();
+            server.kill();
+            server.resume().await;
+        }
+        let client = server.client();
+        change(&client, "last").await;
+        let found = joined(&client).await;
+        assert!(found.intact, "{found:?}");
+        let made: Vec<AuditEntry> = all(&client, "/api/v1/audit?action=source.create").await;
+        let sources = server.store.number("SELECT COUNT(*) FROM source").await;
+        assert_eq!(made.len(), usize::try_from(sources).unwrap(), "a line for each change, and none without");
+    }
+
+    async fn a_report_counts_who_did_what(db) {
+        let server = Server::start(db).await;
+        let admin = server.session().await;
+        let email = server.credentials.admin.email.clone();
+        change(&admin, "one").await;
+        change(&server.client(), "two").await;
+        change(&server.client(), "three").await;
+        let wrong = json!({ "email": email, "password": "wrong" });
+        server.anonymous().post("/api/v1/auth/login", &wrong).await.problem(Code::LoginFailed);
+        let new = json!({ "name": "robot", "kind": "hmac", "scopes": ["rules:read"] });
+        admin.post("/api/v1/credentials", &new).await.done();
+        let secret = json!({ "name": "four", "slug": "four", "auth": { "type": "bearer" } });
+        admin.post("/api/v1/sources", &secret).await.done();
+        admin.get("/api/v1/audit/export").await.done();
+        let path = "/api/v1/audit/report?from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z";
+        let report: ComplianceReport = wait_until("the refused sign-in is written", async || {
+            let report: ComplianceReport = admin.read(path).await;
+            report.access.iter().any(|c| c.action == "sign_in.refused").then_some(report)
+        }).await;
+        assert!(report.complete && report.log.intact && !report.more);
+        assert_eq!(report.workspace, "main");
+        let count = |counts: &[AuditCount], action: &str, kind: &str| {
+            counts.iter().filter(|c| c.action == action && c.actor_kind == kind).map(|c| c.count).sum::<u64>()
+        };
+        assert_eq!(count(&report.changes, "source.create", "credential"), 2);
+        assert_eq!(count(&report.changes, "source.create", "user"), 1);
+        assert_eq!(count(&report.secrets, "source.create", "user"), 1, "one was shown a secret");
+        assert_eq!(count(&report.secrets, "credential.create", "user"), 1);
+        assert_eq!(count(&report.access, "sign_in", "user"), 1);
+        assert_eq!(count(&report.access, "sign_in.refused", "user"), 1);
+        assert_eq!(count(&report.exports, "audit.export", "user"), 1);
+        assert_eq!(report.members.len(), 1);
+        assert!(report.credentials.iter().any(|c| c.name == "robot"));
+        for wrong in ["from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from=x&to=2026-01-01T00:00:00Z", "to=2026-01-01T00:00:00Z"] {
+            admin.get(&format!("/api/v1/audit/report?{wrong}")).await.problem(Code::InvalidParameter);
+        }
+        let again: ComplianceReport = admin.read(path).await;
+        assert!(count(&again.exports, "audit.report", "user") > 0, "that it was made is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_never_continue_the_same_place() {
+    let Some(db) = Database::postgres() else {
+        return;
+    };
+    let first = Server::start_with(db, Options::default().set("lease_seconds", 3)).await;
+    let second = first.another(Options::default().set("lease_seconds", 3));
+    second.resume().await;
+    let mut writers = tokio::task::JoinSet::new();
+    for (n, server) in [&first, &second, &first, &second].into_iter().enumerate() {
+        let client = server.client();
+        writers.spawn(async move {
+            for m in 0..25 {
+                change(&client, &format!("w{n}-{m}")).await;
+            }
+        });
+    }
+    writers.join_all().await;
+    let found = joined(&first.client()).await;
+    assert!(found.intact, "{found:?}");
+    let lines: Vec<AuditEntry> = all(&second.client(), "/api/v1/audit").await;
+    let mut numbers: Vec<i64> = lines.iter().filter_map(|line| line.seq).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=found.seq).collect::<Vec<_>>());
+    assert!(lines.len() >= 100);
+    let said = second.cli(&["audit", "verify"]).await;
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
 }
 
 /// An id in order, as the database writes it.

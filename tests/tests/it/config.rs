@@ -2,8 +2,8 @@
 
 use openapi::rules::Rule;
 use serde_json::{Value, json};
-use tests::fakes::FakeSink;
 use tests::fakes::connectwise::{FakeConnectWise, Options as Tenant};
+use tests::fakes::{FakeSink, FakeVault};
 use tests::server::{binary, both as output, command, run};
 use tests::yaml::{File, copy_to, is};
 use tests::{Options, Server, both};
@@ -112,6 +112,56 @@ both! {
         }
         let all = "SELECT (SELECT COUNT(*) FROM source) + (SELECT COUNT(*) FROM rule) + (SELECT COUNT(*) FROM connection)";
         assert_eq!(server.store.number(all).await, 0);
+    }
+
+    async fn secrets_come_from_a_command_and_from_a_vault(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let vault = FakeVault::start(&[
+            ("secret/ops/hook", json!({ "token": "from-the-second-engine", "n": 7 })),
+            ("kv/hook", json!({ "token": "from-the-first-engine" })),
+        ]).unwrap();
+        let server = Server::start(db).await;
+        let asked = [
+            ("VAULT_ADDR", vault.url.as_str()),
+            ("VAULT_TOKEN", vault.token.as_str()),
+            ("VAULT_NAMESPACE", "ops"),
+        ];
+        let file = |reference: Value| {
+            let hook = json!({ "settings": { "auth": "bearer" }, "secrets": { "token": reference } });
+            File::new().http_with("hook", &sink.url, hook).source("a")
+                .rule("copy", json!([]), json!([copy_to("hook")])).text()
+        };
+        server.write("token.txt", "from-a-command\n");
+        for (reference, expected) in [
+            (json!({ "vault": "secret/data/ops/hook#token" }), "from-the-second-engine"),
+            (json!({ "vault": "kv/hook#token" }), "from-the-first-engine"),
+            (json!({ "command": "cat token.txt" }), "from-a-command"),
+        ] {
+            server.apply_with(&file(reference), &asked).await;
+            let sent = server.anonymous().hook("a", &json!({ "n": expected })).await;
+            let made = delivered(&server.client(), sent.event_ids[0]).await;
+            let headers = sink.seen()[&made.message_id].headers.clone();
+            let bearer = format!("Bearer {expected}");
+            assert!(headers.iter().any(|(_, value)| *value == bearer), "{headers:?}");
+        }
+        // What is not there is said, and nothing of what is.
+        for (reference, env, word) in [
+            (json!({ "vault": "secret/data/ops/hook#other" }), &asked[..], "no such key"),
+            (json!({ "vault": "secret/data/ops/hook#n" }), &asked[..], "no text"),
+            (json!({ "vault": "secret/data/nothing#token" }), &asked[..], "nothing at this path"),
+            (json!({ "vault": "secret/data/ops/hook#token" }), &asked[..1], "VAULT_TOKEN"),
+            (json!({ "vault": "secret/data/ops/hook#token" }), &asked[..2], "refuses the token"),
+            (json!({ "vault": "secret/../sys/raw#token" }), &asked[..], "vault: PATH#KEY"),
+            (json!({ "command": "echo hush; exit 7" }), &asked[..], "7"),
+            (json!({ "command": "true", "env": "A" }), &asked[..], "expected one of"),
+        ] {
+            let text = file(reference).replace("\"hook\"", "\"other\"");
+            let path = server.write("wrong.yaml", &text);
+            let done = server.cli_with(&["apply", "-f", path.to_str().unwrap()], env).await;
+            let said = output(&done);
+            assert_eq!(done.status.code(), Some(1), "{text}\n{said}");
+            assert!(said.contains(word) && !said.contains("hush"), "{word}:\n{said}");
+        }
     }
 
     async fn a_secret_is_found_nowhere(db) {

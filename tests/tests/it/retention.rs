@@ -327,6 +327,44 @@ both! {
         past.db.close().await.unwrap();
     }
 
+    async fn a_workspace_sees_the_size_of_what_it_has(db) {
+        let server = Server::start(db).await;
+        let owner = server.session().await;
+        server.apply(&File::new().sandbox("box", json!({})).source("a").rule("r", json!([]), json!([copy_to("box")])).text()).await;
+        for n in 0..9 {
+            server.anonymous().hook("a", &json!({ "n": n })).await;
+        }
+        crate::support::drained(&server).await;
+        owner.post("/api/v1/workspaces", &json!({ "slug": "other", "name": "Other" })).await.done();
+        let path = format!("{RETENTION}/sizes");
+        let rows = |sizes: &StorageSizes, table: &str| {
+            sizes.tables.iter().find(|t| t.table == table).map(|t| (t.rows, t.oldest_at.is_some())).unwrap()
+        };
+        let all: StorageSizes = owner.read(&path).await;
+        assert!(all.all_workspaces);
+        for table in ["event", "delivery", "attempt"] {
+            assert_eq!(rows(&all, table), (9, true), "{table}");
+        }
+        let other = owner.clone().workspace("other");
+        let none: StorageSizes = other.read(&path).await;
+        assert!(!none.all_workspaces);
+        for table in ["event", "delivery", "attempt", "refusal", "job"] {
+            assert_eq!(rows(&none, table), (0, false), "{table}");
+        }
+        assert!(none.bytes < 10_000, "{none:?}");
+        let file = File::new().sandbox("box", json!({})).source("b").rule("r", json!([]), json!([copy_to("box")])).text();
+        let file = server.write("other.yaml", &file);
+        let done = server.cli(&["apply", "--workspace", "other", "-f", file.to_str().unwrap()]).await;
+        assert!(done.status.success());
+        server.anonymous().hook("other/b", &json!({ "n": 1 })).await;
+        crate::support::drained(&server).await;
+        let one: StorageSizes = other.read(&path).await;
+        for table in ["event", "delivery", "attempt"] {
+            assert_eq!(rows(&one, table).0, 1, "{table}");
+        }
+        assert!(one.bytes > none.bytes);
+    }
+
     async fn limits_are_checked_and_in_the_file(db) {
         let server = Server::start(db).await;
         let client = server.client();

@@ -116,6 +116,14 @@ pub fn all() -> HashMap<&'static str, Value> {
                 "skew_seconds": 0, "request_id": ID
             }),
         ),
+        (
+            "WorkspaceRemoval",
+            json!({
+                "events": 1200, "deliveries": 1300, "open_deliveries": 2, "sources": 3, "rules": 5,
+                "connections": 2, "credentials": 1, "members": 4, "members_only_here": 1
+            }),
+        ),
+        ("RemoveWorkspace", json!({"slug": "acme"})),
         ("SecondFactorCode", json!({"code": "287082"})),
         ("ConfirmIdentity", json!({"password": PASSWORD})),
         (
@@ -294,7 +302,7 @@ pub fn all() -> HashMap<&'static str, Value> {
         (
             "StorageSizes",
             json!({
-                "bytes": 73_400_320, "used_bytes": 68_157_440,
+                "all_workspaces": true, "bytes": 73_400_320, "used_bytes": 68_157_440,
                 "tables": [{"table": "event", "rows": 51_200, "bytes": 41_943_040, "oldest_at": TIME}]
             }),
         ),
@@ -373,6 +381,7 @@ pub fn all() -> HashMap<&'static str, Value> {
         ("Job", job()),
         ("AuditEntry", audit()),
         ("AuditVerification", audit_verification()),
+        ("ComplianceReport", compliance_report()),
         ("ReplayEvent", json!({"rules": "then"})),
         ("RuleRevision", revision()),
         ("RestoreRule", json!({"revision": 1})),
@@ -629,6 +638,27 @@ fn revision() -> Value {
     })
 }
 
+fn compliance_report() -> Value {
+    let counted = |action: &str| {
+        json!([{
+            "action": action, "actor_kind": "user", "actor": "ada@example.com", "count": 3,
+            "first_at": TIME, "last_at": TIME
+        }])
+    };
+    json!({
+        "workspace": "main", "from": TIME, "to": "2027-02-21T12:00:00.000Z",
+        "made_at": "2027-02-21T12:00:00.000Z", "complete": true, "log": audit_verification(),
+        "access": counted("sign_in"), "secrets": counted("credential.create"),
+        "changes": counted("rule.change"), "operations": counted("dead_letters.replay"),
+        "exports": counted("audit.export"), "retention": counted("retention.change"),
+        "deleted": {
+            "events": 1200, "deliveries": 1300, "attempts": 1500, "refusals": 0, "audit": 0,
+            "jobs": 2, "stats": 0
+        },
+        "limits": {}, "more": false, "members": [], "credentials": []
+    })
+}
+
 fn preview() -> Value {
     let share = |name: &str, id: Value| json!([{"name": name, "id": id, "count": 3}]);
     let planned = json!({
@@ -687,6 +717,8 @@ mod tests {
         reads::<openapi::auth::Session>("Session");
         reads::<openapi::auth::WhoAmI>("WhoAmI");
         reads::<openapi::workspaces::Workspace>("Workspace");
+        reads::<openapi::workspaces::WorkspaceRemoval>("WorkspaceRemoval");
+        reads::<openapi::workspaces::RemoveWorkspace>("RemoveWorkspace");
         reads::<openapi::sources::NewSource>("NewSource");
         reads::<openapi::sources::ChangeSource>("ChangeSource");
         reads::<openapi::sources::SourceCreated>("SourceCreated");
@@ -712,6 +744,7 @@ mod tests {
         reads::<openapi::jobs::Job>("Job");
         reads::<openapi::audit::AuditEntry>("AuditEntry");
         reads::<openapi::audit::AuditVerification>("AuditVerification");
+        reads::<openapi::audit::ComplianceReport>("ComplianceReport");
         reads::<openapi::events::ReplayEvent>("ReplayEvent");
         reads::<openapi::rules::RuleRevision>("RuleRevision");
         reads::<openapi::rules::RuleDiff>("RuleDiff");

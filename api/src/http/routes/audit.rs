@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
 use openapi::DateTime;
-use openapi::audit::{AuditEntry, AuditVerification};
+use openapi::audit::{AuditEntry, AuditVerification, ComplianceReport};
 use openapi::page::Page;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -165,4 +165,37 @@ pub async fn verify_audit(
     caller: Caller,
 ) -> ApiResult<web::Json<AuditVerification>> {
     Ok(web::Json(audit::verification(&core, caller.scope).await?))
+}
+
+/// A period.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditPeriod {
+    /// Its first moment.
+    #[param(example = "2026-10-01T00:00:00Z")]
+    from: DateTime,
+    /// The moment after it.
+    #[param(example = "2027-01-01T00:00:00Z")]
+    to: DateTime,
+}
+
+/// Report on a period
+///
+/// For an auditor: sign-ins and members, changes, secrets that were shown or replaced, exports and
+/// clean-ups, counted by who did what, with who may get in now and whether the log holds. That it was
+/// made is a line of the log, too.
+#[utoipa::path(tag = "audit", params(AuditPeriod), responses(
+    (status = 200, description = "The report", body = ComplianceReport), Guarded, BadQuery))]
+#[get("/audit/report", wrap = "needs(Permission::AuditRead)")]
+pub async fn report_audit(
+    core: web::Data<Core>,
+    caller: Caller,
+    Query(period): Query<AuditPeriod>,
+) -> ApiResult<web::Json<ComplianceReport>> {
+    let by = Actor::of(&caller);
+    let period = (period.from, period.to);
+    Ok(web::Json(
+        audit::report(&core, caller.scope, &by, period).await?,
+    ))
 }

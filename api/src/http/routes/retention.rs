@@ -43,7 +43,8 @@ pub async fn change_retention(
 
 /// Read how much there is
 ///
-/// Of the whole database; rows and bytes of tables are estimates.
+/// Of the whole database for the first workspace, of what they have themselves for the others; rows
+/// and bytes of tables are estimates.
 #[utoipa::path(tag = "retention", responses(
     (status = 200, description = "Sizes", body = StorageSizes), Guarded))]
 #[get("/retention/sizes", wrap = "needs(Permission::SettingsRead)")]

@@ -4,7 +4,9 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, get, patch, post, w
 use openapi::auth::WhoAmI;
 use openapi::page::Page;
 use openapi::quotas::{ChangeQuotas, Usage};
-use openapi::workspaces::{NewWorkspace, RenameWorkspace, Workspace};
+use openapi::workspaces::{
+    NewWorkspace, RemoveWorkspace, RenameWorkspace, Workspace, WorkspaceRemoval,
+};
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
@@ -104,6 +106,42 @@ pub async fn rename_workspace(
     Ok(web::Json(
         workspaces::rename(&core, &caller, *id, body).await?,
     ))
+}
+
+/// Preview the deletion of a workspace
+///
+/// What would go with it. What only an owner may.
+#[utoipa::path(tag = "workspaces", responses(
+    (status = 200, description = "What would go", body = WorkspaceRemoval), Guarded, Missing))]
+#[get("/workspaces/{id}/removal", wrap = "needs(Permission::WorkspacesOwn)")]
+pub async fn preview_workspace_removal(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<web::Json<WorkspaceRemoval>> {
+    Ok(web::Json(workspaces::removal(&core, &caller, *id).await?))
+}
+
+/// Delete a workspace
+///
+/// What only an owner may, who has signed in or confirmed it a short time ago. The body repeats the
+/// slug. Nobody and nothing gets in from then on, open deliveries are not made, and the name is
+/// free; the rows are deleted in the background. It cannot be taken back. Files of the archive stay.
+/// The first workspace cannot be deleted.
+#[utoipa::path(tag = "workspaces", responses(
+    (status = 202, description = "Shut; its rows are being deleted"), Guarded, Missing, BadBody, Conflict))]
+#[post(
+    "/workspaces/{id}/removal",
+    wrap = "needs(Permission::WorkspacesOwn).fresh()"
+)]
+pub async fn remove_workspace(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    Json(body): Json<RemoveWorkspace>,
+) -> ApiResult<HttpResponse> {
+    workspaces::remove(&core, &caller, *id, body).await?;
+    Ok(HttpResponse::Accepted().finish())
 }
 
 /// Read the use of a workspace

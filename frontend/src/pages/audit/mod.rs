@@ -1,6 +1,7 @@
 //! The audit log: what people and keys changed.
 
 mod diff;
+mod report;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -28,6 +29,7 @@ const KINDS: &[&str] = &[
     "session",
     "invitation",
     "role",
+    "retention",
     "workspace",
     "key",
     "audit",
@@ -58,24 +60,26 @@ pub fn AuditLog() -> impl IntoView {
     let kind = Filter::of("kind");
     let words = Filter::of("q");
     let since = Filter::of("since");
-    let chosen = move |last: (&'static str, String), path: &str| {
-        query(
-            path,
-            &[
-                ("actor", actor.value.get()),
-                ("subject_kind", kind.value.get()),
-                ("q", words.value.get()),
-                ("from", ago(&since.value.get())),
-                last,
-            ],
-        )
+    let api = use_api();
+    let chosen = move |last: (&'static str, String)| {
+        [
+            ("actor", actor.value.get()),
+            ("subject_kind", kind.value.get()),
+            ("q", words.value.get()),
+            ("from", ago(&since.value.get())),
+            last,
+        ]
     };
-    let lines = pages::<AuditEntry>(move |cursor| chosen(("cursor", cursor), "audit"));
+    let lines = pages::<AuditEntry>(move |cursor| query("audit", &chosen(("cursor", cursor))));
     let file = move |form: &'static str| {
-        move || chosen(("format", form.to_owned()), "/api/v1/audit/export")
+        move || api.link("audit/export", &chosen(("format", form.to_owned())))
     };
+    let reporting = RwSignal::new(false);
     view! {
         <PageHead title="Audit log" text="What people and keys changed, before and after. Secrets are masked.">
+            <Button press=move |_| reporting.set(true) attr:data-testid="audit-report">
+                "Report"
+            </Button>
             <a class="button" href=file("csv") download rel="external" data-testid="audit-csv">
                 "CSV"
             </a>
@@ -83,6 +87,7 @@ pub fn AuditLog() -> impl IntoView {
                 "JSON Lines"
             </a>
         </PageHead>
+        {report::dialog(reporting)}
         {chain()}
         <div class="toolbar">
             <SearchBox label="Words" filter=words testid="audit-words" />

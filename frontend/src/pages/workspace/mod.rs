@@ -1,6 +1,7 @@
 //! The workspace itself: its name, what it may have, its roles, and making another one.
 
 mod quotas;
+mod removal;
 mod roles;
 
 use leptos::prelude::*;
@@ -27,6 +28,7 @@ pub fn WorkspacePage() -> impl IntoView {
         return ().into_any();
     };
     let id = own.workspace.id;
+    let workspace = own.workspace.clone();
     let usage = load::<Usage>(move || format!("workspaces/{id}/usage"));
     let roles = load::<Page<Role>>(|| "roles".to_owned());
     let making = RwSignal::new(false);
@@ -42,7 +44,10 @@ pub fn WorkspacePage() -> impl IntoView {
                 {name_form(own.workspace)}
                 {show(usage, move |now| quotas::form(id, now, usage))}
             </div>
-            <div class="stack">{roles::card(roles)}</div>
+            <div class="stack">
+                {roles::card(roles)}
+                {removal::card(workspace)}
+            </div>
         </div>
         <Dialog open=making title="New workspace" testid="workspace-dialog">
             {new_form(making)}

@@ -90,6 +90,8 @@ pub const TABLE: &[Row] = &[
     route("GET /metrics", "metrics:read", Viewer),
     route("GET /api/v1/audit", "audit:read", Admin),
     route("GET /api/v1/audit/export", "audit:read", Admin),
+    route("GET /api/v1/audit/report", "audit:read", Admin)
+        .query("from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z"),
     route("GET /api/v1/audit/verification", "audit:read", Admin),
     route("GET /api/v1/members", "users:read", Admin),
     route("PATCH /api/v1/members/{id}", "users:write", Admin)
@@ -376,6 +378,19 @@ pub const TABLE: &[Row] = &[
     )
     .body(r#"{"sources": null}"#)
     .refused(RevisionStale),
+    route(
+        "GET /api/v1/workspaces/{id}/removal",
+        "workspaces:own",
+        Owner,
+    ),
+    // That of the world is the first of the installation.
+    route(
+        "POST /api/v1/workspaces/{id}/removal",
+        "workspaces:own",
+        Owner,
+    )
+    .body(r#"{"slug": "main"}"#)
+    .refused(Conflict),
     route(
         "GET /api/v1/workspaces/{id}/usage",
         "workspaces:read",
