@@ -8,6 +8,7 @@ use anyhow::ensure;
 use tempfile::TempDir;
 
 use super::alert::Alerts;
+use super::company;
 use super::config::{DELIVERED, DROPPED};
 use super::latency::Latencies;
 use super::limits::{self, CONNECTIONS, HandlerLimit, InsertLimit};
@@ -113,6 +114,10 @@ pub async fn on(
         run.deliveries().await?;
         say("a backlog");
         run.backlog().await?;
+    }
+    if options.wants(What::Nodes) && matches!(store, Store::Postgres { .. }) {
+        say("two nodes");
+        run.nodes().await?;
     }
     if options.wants(What::Memory) {
         let most = watch.most();
@@ -350,6 +355,17 @@ impl Run<'_> {
                 .against("as it had grown", Some(grown), Some(Goal::AtLeast(1.0)))
                 .note(format!("{waiting} deliveries from the database")),
         );
+        Ok(())
+    }
+
+    /// The same load on this node alone, and on it and another one.
+    async fn nodes(&mut self) -> anyhow::Result<()> {
+        let second = self.installation.start().await?;
+        let target = self.target(&self.delivered);
+        let both = [&self.server, &second];
+        let figures = company::figures(both, &target, self.sink, self.times.deliver / 2).await?;
+        second.stop().await?;
+        self.group.figures.extend(figures);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod client;
+mod company;
 pub mod config;
 mod figures;
 mod handler;
@@ -108,6 +109,7 @@ async fn stores(options: &Options) -> anyhow::Result<Vec<Store>> {
         What::Cpu,
         What::Memory,
         What::Start,
+        What::Nodes,
     ];
     let mut stores = Vec::new();
     if !of_server.iter().any(|what| options.wants(*what)) {

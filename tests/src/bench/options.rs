@@ -44,6 +44,8 @@ pub enum What {
     Memory,
     /// Time from start to first answer
     Start,
+    /// One node and two on the same PostgreSQL
+    Nodes,
     /// Asking 10, 1,000 and 10,000 rules
     Rules,
     /// Comparing secrets

@@ -43,6 +43,42 @@ impl Usage {
     }
 }
 
+/// Time of all processors, as the kernel counts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Processors {
+    all: u64,
+    idle: u64,
+}
+
+impl Processors {
+    /// How much of the time since then they were busy, of 1.
+    pub fn since(&self, before: &Self) -> f64 {
+        let all = self.all.saturating_sub(before.all).max(1);
+        let idle = self.idle.saturating_sub(before.idle);
+        1.0 - idle as f64 / all as f64
+    }
+}
+
+/// Of this machine, since it was started.
+///
+/// # Errors
+/// There is no `/proc`.
+pub fn busy() -> anyhow::Result<Processors> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("/proc/stat")?;
+    // user, nice, system, idle, iowait, irq, softirq, steal: what guests use is in user already.
+    let ticks = line
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .map(|field| Ok(field.parse()?))
+        .collect::<anyhow::Result<Vec<u64>>>()?;
+    Ok(Processors {
+        all: ticks.iter().sum(),
+        idle: ticks.iter().skip(3).take(2).sum(),
+    })
+}
+
 fn number_of(name: &'static str, usual: u64) -> u64 {
     static ASKED: OnceLock<parking_lot::Mutex<std::collections::HashMap<&'static str, u64>>> =
         OnceLock::new();
