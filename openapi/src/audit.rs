@@ -65,6 +65,10 @@ pub struct AuditVerification {
     pub hash: String,
     /// The first place that does not hold.
     pub broken: Option<AuditBreak>,
+    /// How the line that was asked about stands to the log: `holds`, `rewritten` (then the log is not
+    /// intact), or `deleted` by age. Absent: none was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
 }
 
 /// A place at which the audit log is not as it was written.
@@ -75,7 +79,8 @@ pub struct AuditBreak {
     pub seq: i64,
     /// The line; absent: it is missing.
     pub id: Option<Uuid>,
-    /// `missing`, `changed`, or `end`: the end that is noted is another one.
+    /// `missing`, `changed`, `end`: the end that is noted is another one, or `rewritten`: it is not the
+    /// line whose hash was given.
     pub what: String,
 }
 

@@ -19,4 +19,4 @@ mod verify;
 
 pub use anchor::{Cut, cut, move_anchor};
 pub use link::keep;
-pub use verify::{Break, Report, verify};
+pub use verify::{Break, Kept, Known, Report, compare, verify};

@@ -19,8 +19,71 @@ pub struct Break {
     pub seq: i64,
     /// The line; none: it is missing.
     pub id: Option<Uuid>,
-    /// `missing`, `changed`, or `end`: the end that is noted is another one.
+    /// `missing`, `changed`, `end`: the end that is noted is another one, or `rewritten`: it is not the
+    /// line whose hash was kept elsewhere.
     pub what: &'static str,
+}
+
+/// Number and hash of a line that somebody kept elsewhere: the end of the chain at some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Number of the line.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// How a line that was kept elsewhere stands to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The line is there, with this hash.
+    Holds,
+    /// Another line is there, or none: the log was written anew.
+    Rewritten,
+    /// The line was deleted by age, so nothing can be said.
+    Deleted,
+}
+
+impl Known {
+    /// The stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Rewritten => "rewritten",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// Compares a line that was kept elsewhere with the log. It proves something only of a chain that
+/// holds.
+///
+/// # Errors
+/// The database failed.
+pub async fn compare(
+    db: &DatabaseConnection,
+    workspace: Uuid,
+    kept: &Kept,
+) -> Result<Known, DbErr> {
+    let chain = chain(db, workspace).await?;
+    if kept.seq < chain.anchor_seq {
+        return Ok(Known::Deleted);
+    }
+    let hash = if kept.seq == chain.anchor_seq {
+        Some(chain.anchor_hash)
+    } else {
+        audit::Entity::find()
+            .filter(audit::Column::WorkspaceId.eq(workspace))
+            .filter(audit::Column::Seq.eq(kept.seq))
+            .one(db)
+            .await?
+            .and_then(|row| row.hash)
+    };
+    Ok(if hash.as_deref() == Some(kept.hash.as_str()) {
+        Known::Holds
+    } else {
+        Known::Rewritten
+    })
 }
 
 /// What was found in one workspace.

@@ -307,13 +307,32 @@ fn mentions(text: &str) -> Condition {
     })
 }
 
-/// Whether the chain of the workspace holds.
+/// Whether the chain of the workspace holds, and whether a line that was kept elsewhere is in it.
 ///
 /// # Errors
 /// The database failed.
-pub async fn verification(core: &Core, scope: Scope) -> ApiResult<AuditVerification> {
-    let report = chain::verify(core.db.read(), scope.workspace()).await?;
+pub async fn verification(
+    core: &Core,
+    scope: Scope,
+    kept: Option<chain::Kept>,
+) -> ApiResult<AuditVerification> {
+    let (db, workspace) = (core.db.read(), scope.workspace());
+    let mut report = chain::verify(db, workspace).await?;
+    let known = match &kept {
+        Some(kept) => Some(chain::compare(db, workspace, kept).await?),
+        None => None,
+    };
+    if let Some(kept) = kept
+        && known == Some(chain::Known::Rewritten)
+    {
+        report.broken.get_or_insert(chain::Break {
+            seq: kept.seq,
+            id: None,
+            what: "rewritten",
+        });
+    }
     Ok(AuditVerification {
+        known: known.map(|known| known.word().to_owned()),
         intact: report.broken.is_none(),
         checked: report.checked,
         waiting: report.waiting,

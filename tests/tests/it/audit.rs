@@ -62,6 +62,24 @@ both! {
         assert_eq!(wild.len(), 0, "a percent sign is a percent sign");
 
         let seq = line.seq.unwrap();
+        // What was kept elsewhere is in it; what was not, is not.
+        let ask = async |seq: i64, hash: &str| -> AuditVerification {
+            client.read(&format!("/api/v1/audit/verification?seq={seq}&hash={hash}")).await
+        };
+        let same = ask(found.seq, &found.hash).await;
+        assert_eq!((same.intact, same.known.as_deref()), (true, Some("holds")));
+        for (seq, hash) in [(found.seq, "00"), (found.seq + 1_000, found.hash.as_str())] {
+            let other = ask(seq, hash).await;
+            assert_eq!((other.intact, other.known.as_deref()), (false, Some("rewritten")));
+            assert_eq!(other.broken.map(|b| (b.seq, b.what)), Some((seq, "rewritten".to_owned())));
+        }
+        client.get("/api/v1/audit/verification?seq=1").await.problem(Code::InvalidParameter);
+        let kept = |hash: &str| format!("main:{}:{hash}", found.seq);
+        assert!(server.cli(&["audit", "verify", "--kept", &kept(&found.hash)]).await.status.success());
+        let said = server.cli(&["audit", "verify", "--kept", &kept("00")]).await;
+        assert_eq!(said.status.code(), Some(4), "{said:?}");
+        assert!(String::from_utf8_lossy(&said.stdout).contains("written anew"), "{said:?}");
+
         server.store.run(&format!("UPDATE audit SET actor = 'nobody' WHERE seq = {seq}")).await;
         let broken: AuditVerification = client.read("/api/v1/audit/verification").await;
         let place = broken.broken.unwrap();

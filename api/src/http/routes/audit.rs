@@ -5,15 +5,17 @@ use actix_web::{HttpResponse, get, web};
 use openapi::DateTime;
 use openapi::audit::{AuditEntry, AuditVerification, ComplianceReport};
 use openapi::page::Page;
+use openapi::problem::Code;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::{Caller, Permission, needs};
+use crate::chain::Kept;
 use crate::core::Core;
 use crate::http::doc::{BadQuery, Guarded};
 use crate::http::extract::Query;
-use crate::http::problem::ApiResult;
+use crate::http::problem::{ApiError, ApiResult};
 use crate::services::audit::{self, Actor, AuditFilter, Form};
 use crate::services::cursor::Window;
 
@@ -156,15 +158,40 @@ pub async fn export_audit(
 
 /// Look whether the audit log is as it was written
 ///
-/// Reads the chain of the workspace from its first line to its last.
-#[utoipa::path(tag = "audit", responses(
-    (status = 200, description = "What was found", body = AuditVerification), Guarded))]
+/// Reads the chain of the workspace from its first line to its last. With `seq` and `hash` of an end
+/// that was kept elsewhere, it also says whether the log was written anew since.
+#[utoipa::path(tag = "audit", params(KeptEnd), responses(
+    (status = 200, description = "What was found", body = AuditVerification), Guarded, BadQuery))]
 #[get("/audit/verification", wrap = "needs(Permission::AuditRead)")]
 pub async fn verify_audit(
     core: web::Data<Core>,
     caller: Caller,
+    Query(kept): Query<KeptEnd>,
 ) -> ApiResult<web::Json<AuditVerification>> {
-    Ok(web::Json(audit::verification(&core, caller.scope).await?))
+    let kept = match (kept.seq, kept.hash) {
+        (None, None) => None,
+        (Some(seq), Some(hash)) => Some(Kept { seq, hash }),
+        _ => {
+            return Err(ApiError::new(Code::InvalidParameter)
+                .detail("`seq` and `hash` go together, as an answer of this route had them."));
+        }
+    };
+    Ok(web::Json(
+        audit::verification(&core, caller.scope, kept).await?,
+    ))
+}
+
+/// The end of the chain, as it was once.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct KeptEnd {
+    /// Its number.
+    #[param(minimum = 1, example = 42)]
+    seq: Option<i64>,
+    /// Its hash.
+    #[param(example = "5f2b1c9be0a84f5d7c1e2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f")]
+    hash: Option<String>,
 }
 
 /// A period.

@@ -84,7 +84,7 @@ pub async fn report(
         .one(db)
         .await?
         .ok_or_else(ApiError::not_found)?;
-    let log = verification(core, scope).await?;
+    let log = verification(core, scope, None).await?;
     let oldest: Option<i64> = audit::Entity::find()
         .select_only()
         .column(audit::Column::At)
