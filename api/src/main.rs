@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Every event makes and drops some hundreds of small pieces, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     api::cli::run(std::env::args_os())
 }

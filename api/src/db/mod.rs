@@ -1,12 +1,13 @@
 //! The database: one writer and many readers on SQLite, one pool on PostgreSQL.
 //!
-//! Invariant: on SQLite everything that writes goes through `write`, which has one connection.
+//! Invariant: on SQLite everything that writes goes through `write`, one at a time.
 //! `synchronous=FULL` makes a commit durable. A crash leaves the WAL, which the next open replays.
 
 mod away;
 mod lock;
 mod outage;
 mod schema;
+mod sql;
 mod write;
 mod writes;
 
@@ -15,17 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::ConnectOptions as _;
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DbErr,
 };
 
-use crate::journal::sql;
+use crate::journal::sql as statements;
 
 pub use away::is_away;
 pub use lock::{DataLock, LockError};
 pub use outage::Outage;
-pub use write::{Transaction, Writer};
+pub use sql::{Field, Row, Sql};
+pub use write::{Direct, DirectTransaction, Transaction, Writer};
 pub use writes::Trouble;
 use writes::Writes;
 
@@ -130,9 +132,9 @@ impl Db {
         let made = i64::from_be_bytes(crate::ids::random()) & i64::MAX;
         let query = "INSERT INTO meta (name, value) VALUES ('installation', $1) \
                      ON CONFLICT (name) DO NOTHING";
-        sql::execute(&self.write, query, vec![made.into()]).await?;
+        statements::execute(&self.write, query, vec![made.into()]).await?;
         let query = "SELECT value FROM meta WHERE name = 'installation'";
-        let rows = sql::rows(&self.write, query, Vec::new()).await?;
+        let rows = statements::rows(&self.write, query, Vec::new()).await?;
         let value: i64 = rows
             .first()
             .map_or(Ok(made), |row| row.try_get("", "value"))?;
@@ -147,6 +149,14 @@ impl Db {
     /// For a single statement that writes.
     pub fn write(&self) -> &Writer {
         &self.write
+    }
+
+    /// A way for one thread that talks to SQLite itself; none on PostgreSQL.
+    pub fn direct(&self) -> Option<Direct> {
+        match &self.location {
+            Location::Sqlite(path) => self.write.direct(path),
+            Location::Postgres(_) => None,
+        }
     }
 
     /// A connection of its own for what changes the schema.
@@ -210,23 +220,30 @@ impl Db {
     }
 }
 
+/// How every connection to the file is set.
+const PRAGMAS: &[(&str, &str)] = &[
+    ("synchronous", "FULL"),
+    ("foreign_keys", "ON"),
+    ("temp_store", "MEMORY"),
+    ("cache_size", "-8000"),
+    ("wal_autocheckpoint", "4000"),
+];
+
 /// How every connection to the file is made.
 fn sqlite_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
+    let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .pragma("auto_vacuum", "INCREMENTAL")
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .pragma("temp_store", "MEMORY")
-        .pragma("cache_size", "-8000")
-        .pragma("wal_autocheckpoint", "4000")
         .busy_timeout(Duration::from_secs(10))
         .statement_cache_capacity(64)
         // Rows come in batches; each that does not fit waits for the one before it to be taken.
         .row_buffer_size(512)
-        .disable_statement_logging()
+        .disable_statement_logging();
+    PRAGMAS.iter().fold(options, |options, (name, value)| {
+        options.pragma(*name, *value)
+    })
 }
 
 /// Adds one to the revision of the configuration, within the transaction that changes it.
@@ -235,9 +252,9 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
 ///
 /// # Errors
 /// The statement failed.
-pub async fn bump_configuration(txn: &impl ConnectionTrait) -> Result<(), DbErr> {
-    txn.execute_unprepared("UPDATE meta SET value = value + 1 WHERE name = 'config_revision'")
-        .await?;
+pub async fn bump_configuration(txn: &impl Sql) -> Result<(), DbErr> {
+    let query = "UPDATE meta SET value = value + 1 WHERE name = 'config_revision'";
+    statements::execute(txn, query, Vec::new()).await?;
     crate::nodes::notify_within(txn, crate::nodes::CONFIGURATION).await
 }
 

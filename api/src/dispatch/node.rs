@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{breakers, claim};
 use crate::core::Core;
-use crate::db::{Db, Outage};
+use crate::db::{Db, Outage, Sql};
 use crate::journal::sql;
 use crate::nodes::lease::Watch;
 
@@ -199,12 +199,7 @@ impl Lost {
 ///
 /// # Errors
 /// A statement failed.
-pub async fn give_back(
-    db: &impl sea_orm::ConnectionTrait,
-    lost: &[Lost],
-    node: Uuid,
-    now: i64,
-) -> Result<(), DbErr> {
+pub async fn give_back(db: &impl Sql, lost: &[Lost], node: Uuid, now: i64) -> Result<(), DbErr> {
     for chunk in sql::padded(lost) {
         let mut rows = sql::Values::of(db);
         for one in chunk {

@@ -12,7 +12,6 @@ use actix_web::{App, HttpServer, web};
 use engine::signature::{CLIENT_HEADER, NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::extract::path_config;
 use super::finish::finish;
@@ -103,7 +102,7 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
 
 /// What this role serves beside health and numbers.
 fn routes(config: &mut web::ServiceConfig, role: Role) {
-    app::operation(&mut ServiceConfig::new(config));
+    app::operation(config);
     config.configure(health::heads);
     if role == Role::Worker {
         config.default_service(web::to(fallback::not_offered));
@@ -112,7 +111,7 @@ fn routes(config: &mut web::ServiceConfig, role: Role) {
     for prefix in ingest::HOOK_PREFIXES {
         config.service(web::scope(prefix).default_service(web::to(ingest::hook)));
     }
-    app::api(&mut ServiceConfig::new(config));
+    app::api(config);
     config
         .configure(docs::configure)
         .default_service(web::to(console::serve));

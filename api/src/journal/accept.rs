@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{delivery, event};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::AcceptWaiting;
@@ -12,8 +12,9 @@ use super::entry::{AcceptEvent, Accepted};
 use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
+use super::store::Txn;
 use super::{place, replays};
-use crate::db::Transaction;
+use crate::db::Sql;
 use crate::dispatch;
 
 /// The sender's delivery id within a source.
@@ -44,7 +45,7 @@ pub fn lanes_of(batch: &[AcceptWaiting]) -> impl Iterator<Item = Lane> {
 /// Writes a batch, whose lanes are locked. Fills in state, lane order and lease of the deliveries;
 /// [`unplace`] takes that back if the commit fails.
 pub async fn write(
-    txn: &Transaction,
+    txn: &Txn,
     dispatch: &dispatch::Handle,
     batch: &mut [AcceptWaiting],
     counters: &mut Counters,
@@ -99,10 +100,10 @@ pub async fn write(
             );
         }
     }
-    sql::insert_later(txn, &rows).await?;
+    txn.insert(&rows).await?;
     let rows: Vec<&delivery::Model> = deliveries.iter().map(|row| &**row).collect();
     replays::link(txn, &rows).await?;
-    sql::insert_later(txn, &rows).await?;
+    txn.insert(&rows).await?;
     name_deliveries(batch, outcome);
     Ok(())
 }
@@ -189,7 +190,7 @@ fn count(counters: &mut Counters, event: &event::Model) {
 
 /// Sender ids of the batch that are in the database already, with what was answered then.
 async fn known(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     batch: &[AcceptWaiting],
 ) -> Result<HashMap<SenderId, (Uuid, String)>, DbErr> {
     let wanted: BTreeSet<SenderId> = batch
@@ -211,13 +212,10 @@ async fn known(
              AND e.idempotency_key = v.sender_id AND e.idempotency_key IS NOT NULL",
             rows.text
         );
-        for row in sql::rows(txn, query, rows.values).await? {
+        for row in sql::fetch(txn, query, rows.values).await? {
             found.insert(
-                (
-                    row.try_get("", "source_id")?,
-                    row.try_get("", "idempotency_key")?,
-                ),
-                (row.try_get("", "id")?, row.try_get("", "correlation_id")?),
+                (row.get("source_id")?, row.get("idempotency_key")?),
+                (row.get("id")?, row.get("correlation_id")?),
             );
         }
     }

@@ -8,11 +8,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use entity::delivery;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::lanes::{self, Lane, OPEN};
 use super::sql::{self, Values};
+use crate::db::Sql;
 
 /// The word of the action that may be coalesced.
 const NOTE: &str = "note";
@@ -61,7 +62,7 @@ pub fn is_note(row: &delivery::Model) -> bool {
 
 impl Notes {
     /// Looks up the notes that wait at the end of these lanes.
-    pub async fn find(txn: &impl ConnectionTrait, wanted: &BTreeSet<Lane>) -> Result<Self, DbErr> {
+    pub async fn find(txn: &impl Sql, wanted: &BTreeSet<Lane>) -> Result<Self, DbErr> {
         let query = |values: &str| {
             format!(
                 "WITH v(connection_id, lane) AS (VALUES {values}) SELECT d.id AS id, \
@@ -76,13 +77,13 @@ impl Notes {
         };
         let mut notes = Self::default();
         for row in lanes::of_lanes(txn, wanted, query).await? {
-            let lane: Lane = (row.try_get("", "c")?, row.try_get("", "l")?);
+            let lane: Lane = (row.get("c")?, row.get("l")?);
             let purpose = Purpose {
-                rule: row.try_get("", "rule_id")?,
-                step: row.try_get("", "step")?,
-                operation: row.try_get("", "operation")?,
+                rule: row.get("rule_id")?,
+                step: row.get("step")?,
+                operation: row.get("operation")?,
             };
-            let waiting = Waiting::Stored(row.try_get("", "id")?, row.try_get("", "repeats")?);
+            let waiting = Waiting::Stored(row.get("id")?, row.get("repeats")?);
             // In order: the newest of a purpose stays.
             notes
                 .lanes
@@ -134,7 +135,7 @@ impl Notes {
     }
 
     /// Writes what became of the stored ones.
-    pub async fn write(&self, txn: &impl ConnectionTrait, now: i64) -> Result<(), DbErr> {
+    pub async fn write(&self, txn: &impl Sql, now: i64) -> Result<(), DbErr> {
         for chunk in sql::padded(&self.taken) {
             let mut rows = Values::of(txn);
             for (older, newer) in chunk {

@@ -15,10 +15,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::delivery;
 use sea_orm::sea_query::{Expr, SimpleExpr};
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult as _, QueryResult};
+use sea_orm::{DatabaseBackend, DbErr};
 use uuid::Uuid;
 
 use super::sql::{self, Values};
+use crate::db::{Row, Sql};
 use crate::dispatch;
 
 /// States in which a delivery holds its place in the lane.
@@ -44,8 +45,8 @@ pub fn open_states() -> SimpleExpr {
 pub type Lane = (Uuid, String);
 
 /// Takes the locks of these lanes until the end of the transaction.
-pub async fn lock(txn: &impl ConnectionTrait, lanes: &BTreeSet<Lane>) -> Result<(), DbErr> {
-    if txn.get_database_backend() != DatabaseBackend::Postgres || lanes.is_empty() {
+pub async fn lock(txn: &impl Sql, lanes: &BTreeSet<Lane>) -> Result<(), DbErr> {
+    if txn.backend() != DatabaseBackend::Postgres || lanes.is_empty() {
         return Ok(());
     }
     let mut numbers: Vec<i64> = lanes.iter().map(number).collect();
@@ -57,7 +58,7 @@ pub async fn lock(txn: &impl ConnectionTrait, lanes: &BTreeSet<Lane>) -> Result<
             rows.row([(*n).into()]);
         }
         // The order of evaluation follows the sorted list.
-        sql::rows(
+        sql::fetch(
             txn,
             format!(
                 "SELECT pg_advisory_xact_lock(n) FROM (VALUES {}) AS v(n)",
@@ -74,11 +75,7 @@ pub async fn lock(txn: &impl ConnectionTrait, lanes: &BTreeSet<Lane>) -> Result<
 ///
 /// # Errors
 /// The statement failed.
-pub async fn lock_lane(
-    txn: &impl ConnectionTrait,
-    connection: Uuid,
-    key: &str,
-) -> Result<(), DbErr> {
+pub async fn lock_lane(txn: &impl Sql, connection: Uuid, key: &str) -> Result<(), DbErr> {
     lock(txn, &BTreeSet::from([(connection, key.to_owned())])).await
 }
 
@@ -95,7 +92,7 @@ fn number((connection, key): &Lane) -> i64 {
 
 /// The lanes of these that have open deliveries, with the id of the newest.
 pub async fn occupied(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
 ) -> Result<HashMap<Lane, Uuid>, DbErr> {
     let query = |values: &str| {
@@ -111,10 +108,7 @@ pub async fn occupied(
 
 /// The lanes of these that were set aside whole and wait among the dead letters, with the id of the
 /// newest.
-pub async fn parked(
-    txn: &impl ConnectionTrait,
-    lanes: &BTreeSet<Lane>,
-) -> Result<HashMap<Lane, Uuid>, DbErr> {
+pub async fn parked(txn: &impl Sql, lanes: &BTreeSet<Lane>) -> Result<HashMap<Lane, Uuid>, DbErr> {
     let query = |values: &str| {
         format!(
             "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
@@ -126,12 +120,12 @@ pub async fn parked(
     newest(of_lanes(txn, lanes, query).await?)
 }
 
-fn newest(rows: Vec<QueryResult>) -> Result<HashMap<Lane, Uuid>, DbErr> {
+fn newest(rows: Vec<Row>) -> Result<HashMap<Lane, Uuid>, DbErr> {
     let mut found = HashMap::new();
     for row in rows {
-        let newest: Option<Uuid> = row.try_get("", "newest")?;
+        let newest: Option<Uuid> = row.get("newest")?;
         if let Some(newest) = newest {
-            found.insert((row.try_get("", "c")?, row.try_get("", "l")?), newest);
+            found.insert((row.get("c")?, row.get("l")?), newest);
         }
     }
     Ok(found)
@@ -139,10 +133,10 @@ fn newest(rows: Vec<QueryResult>) -> Result<HashMap<Lane, Uuid>, DbErr> {
 
 /// Runs a query over lanes; it is given the rows of their values.
 pub async fn of_lanes(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
     query: impl Fn(&str) -> String,
-) -> Result<Vec<QueryResult>, DbErr> {
+) -> Result<Vec<Row>, DbErr> {
     let all: Vec<&Lane> = lanes.iter().collect();
     let mut found = Vec::new();
     for chunk in sql::padded(&all) {
@@ -150,7 +144,7 @@ pub async fn of_lanes(
         for (connection, key) in chunk {
             rows.row([(*connection).into(), key.clone().into()]);
         }
-        found.extend(sql::rows(txn, query(&rows.text), rows.values).await?);
+        found.extend(sql::fetch(txn, query(&rows.text), rows.values).await?);
     }
     Ok(found)
 }
@@ -159,7 +153,7 @@ pub async fn of_lanes(
 /// in order. What waits for a person, or for a rule to be mended, stays. Returns workspace and
 /// connection of each.
 pub async fn park(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
     now: i64,
 ) -> Result<Vec<(Uuid, Uuid)>, DbErr> {
@@ -183,8 +177,8 @@ pub async fn park(
              AND d.behind = TRUE AND d.state IN ('ready', 'retrying', 'windowed', 'paused')) \
              RETURNING delivery.workspace_id AS w, delivery.connection_id AS c"
         );
-        for row in sql::rows(txn, query, rows.values).await? {
-            parked.push((row.try_get("", "w")?, row.try_get("", "c")?));
+        for row in sql::fetch(txn, query, rows.values).await? {
+            parked.push((row.get("w")?, row.get("c")?));
         }
     }
     Ok(parked)
@@ -197,7 +191,7 @@ pub async fn park(
 /// # Errors
 /// A statement failed; no place is reserved.
 pub async fn release(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     dispatch: &dispatch::Handle,
     lanes: &BTreeSet<Lane>,
     now: i64,
@@ -222,10 +216,10 @@ pub async fn release(
              AND h.behind = FALSE)) AND delivery.behind = TRUE \
              RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s"
         );
-        for row in sql::rows(txn, query, rows.values).await? {
-            let state: String = row.try_get("", "s")?;
+        for row in sql::fetch(txn, query, rows.values).await? {
+            let state: String = row.get("s")?;
             if state == "ready" {
-                free.push((row.try_get("", "id")?, row.try_get("", "c")?));
+                free.push((row.get("id")?, row.get("c")?));
             }
         }
     }
@@ -259,7 +253,7 @@ pub async fn release(
 /// # Errors
 /// A statement failed; no place is reserved.
 pub async fn release_next(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     dispatch: &dispatch::Handle,
     connection: Uuid,
     key: &str,
@@ -270,7 +264,7 @@ pub async fn release_next(
 }
 
 async fn lease(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     node: Uuid,
     reserved: &[(Uuid, Uuid)],
     now: i64,
@@ -289,8 +283,8 @@ async fn lease(
              updated_at = t.at FROM t WHERE delivery.id IN (SELECT v.id FROM v) \
              AND delivery.state = 'ready' RETURNING *"
         );
-        for row in sql::rows(txn, query, rows.values).await? {
-            leased.push(delivery::Model::from_query_result(&row, "")?);
+        for row in sql::fetch(txn, query, rows.values).await? {
+            leased.push(row.model()?);
         }
     }
     Ok(leased)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entity::{delivery, event};
 use openapi::webhooks::{Kind, WebhookDelivery};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::entry::{NewState, Settlement};
@@ -14,7 +14,7 @@ use super::sql::{self, Values};
 use super::{AcceptWaiting, accept, settle};
 use crate::clock::from_ms;
 use crate::connectors::webhook;
-use crate::db::bump_configuration;
+use crate::db::{Sql, bump_configuration};
 use crate::lifecycle::{self, Data, EventRef, MESSAGE, Message};
 use crate::snapshot::Snapshot;
 
@@ -23,7 +23,7 @@ const DAY_MS: i64 = 86_400_000;
 /// Writes what subscribers want to know of a batch. Returns their connections, to be woken after
 /// the commit.
 pub async fn write(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     snapshot: &Snapshot,
     now: i64,
     (accepts, accepted): (&[AcceptWaiting], &accept::Outcome),
@@ -125,7 +125,7 @@ fn silence(snapshot: &Snapshot, event: &event::Model) -> Option<Message> {
 
 /// What attempts came to.
 async fn outcomes_of(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     snapshot: &Snapshot,
     settlements: &[&Settlement],
     now: i64,
@@ -255,7 +255,7 @@ fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
 
 /// Source and way of events.
 async fn origins(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     events: impl Iterator<Item = Uuid>,
 ) -> Result<HashMap<Uuid, (Uuid, Vec<Uuid>)>, DbErr> {
     let wanted: BTreeSet<Uuid> = events.collect();
@@ -273,11 +273,11 @@ async fn origins(
             rows.text,
             lifecycle::HOPS
         );
-        for row in sql::rows(txn, query, rows.values).await? {
-            let headers: String = row.try_get("", "headers")?;
+        for row in sql::fetch(txn, query, rows.values).await? {
+            let headers: String = row.get("headers")?;
             found.insert(
-                row.try_get("", "id")?,
-                (row.try_get("", "source_id")?, lifecycle::hops_of(&headers)),
+                row.get("id")?,
+                (row.get("source_id")?, lifecycle::hops_of(&headers)),
             );
         }
     }
@@ -295,7 +295,7 @@ struct Health {
 /// Notes since when a subscriber only fails, and switches one off that has for too long, or that
 /// says that it is gone.
 async fn health(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     snapshot: &Snapshot,
     own: &[&Settlement],
     now: i64,
@@ -345,7 +345,7 @@ async fn health(
 }
 
 async fn switch_off(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     connection: Uuid,
     since: i64,
     reason: &str,

@@ -24,6 +24,7 @@ mod replays;
 mod settle;
 pub(crate) mod sql;
 mod stats;
+mod store;
 mod writer;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement
 pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
 pub use repeat::repeat_of;
 pub use stats::metric;
+use store::Store;
 
 /// Bounds of the journal.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +133,7 @@ impl std::fmt::Debug for Handle {
 /// What the writer works with.
 pub struct Service {
     db: Db,
+    store: Store,
     clock: Clock,
     dispatch: dispatch::Handle,
     live: Hub,
@@ -161,6 +164,7 @@ impl Service {
         let (settlements, settlements_out) = mpsc::channel(options.queue);
         let (refusals, refusals_out) = mpsc::channel(1024);
         let service = Self {
+            store: Store::of(&db),
             db,
             clock,
             dispatch,
@@ -182,8 +186,30 @@ impl Service {
         (service, handle)
     }
 
-    /// Writes until `shutdown`, then what is still waiting.
+    /// Writes until `shutdown`, then what is still waiting. On SQLite on a thread of its own: what
+    /// comes in wakes the very thread that writes.
     pub async fn run(self, shutdown: CancellationToken) {
-        writer::run(self, shutdown).await;
+        if !self.store.blocks() {
+            return writer::run(self, shutdown).await;
+        }
+        let (ended, end) = oneshot::channel::<()>();
+        let work = move |own: tokio::runtime::Runtime| {
+            own.block_on(writer::run(self, shutdown));
+            drop(ended);
+        };
+        let begun = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .and_then(|own| {
+                let thread = std::thread::Builder::new().name("journal".to_owned());
+                thread.spawn(move || work(own))
+            });
+        match begun {
+            Ok(_thread) => {
+                // It says nothing; its end closes the channel.
+                let _ended = end.await;
+            }
+            Err(error) => tracing::error!(%error, "The journal has no thread; nothing is taken."),
+        }
     }
 }

@@ -4,18 +4,19 @@ use std::collections::{BTreeSet, HashMap};
 
 use engine::lane::OnFailure;
 use entity::delivery;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::coalesce::{self, Notes};
 use super::lanes::{self, Lane};
 use super::stats::{Counters, metric};
+use crate::db::Sql;
 use crate::dispatch::{self, LanePolicy, Placement};
 use crate::ids;
 
 /// Gives each delivery of a batch its place, in order. Their lanes are locked.
 pub async fn place(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     dispatch: &dispatch::Handle,
     deliveries: &mut [&mut delivery::Model],
     counters: &mut Counters,

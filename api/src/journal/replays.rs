@@ -7,19 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use entity::delivery;
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
+use sea_orm::{DatabaseBackend, DbErr};
 use uuid::Uuid;
 
 use super::AcceptWaiting;
 use super::lanes::{self, Lane};
 use super::sql::{self, Values};
+use crate::db::Sql;
 
 /// Supersedes what the deliveries of the batch replace, and takes those out of the batch whose old
 /// row has ended otherwise. What is taken out stays out: a row that has ended never opens again.
-pub async fn supersede(
-    txn: &impl ConnectionTrait,
-    batch: &mut [AcceptWaiting],
-) -> Result<(), DbErr> {
+pub async fn supersede(txn: &impl Sql, batch: &mut [AcceptWaiting]) -> Result<(), DbErr> {
     let mut wanted: BTreeMap<Uuid, i64> = BTreeMap::new();
     let mut lanes: BTreeSet<Lane> = BTreeSet::new();
     let repeats = batch
@@ -49,11 +47,8 @@ pub async fn supersede(
     Ok(())
 }
 
-async fn mark(
-    txn: &impl ConnectionTrait,
-    wanted: Vec<(Uuid, i64)>,
-) -> Result<HashSet<Uuid>, DbErr> {
-    let postgres = txn.get_database_backend() == DatabaseBackend::Postgres;
+async fn mark(txn: &impl Sql, wanted: Vec<(Uuid, i64)>) -> Result<HashSet<Uuid>, DbErr> {
+    let postgres = txn.backend() == DatabaseBackend::Postgres;
     let mut done = HashSet::new();
     for piece in sql::pieces(&wanted) {
         let mut rows = Values::of(txn);
@@ -67,7 +62,7 @@ async fn mark(
                  ON d.id = v.old_id ORDER BY d.id FOR UPDATE OF d",
                 rows.text
             );
-            sql::rows(txn, query, rows.values.clone()).await?;
+            sql::fetch(txn, query, rows.values.clone()).await?;
         }
         let query = format!(
             "WITH v(old_id, at) AS (VALUES {}) UPDATE delivery SET state = 'superseded', \
@@ -76,8 +71,8 @@ async fn mark(
              RETURNING delivery.id AS id",
             rows.text
         );
-        for row in sql::rows(txn, query, rows.values).await? {
-            done.insert(row.try_get("", "id")?);
+        for row in sql::fetch(txn, query, rows.values).await? {
+            done.insert(row.get("id")?);
         }
     }
     Ok(done)
@@ -85,7 +80,7 @@ async fn mark(
 
 /// Lets the old rows point to the new ones, whose ids are sure now: to the first of those that
 /// stand in the place of one.
-pub async fn link(txn: &impl ConnectionTrait, written: &[&delivery::Model]) -> Result<(), DbErr> {
+pub async fn link(txn: &impl Sql, written: &[&delivery::Model]) -> Result<(), DbErr> {
     let mut pairs: BTreeMap<Uuid, Uuid> = BTreeMap::new();
     for row in written {
         if let Some(old) = row.replay_of {

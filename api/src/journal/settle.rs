@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{attempt, delivery, link};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _, QueryTrait as _};
+use sea_orm::{ActiveValue::Set, DbErr, EntityTrait as _, QueryTrait as _};
 use uuid::Uuid;
 
 use super::clean;
@@ -12,8 +12,9 @@ use super::entry::{NewState, Settlement};
 use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::stats::{Counters, metric};
+use super::store::Txn;
 use crate::connectors::{Effect, LinkChange};
-use crate::db::{Transaction, bump_configuration};
+use crate::db::{Sql, bump_configuration};
 use crate::dispatch;
 
 /// What a batch of settlements came to, to be told after the commit.
@@ -51,7 +52,7 @@ pub fn lanes_of(batch: &[Settlement]) -> impl Iterator<Item = Lane> {
 
 /// Writes a batch. Its lanes are locked.
 pub async fn write(
-    txn: &Transaction,
+    txn: &Txn,
     dispatch: &dispatch::Handle,
     batch: &[Settlement],
     now: i64,
@@ -90,7 +91,7 @@ pub async fn write(
         }
     }
     let attempts: Vec<&attempt::Model> = attempts.iter().collect();
-    sql::insert_later(txn, &attempts).await?;
+    txn.insert(&attempts).await?;
     for (workspace, connection) in lanes::park(txn, &failed, now).await? {
         counters.add(workspace, now, metric::DEAD, connection, 1);
     }
@@ -123,7 +124,7 @@ fn pause_of(s: &Settlement) -> Pause {
 /// Moves the deliveries on, where the lease still holds. Returns id and fence of those that were: a
 /// batch can hold an outcome of a lease that was lost beside one of the lease after it.
 async fn update(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     node: Uuid,
     batch: &[Settlement],
     now: i64,
@@ -174,8 +175,8 @@ async fn update(
              AND delivery.state = 'leased' AND delivery.lease_owner = {owner} RETURNING delivery.id AS id, delivery.fence AS fence",
             rows.text
         );
-        for row in sql::rows(txn, query, rows.values).await? {
-            written.insert((row.try_get("", "id")?, row.try_get("", "fence")?));
+        for row in sql::fetch(txn, query, rows.values).await? {
+            written.insert((row.get("id")?, row.get("fence")?));
         }
     }
     Ok(written)
@@ -226,14 +227,14 @@ fn attempt_row(s: &Settlement, now: i64) -> Option<attempt::Model> {
 }
 
 /// Brings the ledger up to date.
-async fn remember(txn: &Transaction, s: &Settlement, now: i64) -> Result<(), DbErr> {
+async fn remember(txn: &Txn, s: &Settlement, now: i64) -> Result<(), DbErr> {
     let Some((connection, key)) = lanes::of(&s.claimed) else {
         return Ok(());
     };
     match &s.link {
         LinkChange::Keep => {}
         LinkChange::Clear => {
-            sql::later(
+            sql::execute(
                 txn,
                 "DELETE FROM link WHERE connection_id = $1 AND key = $2",
                 vec![connection.into(), key.into()],
@@ -261,7 +262,7 @@ async fn remember(txn: &Transaction, s: &Settlement, now: i64) -> Result<(), DbE
                 ])
                 .to_owned();
             let insert = link::Entity::insert(row).on_conflict(conflict);
-            txn.defer(insert.build(txn.get_database_backend())).await?;
+            txn.run(insert.build(txn.backend())).await?;
         }
     }
     Ok(())
@@ -270,7 +271,7 @@ async fn remember(txn: &Transaction, s: &Settlement, now: i64) -> Result<(), DbE
 /// Marks a connection, unless it was changed since it was called. What waits for it is set aside by
 /// its carrier, a little at a time. Returns whether it needs attention.
 async fn pause(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     connection: Uuid,
     wanted: &mut Pause,
     now: i64,
@@ -295,7 +296,7 @@ async fn pause(
         return Ok(true);
     }
     let query = "SELECT 1 AS one FROM connection WHERE id = $1 AND state = 'attention'";
-    Ok(!sql::rows(txn, query, vec![connection.into()])
+    Ok(!sql::fetch(txn, query, vec![connection.into()])
         .await?
         .is_empty())
 }

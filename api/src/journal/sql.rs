@@ -10,7 +10,7 @@ use sea_orm::{
     Iterable as _, ModelTrait, QueryResult, Statement, Value,
 };
 
-use crate::db::Transaction;
+use crate::db::{Row, Sql};
 
 /// Rows of one statement, a power of two: well under SQLite's 32,766 parameters for the widest
 /// table.
@@ -37,25 +37,15 @@ pub fn padded<T>(all: &[T]) -> impl Iterator<Item = impl Iterator<Item = &T>> {
 }
 
 /// Inserts rows as they are.
-pub async fn insert<M: ModelTrait>(db: &impl ConnectionTrait, rows: &[&M]) -> Result<(), DbErr> {
+pub async fn insert<M: ModelTrait>(db: &impl Sql, rows: &[&M]) -> Result<(), DbErr> {
     for statement in inserts(db, rows) {
-        db.execute_raw(statement).await?;
+        db.run(statement).await?;
     }
     Ok(())
 }
 
-/// The same with what follows, at the latest with the commit.
-pub async fn insert_later<M: ModelTrait>(txn: &Transaction, rows: &[&M]) -> Result<(), DbErr> {
-    for statement in inserts(txn, rows) {
-        txn.defer(statement).await?;
-    }
-    Ok(())
-}
-
-fn inserts<M: ModelTrait>(
-    db: &impl ConnectionTrait,
-    rows: &[&M],
-) -> impl Iterator<Item = Statement> {
+/// The statements that insert rows.
+pub fn inserts<M: ModelTrait>(db: &impl Sql, rows: &[&M]) -> impl Iterator<Item = Statement> {
     type Column<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
     let columns: Vec<Column<M>> = Column::<M>::iter().collect();
     let table = M::Entity::default();
@@ -72,7 +62,7 @@ fn inserts<M: ModelTrait>(
         }
         text.push_str("\") VALUES ");
         text.push_str(&values.text);
-        statement(db.get_database_backend(), text, values.values)
+        statement(db.backend(), text, values.values)
     })
 }
 
@@ -91,11 +81,11 @@ pub struct Values {
 
 impl Values {
     /// None yet, for statements of this database.
-    pub fn of(db: &impl ConnectionTrait) -> Self {
+    pub fn of(db: &impl Sql) -> Self {
         Self {
             text: String::new(),
             values: Vec::new(),
-            numbered: db.get_database_backend() == DatabaseBackend::Postgres,
+            numbered: db.backend() == DatabaseBackend::Postgres,
         }
     }
 
@@ -150,24 +140,22 @@ pub async fn rows(
     db.query_all_raw(statement).await
 }
 
-/// Runs a statement with what follows, at the latest with the commit.
-pub async fn later(
-    txn: &Transaction,
+/// The same for what may be the journal's.
+pub async fn fetch(
+    db: &impl Sql,
     sql: impl Into<String>,
     values: Vec<Value>,
-) -> Result<(), DbErr> {
-    txn.defer(statement(txn.get_database_backend(), sql, values))
-        .await
+) -> Result<Vec<Row>, DbErr> {
+    db.fetch(statement(db.backend(), sql, values)).await
 }
 
 /// Runs a statement; returns how many rows it changed.
 pub async fn execute(
-    db: &impl ConnectionTrait,
+    db: &impl Sql,
     sql: impl Into<String>,
     values: Vec<Value>,
 ) -> Result<u64, DbErr> {
-    let statement = statement(db.get_database_backend(), sql, values);
-    Ok(db.execute_raw(statement).await?.rows_affected())
+    db.run(statement(db.backend(), sql, values)).await
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use openapi::deliveries::State;
 use openapi::stream::{ConnectionMessage, DeliveryMessage, EventMessage, Message, RefusalMessage};
-use sea_orm::{ConnAcquireErr, DbErr, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{ConnAcquireErr, DbErr};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::entry::{AcceptEvent, NewDelivery, NewState, Settlement};
 use super::stats::{Counters, metric};
+use super::store::Txn;
 use super::{AcceptWaiting, JournalError, Refused, Service, accept, lanes, lifecycle, settle, sql};
 use crate::clock::from_ms;
 use crate::db::is_away;
@@ -217,7 +218,7 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     let mut accepted = accept::Outcome::default();
 
     let work = async {
-        let txn = service.db.begin().await?;
+        let txn = service.store.begin().await?;
         // All at once and in order: two nodes that took some here and some later could wait for
         // each other.
         let wanted = settle::lanes_of(&batch.settlements)
@@ -326,7 +327,7 @@ fn leased_by(accepts: &[AcceptWaiting], settled: &settle::Outcome) -> Vec<dispat
 async fn refusals(
     kept: u32,
     counts: &mut std::collections::HashMap<Uuid, u32>,
-    txn: &impl sea_orm::ConnectionTrait,
+    txn: &Txn,
     batch: &Batch,
     counters: &mut Counters,
 ) -> Result<(), DbErr> {
@@ -334,10 +335,8 @@ async fn refusals(
         return Ok(());
     }
     for chunk in batch.refusals.chunks(sql::ROWS) {
-        let rows = chunk.iter().map(|r| r.row.clone().into_active_model());
-        entity::refusal::Entity::insert_many(rows)
-            .exec_without_returning(txn)
-            .await?;
+        let rows: Vec<_> = chunk.iter().map(|r| &r.row).collect();
+        txn.insert(&rows).await?;
     }
     for Refused { row: refusal, .. } in &batch.refusals {
         counters.add(

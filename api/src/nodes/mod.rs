@@ -20,13 +20,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::core::Core;
-use crate::db::Db;
+use crate::db::{Db, Sql};
 use crate::journal::sql;
 use crate::live::Outgoing;
 
@@ -138,9 +138,9 @@ async fn notify(db: &Db, channel: &str, texts: Vec<String>) -> Result<(), DbErr>
 ///
 /// # Errors
 /// The statement failed.
-pub async fn notify_within(txn: &impl ConnectionTrait, channel: &str) -> Result<(), DbErr> {
-    if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
-        txn.execute_unprepared(&format!("NOTIFY {channel}")).await?;
+pub async fn notify_within(txn: &impl Sql, channel: &str) -> Result<(), DbErr> {
+    if txn.backend() == sea_orm::DatabaseBackend::Postgres {
+        sql::execute(txn, format!("NOTIFY {channel}"), Vec::new()).await?;
     }
     Ok(())
 }

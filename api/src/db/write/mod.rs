@@ -1,9 +1,12 @@
 //! The way of everything that writes: one connection on SQLite, the pool on PostgreSQL.
 
-mod script;
+mod direct;
+mod direct_error;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+
+use std::path::Path;
 
 use async_trait::async_trait;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
@@ -11,6 +14,8 @@ use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
     ExecResult, QueryResult, Statement, TransactionOptions, TransactionTrait as _,
 };
+
+pub use direct::{Direct, DirectTransaction};
 
 /// For single statements that write, and to begin transactions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,6 +51,14 @@ impl Writer {
         Self(Way::Postgres(pool))
     }
 
+    /// A way for one thread that talks to SQLite itself, in the same line; none on PostgreSQL.
+    pub fn direct(&self, path: &Path) -> Option<Direct> {
+        match &self.0 {
+            Way::Sqlite(writer) => Some(Direct::new(path, writer.clone())),
+            Way::Postgres(_) => None,
+        }
+    }
+
     /// Begins a transaction. On SQLite it has the turn of the writer from here on, and the lock of
     /// the file from its first statement.
     ///
@@ -67,21 +80,6 @@ impl Writer {
 }
 
 impl Transaction {
-    /// Runs a statement whose result nobody waits for: on SQLite with the next one that somebody
-    /// does, at the latest with the commit.
-    ///
-    /// # Errors
-    /// It failed; on SQLite a later call says so.
-    pub async fn defer(&self, statement: Statement) -> Result<(), DbErr> {
-        match &self.0 {
-            Begun::Sqlite(txn) => txn.defer(statement).await,
-            Begun::Postgres(txn) => {
-                txn.execute_raw(statement).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Makes it durable.
     ///
     /// # Errors

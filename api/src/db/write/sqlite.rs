@@ -1,9 +1,9 @@
-//! The one connection that writes to SQLite.
+//! The connection that writes to SQLite for all but the journal, and the line before the file.
 //!
-//! Invariant: whoever writes has the connection for himself, for one statement or for a whole
-//! transaction; the others wait in line. A transaction is `IMMEDIATE`, so that a second process can
-//! never make it fail half way. It begins with its first statement and its commit goes with the
-//! last ones: few messages to the connection's thread. Failure: after a statement that failed, or a
+//! Invariant: whoever writes has the turn for himself, for one statement or for a whole transaction;
+//! the others wait in line, the journal with its own connection (see [`super::Direct`]) among them. A
+//! transaction is `IMMEDIATE`, so that a second process can never make it fail half way. It begins
+//! with its first statement. Failure: after a statement that failed, or a
 //! transaction that was dropped, what is open is rolled back before anybody else writes; if that
 //! fails, the connection is made anew. A crash leaves the WAL, which the next open replays.
 
@@ -19,10 +19,8 @@ use sea_orm::{ConnAcquireErr, DbErr, ExecResult, QueryResult, RuntimeErr, Statem
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::script::Script;
-
 /// Longest wait in line.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
@@ -32,8 +30,11 @@ const ROLLBACK: &str = "ROLLBACK";
 #[derive(Clone, Debug)]
 pub struct Writer(Arc<Mutex<Connection>>);
 
+/// The turn of one who writes. Ends when it is dropped.
+pub(super) type Turn = OwnedMutexGuard<Connection>;
+
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     raw: SqliteConnection,
     options: SqliteConnectOptions,
     /// A transaction was begun, and did not end well so far.
@@ -47,9 +48,7 @@ pub struct Transaction(Mutex<State>);
 #[derive(Debug)]
 struct State {
     /// Absent once it has ended.
-    connection: Option<OwnedMutexGuard<Connection>>,
-    /// What nobody waits for so far.
-    waiting: Vec<Script>,
+    connection: Option<Turn>,
 }
 
 impl Writer {
@@ -69,7 +68,7 @@ impl Writer {
     }
 
     /// Waits in line; the connection comes without a transaction.
-    async fn turn(&self) -> Result<OwnedMutexGuard<Connection>, DbErr> {
+    pub(super) async fn turn(&self) -> Result<Turn, DbErr> {
         let line = Arc::clone(&self.0);
         let mut connection = match Arc::clone(&line).try_lock_owned() {
             Ok(connection) => connection,
@@ -85,13 +84,12 @@ impl Writer {
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
         Ok(Transaction(Mutex::new(State {
             connection: Some(self.turn().await?),
-            waiting: Vec::new(),
         })))
     }
 
     pub async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut connection = self.turn().await?;
-        let done = connection.run(alone(statement), &mut Vec::new()).await;
+        let done = connection.run(statement, &mut Vec::new()).await;
         done.map(ExecResult::from).map_err(exec)
     }
 
@@ -102,23 +100,20 @@ impl Writer {
     pub async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut rows = Vec::new();
         let mut connection = self.turn().await?;
-        connection
-            .run(alone(statement), &mut rows)
-            .await
-            .map_err(query)?;
+        connection.run(statement, &mut rows).await.map_err(query)?;
         Ok(rows)
     }
 }
 
 impl Connection {
-    /// Runs a script. Returns what its last statement did; rows of any are added.
+    /// Runs a statement. Its rows are added.
     async fn run(
         &mut self,
-        script: Script,
+        statement: Statement,
         rows: &mut Vec<QueryResult>,
     ) -> Result<SqliteQueryResult, sqlx::Error> {
-        let values = SqlxValues(sea_orm::Values(script.values));
-        let text = sqlx::query_with(AssertSqlSafe(script.text), values);
+        let values = SqlxValues(statement.values.unwrap_or(sea_orm::Values(Vec::new())));
+        let text = sqlx::query_with(AssertSqlSafe(statement.sql), values);
         let mut steps = self.raw.fetch_many(text);
         let mut done = SqliteQueryResult::default();
         while let Some(step) = steps.try_next().await? {
@@ -159,43 +154,34 @@ impl Connection {
 }
 
 impl Transaction {
-    /// Has a statement run with the next one that is waited for, at the latest with the commit.
-    pub async fn defer(&self, statement: Statement) {
-        self.0.lock().await.add(statement);
-    }
-
     pub async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let mut state = self.0.lock().await;
-        state.add(statement);
-        let done = state.flush(&mut Vec::new()).await;
+        let connection = state.begun().await?;
+        let done = connection.run(statement, &mut Vec::new()).await;
         done.map(ExecResult::from).map_err(exec)
     }
 
     pub async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
         let mut state = self.0.lock().await;
-        state.begin();
-        state.flush(&mut Vec::new()).await.map_err(exec)?;
-        state.connection()?.run_unprepared(text).await
+        state.begun().await?.run_unprepared(text).await
     }
 
     pub async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut state = self.0.lock().await;
-        state.add(statement);
         let mut rows = Vec::new();
-        state.flush(&mut rows).await.map_err(query)?;
+        let connection = state.begun().await?;
+        connection.run(statement, &mut rows).await.map_err(query)?;
         Ok(rows)
     }
 
     /// Makes it durable.
     pub async fn commit(self) -> Result<(), DbErr> {
         let mut state = self.0.lock().await;
-        let begun = state.connection()?.open;
-        if !begun && state.waiting.is_empty() {
-            return Ok(());
+        let connection = state.connection()?;
+        if connection.open {
+            connection.run_unprepared(COMMIT).await?;
+            connection.open = false;
         }
-        state.push(COMMIT, Vec::new());
-        state.flush(&mut Vec::new()).await.map_err(exec)?;
-        state.connection()?.open = false;
         Ok(())
     }
 
@@ -211,46 +197,15 @@ impl State {
         connection.ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
     }
 
-    /// Puts the begin first, once.
-    fn begin(&mut self) {
-        if self.waiting.is_empty() && self.connection.as_ref().is_some_and(|c| !c.open) {
-            self.push(BEGIN, Vec::new());
-        }
-    }
-
-    fn add(&mut self, statement: Statement) {
-        self.begin();
-        let values = statement.values.map(|values| values.0).unwrap_or_default();
-        self.push(&statement.sql, values);
-    }
-
-    fn push(&mut self, text: &str, values: Vec<sea_orm::Value>) {
-        match self.waiting.last_mut() {
-            Some(script) if script.takes(text, values.len()) => script.add(text, values),
-            _ => {
-                let mut script = Script::default();
-                script.add(text, values);
-                self.waiting.push(script);
-            }
-        }
-    }
-
-    /// Runs everything that waits; returns what the last statement did.
-    async fn flush(
-        &mut self,
-        rows: &mut Vec<QueryResult>,
-    ) -> Result<SqliteQueryResult, sqlx::Error> {
-        let scripts = std::mem::take(&mut self.waiting);
-        let Some(connection) = self.connection.as_deref_mut() else {
-            return Err(sqlx::Error::PoolClosed);
-        };
-        let mut done = SqliteQueryResult::default();
-        for script in scripts {
+    /// The connection with the transaction begun.
+    async fn begun(&mut self) -> Result<&mut Connection, DbErr> {
+        let connection = self.connection()?;
+        if !connection.open {
             // Before it is sent: a future that is dropped half way has sent it all the same.
             connection.open = true;
-            done = connection.run(script, rows).await?;
+            connection.run_unprepared(BEGIN).await?;
         }
-        Ok(done)
+        Ok(connection)
     }
 }
 
@@ -271,13 +226,6 @@ impl Drop for State {
             });
         }
     }
-}
-
-fn alone(statement: Statement) -> Script {
-    let mut script = Script::default();
-    let values = statement.values.map(|values| values.0).unwrap_or_default();
-    script.add(&statement.sql, values);
-    script
 }
 
 fn exec(error: sqlx::Error) -> DbErr {

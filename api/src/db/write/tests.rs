@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement, Value};
 
-use super::Writer;
-use crate::db::sqlite_options;
+use super::{Direct, Writer};
+use crate::db::away::{is_away, is_full};
+use crate::db::{Sql as _, sqlite_options};
 use crate::journal::sql;
 
 async fn writer(folder: &tempfile::TempDir) -> Writer {
@@ -31,30 +32,107 @@ async fn count(writer: &Writer) -> i64 {
 }
 
 #[tokio::test]
-async fn what_was_deferred_is_there_for_what_follows_and_after_the_commit() {
+async fn marks_with_numbers_and_without_mean_the_same_on_both_ways() {
     let folder = tempfile::TempDir::new().unwrap();
     let writer = writer(&folder).await;
-    let txn = writer.begin().await.unwrap();
-    txn.defer(insert(1)).await.unwrap();
-    txn.defer(insert(2)).await.unwrap();
-    // Numbered marks count from the begin of their own values.
+    let direct = writer.direct(&folder.path().join("test.db")).unwrap();
+    let txn = direct.begin().await.unwrap();
+    txn.each(
+        "INSERT INTO t (n, text) VALUES (?, ?)",
+        (1..=3_i64).map(|n| [n.into(), "x".into()].into_iter()),
+    )
+    .unwrap();
     let numbered = "UPDATE t SET text = $2 WHERE n = $1";
-    txn.defer(statement(numbered, vec![2.into(), "y".into()]))
+    let changed = txn.run(statement(numbered, vec![2_i64.into(), "y".into()]));
+    assert_eq!(changed.await.unwrap(), 1);
+    let query = statement(
+        "SELECT n, text FROM t WHERE text = ? ORDER BY n",
+        vec!["x".into()],
+    );
+    let rows = txn.fetch(query).await.unwrap();
+    let found: Vec<(i64, String)> = rows
+        .iter()
+        .map(|row| (row.get("n").unwrap(), row.get("text").unwrap()))
+        .collect();
+    assert_eq!(found, [(1, "x".to_owned()), (3, "x".to_owned())]);
+    assert!(rows[0].get::<i64>("text").is_err(), "it is no number");
+    assert!(rows[0].get::<i64>("other").is_err(), "there is none");
+    txn.commit().unwrap();
+
+    let txn = writer.begin().await.unwrap();
+    let changed = sql::execute(&txn, numbered, vec![3.into(), "z".into()]);
+    assert_eq!(changed.await.unwrap(), 1);
+    txn.commit().await.unwrap();
+    let rows = sql::fetch(&writer, "SELECT text FROM t WHERE n = 3", Vec::new());
+    let text: String = rows.await.unwrap()[0].get("text").unwrap();
+    assert_eq!(text, "z");
+}
+
+#[tokio::test]
+async fn the_journals_way_waits_in_the_same_line_and_leaves_nothing_half_done() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let writer = writer(&folder).await;
+    let direct = writer.direct(&folder.path().join("test.db")).unwrap();
+    let dropped = direct.begin().await.unwrap();
+    dropped.run(insert(1)).await.unwrap();
+    let other = writer.clone();
+    let mut waits = tokio::spawn(async move { other.execute_raw(insert(2)).await });
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut waits).await;
+    assert!(early.is_err(), "it waits in line");
+    drop(dropped);
+    waits.await.unwrap().unwrap();
+
+    let failed = direct.begin().await.unwrap();
+    failed.run(insert(3)).await.unwrap();
+    let error = failed.run(insert(3)).await.unwrap_err();
+    assert!(error.to_string().contains("UNIQUE"), "{error}");
+    assert!(!is_away(&error), "the statement is wrong, not the database");
+    drop(failed);
+
+    // SQLite ends this one by itself.
+    let ended = direct.begin().await.unwrap();
+    let query = "INSERT OR ROLLBACK INTO t (n, text) VALUES (1, 'x'), (1, 'x')";
+    ended.run(statement(query, Vec::new())).await.unwrap_err();
+    ended.commit().unwrap_err();
+
+    let held = writer.begin().await.unwrap();
+    held.execute_raw(insert(4)).await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(50), direct.begin()).await;
+    assert!(waiting.is_err(), "so does the journal");
+    held.rollback().await.unwrap();
+    direct.begin().await.unwrap().commit().unwrap();
+    assert_eq!(count(&writer).await, 1);
+}
+
+#[tokio::test]
+async fn what_the_file_refuses_is_told_from_a_wrong_statement() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let writer = writer(&folder).await;
+    let path = folder.path().join("test.db");
+    let direct = writer.direct(&path).unwrap();
+    let txn = direct.begin().await.unwrap();
+    // A limit that the file has reached, as a disk would.
+    txn.fetch(statement("PRAGMA max_page_count = 1", Vec::new()))
         .await
         .unwrap();
-    txn.defer(insert(3)).await.unwrap();
-    let query = "SELECT n FROM t WHERE text = ? ORDER BY n";
-    let rows = sql::rows(&txn, query, vec!["x".into()]).await.unwrap();
-    let found: Vec<i64> = rows
-        .iter()
-        .map(|row| row.try_get("", "n").unwrap())
-        .collect();
-    assert_eq!(found, [1, 3]);
-    let changed = sql::execute(&txn, "DELETE FROM t WHERE n > $1", vec![1.into()]);
-    assert_eq!(changed.await.unwrap(), 2, "of the last statement alone");
-    txn.defer(insert(4)).await.unwrap();
-    txn.commit().await.unwrap();
-    assert_eq!(count(&writer).await, 2);
+    let long = "x".repeat(100_000);
+    let insert = "INSERT INTO t (n, text) VALUES (?, ?)";
+    let error = txn
+        .run(statement(insert, vec![1_i64.into(), long.into()]))
+        .await
+        .unwrap_err();
+    assert!(is_away(&error) && is_full(&error), "{error}");
+    drop(txn);
+    let nowhere = Direct::new(&folder.path().join("nowhere.db"), line_of(&writer));
+    let error = nowhere.begin().await.unwrap_err();
+    assert!(is_away(&error), "{error}");
+}
+
+fn line_of(writer: &Writer) -> super::sqlite::Writer {
+    match &writer.0 {
+        super::Way::Sqlite(writer) => writer.clone(),
+        super::Way::Postgres(_) => unreachable!("it is SQLite"),
+    }
 }
 
 #[tokio::test]
@@ -67,14 +145,10 @@ async fn a_dropped_or_failed_transaction_leaves_nothing_and_the_next_one_works()
     assert_eq!(count(&writer).await, 0);
 
     let failed = writer.begin().await.unwrap();
-    failed.defer(insert(1)).await.unwrap();
-    failed.defer(insert(1)).await.unwrap();
-    failed.commit().await.unwrap_err();
-    assert_eq!(
-        count(&writer).await,
-        0,
-        "a deferred statement fails with the commit"
-    );
+    failed.execute_raw(insert(1)).await.unwrap();
+    failed.execute_raw(insert(1)).await.unwrap_err();
+    drop(failed);
+    assert_eq!(count(&writer).await, 0);
 
     let undone = writer.begin().await.unwrap();
     undone.execute_raw(insert(1)).await.unwrap();
