@@ -25,12 +25,14 @@ pub struct LoginRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SignInProvider {
-    /// Its name in addresses: `/api/v1/auth/oidc/{name}/start`.
+    /// Its name in addresses: `/api/v1/auth/providers/{name}/start`.
     #[cfg_attr(feature = "schema", schema(example = "corp"))]
     pub name: String,
     /// What the button says.
     #[cfg_attr(feature = "schema", schema(example = "Example Corp"))]
     pub title: String,
+    /// Whether it can be made to ask a person anew (`start?confirm=true`).
+    pub confirms: bool,
 }
 
 /// Who is signed in.

@@ -20,12 +20,12 @@ mod credentials;
 mod guard;
 mod meter;
 mod nonces;
-mod oidc;
 mod once;
 mod passkeys;
 mod password;
 mod people;
 mod permission;
+mod providers;
 mod second_factor;
 mod sessions;
 mod sign_in;
@@ -41,10 +41,10 @@ pub use bearer::{Bearer, check_bearer, make_bearer, make_bearer_of, make_client_
 pub use caller::{Actor, Caller, Means};
 pub use guard::{Needs, a_person, needs, signed_in};
 pub use meter::{Metered, by_address};
-pub use oidc::{CallbackQuery, FLOW_COOKIE, Providers, SECURE_FLOW_COOKIE, StartQuery};
 pub use password::{HashError, generate_password, hash_password, verify_password};
 pub use people::Person;
 pub use permission::{CUSTOM, Permission, Role, permissions_of, stored_permissions};
+pub use providers::{CallbackQuery, FLOW_COOKIE, Providers, SECURE_FLOW_COOKIE, StartQuery};
 pub use second_factor::{
     BEING_SET_UP, IN_USE, NAME as TOTP_NAME, Shown, forget_recovery_codes, make_recovery_codes,
     make_totp_secret, recovery_codes_left, totp_secret, totp_uri, use_app_code,

@@ -31,6 +31,8 @@ pub const CSRF_HEADER: &str = "x-csrf-token";
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+/// The person of the session has not shown who it is yet.
+const NEVER_PROVED: i64 = -1;
 
 /// A person who is signed in.
 #[derive(Clone, Debug)]
@@ -114,6 +116,20 @@ pub(super) async fn mark_strong(db: &impl ConnectionTrait, token_hash: &str) -> 
     Ok(())
 }
 
+/// Notes that the person did not show who it is: somebody else says so, and not when it was asked.
+/// What is dangerous is confirmed first.
+pub(super) async fn mark_unproved(
+    db: &impl ConnectionTrait,
+    token_hash: &str,
+) -> Result<(), DbErr> {
+    session::Entity::update_many()
+        .col_expr(session::Column::ProvedAt, Expr::value(NEVER_PROVED))
+        .filter(session::Column::TokenHash.eq(token_hash))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
 /// Gives a session a new token, since its person has shown who it is; the old one is refused from
 /// now on. None: the session has ended.
 ///
@@ -171,7 +187,10 @@ pub(super) async fn find(core: &Core, token: &str) -> Result<Option<SignedIn>, D
         token_hash: hash,
         csrf_token: csrf_token(token),
         // A server of the version before notes no confirmation.
-        proved_at: row.proved_at.max(row.created_at),
+        proved_at: match row.proved_at {
+            NEVER_PROVED => 0,
+            at => at.max(row.created_at),
+        },
         strong: row.strong,
     }))
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, json};
 
 use super::{Done, load, output};
+use crate::auth::Providers;
 use crate::settings::{Loaded, ServeFlags, env_example, markdown};
 
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ impl EnvExample {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
-    /// Read flags, environment and file, and say what is wrong with them
+    /// Read flags, environment and file, and the file of providers, and say what is wrong with them
     Check(Check),
     /// Print every setting with its value and where it comes from; secrets are stars
     Print(Print),
@@ -57,6 +58,12 @@ impl Config {
             Config::Check(check) => {
                 let loaded = load(check.flags.0, config)?;
                 warn(&loaded);
+                let providers = Providers::named_in(&loaded.settings)
+                    .map_err(|fault| anyhow::anyhow!(fault))?;
+                if !providers.is_empty() {
+                    let names = providers.join(", ");
+                    output::line(&format!("the file of providers is sound ({names})"))?;
+                }
                 let from = loaded.file.map_or_else(
                     || "no settings file".to_owned(),
                     |file| format!("settings file {}", file.display()),

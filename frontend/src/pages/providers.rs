@@ -35,7 +35,7 @@ pub fn ProviderLinks() -> impl IntoView {
             .into_iter()
             .map(|provider| {
                 let address = format!(
-                    "/api/v1/auth/oidc/{}/start?return_to={back}",
+                    "/api/v1/auth/providers/{}/start?return_to={back}",
                     encode(&provider.name)
                 );
                 view! {

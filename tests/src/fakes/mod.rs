@@ -5,6 +5,7 @@
 
 pub mod connectwise;
 mod faults;
+pub mod github;
 pub mod mail;
 pub mod oidc;
 mod server;
@@ -13,6 +14,7 @@ pub mod vault;
 
 pub use connectwise::FakeConnectWise;
 pub use faults::{Effect, Fault};
+pub use github::FakeGithub;
 pub use mail::MailSink;
 pub use oidc::OidcProvider;
 pub use sink::FakeSink;

@@ -34,7 +34,7 @@ function renew(issuer) {
     clients: [{
       client_id: 'signalbox',
       client_secret: 'a-secret-of-the-provider',
-      redirect_uris: [`${box}/api/v1/auth/oidc/corp/callback`],
+      redirect_uris: [`${box}/api/v1/auth/providers/corp/callback`],
       response_types: ['code'],
       grant_types: ['authorization_code'],
     }],

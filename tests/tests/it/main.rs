@@ -22,6 +22,7 @@ mod egress;
 mod failures;
 mod fairness;
 mod fanout;
+mod github;
 mod hardening;
 mod heartbeat;
 mod ingest;

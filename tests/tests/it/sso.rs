@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::fakes::OidcProvider;
 use tests::fakes::oidc::{SECRET, public, walk};
 use tests::server::both as shown;
-use tests::{Answer, Client, Database, Options, Server, both};
+use tests::{Answer, Client, Database, Options, Server, both, wait_until};
 
 use crate::support::all;
 
@@ -29,7 +29,7 @@ async fn server(db: Database, provider: &mut OidcProvider, more: Value) -> Serve
 
 /// Begins a sign-in: the provider's page, and a client with the cookie.
 async fn begin(server: &Server, query: &str) -> (String, Client) {
-    let path = format!("/api/v1/auth/oidc/corp/start{query}");
+    let path = format!("/api/v1/auth/providers/corp/start{query}");
     let answer = server.anonymous().get(&path).await;
     assert_eq!(answer.status, 303, "{}", answer.text());
     let cookie = answer.header("set-cookie").unwrap();
@@ -282,7 +282,10 @@ async fn a_token_that_was_tampered_with_is_refused() {
     ] {
         provider.set(&change);
         refused(&sign_in(&server).await);
-        assert!(server.log().contains(reason), "{reason}: {}", server.log());
+        wait_until(&format!("the log has: {reason}"), async || {
+            server.log().contains(reason).then_some(())
+        })
+        .await;
     }
     // With the claims unchanged, signing again makes no difference.
     provider.set(&json!({ "token": {}, "key": null }));
@@ -294,7 +297,7 @@ async fn a_provider_that_is_away_stops_nobody_else() {
     let mut provider = OidcProvider::start();
     let server = server(Database::Sqlite, &mut provider, json!({})).await;
     provider.set(&json!({ "fault": 503 }));
-    let path = "/api/v1/auth/oidc/corp/start";
+    let path = "/api/v1/auth/providers/corp/start";
     let problem = server
         .anonymous()
         .get(path)
@@ -310,7 +313,7 @@ async fn a_provider_that_is_away_stops_nobody_else() {
     server.session().await.get("/api/v1/sources").await.done();
     server
         .anonymous()
-        .get("/api/v1/auth/oidc/nobody/start")
+        .get("/api/v1/auth/providers/nobody/start")
         .await
         .problem(Code::NotFound);
 

@@ -39,7 +39,7 @@ pub async fn list_providers(core: web::Data<Core>) -> web::Json<Page<SignInProvi
 #[utoipa::path(tag = "auth", security(()), params(("name" = String, Path, description = "Name of the provider"), StartQuery), responses(
     (status = 303, description = "On to the provider", headers(("location" = String, description = "The provider's page"))),
     Missing, BadQuery, ProviderFailed))]
-#[get("/oidc/{name}/start")]
+#[get("/providers/{name}/start")]
 pub async fn start_with_provider(
     req: HttpRequest,
     core: web::Data<Core>,
@@ -64,7 +64,7 @@ pub async fn start_with_provider(
 #[utoipa::path(tag = "auth", security(()), params(("name" = String, Path, description = "Name of the provider"), CallbackQuery), responses(
     (status = 303, description = "Signed in; on to the console", headers(("location" = String, description = "The page"))),
     Missing, BadQuery, ProviderFailed))]
-#[get("/oidc/{name}/callback")]
+#[get("/providers/{name}/callback")]
 pub async fn end_with_provider(
     req: HttpRequest,
     core: web::Data<Core>,

@@ -43,8 +43,8 @@ pub const TABLE: &[Row] = &[
         .body(r#"{"token": "$n", "name": "$n", "password": "$password"}"#)
         .refused(LinkInvalid),
     open("GET /api/v1/auth/providers"),
-    open("GET /api/v1/auth/oidc/{name}/start").refused(NotFound),
-    open("GET /api/v1/auth/oidc/{name}/callback").refused(NotFound),
+    open("GET /api/v1/auth/providers/{name}/start").refused(NotFound),
+    open("GET /api/v1/auth/providers/{name}/callback").refused(NotFound),
     open("POST /api/v1/auth/passkey-sign-in/start"),
     open("POST /api/v1/auth/passkey-sign-in")
         .body(r#"{"token": "x", "credential": {}}"#)

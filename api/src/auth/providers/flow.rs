@@ -15,8 +15,9 @@ use sha2::{Digest as _, Sha256};
 use utoipa::IntoParams;
 
 use super::account;
-use super::claims::{self, Expected, Refused};
-use super::file::Provider;
+use super::claims::{self, Expected};
+use super::github::{self, Exchange};
+use super::provider::{Github, Oidc, Provider, Refused, Said, Unproved, Way};
 use crate::auth::once::{self, Begun};
 use crate::auth::tries::limiter_key;
 use crate::auth::{Authenticator, Purpose, SignIn, digest, make_token, sessions};
@@ -97,7 +98,8 @@ impl Authenticator {
     /// Begins a sign-in with a provider.
     ///
     /// # Errors
-    /// 404 for an unknown provider, 422 for a page that is not ours, 429, 502 if the provider does
+    /// 404 for an unknown provider, 422 for a page that is not ours or a confirmation that the provider
+    /// cannot give, 429, 502 if the provider does
     /// not answer.
     pub async fn start_with_provider(
         &self,
@@ -117,8 +119,10 @@ impl Authenticator {
         if let Err(wait) = core.limits.take(&key, Rate::one_every(2, 30)).await {
             return Err(ApiError::new(Code::RateLimited).retry_after(wait.as_secs() + 1));
         }
-        let metadata = core.providers.0.discovery.of(provider).await;
-        let metadata = metadata.map_err(|_| away())?;
+        if query.confirm && !provider.confirms() {
+            let text = "this provider asks nobody anew; use the password, a code or a passkey";
+            return Err(ApiError::invalid("confirm", "not_possible", text));
+        }
         let token = URL_SAFE_NO_PAD.encode(ids::random::<32>());
         let kept = Kept {
             provider: provider.name.clone(),
@@ -126,12 +130,42 @@ impl Authenticator {
             confirm: query.confirm,
         };
         let data = serde_json::to_string(&kept)?;
+        let location = match &provider.way {
+            Way::Oidc(oidc) => {
+                self.page_of((provider, oidc), &token, query.confirm)
+                    .await?
+            }
+            Way::Github(_) => {
+                let redirect = redirect(&core.settings.public_url, provider);
+                let verifier = PkceCodeVerifier::new(derived(&token, "verifier"));
+                let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
+                let state = derived(&token, "state");
+                github::authorize_url(provider, &redirect, &state, challenge.as_str())
+                    .map_err(|error| ApiError::internal("web_url", &error))?
+            }
+        };
         once::begin(core, Begun::Provider, &token, None, data).await?;
+        Ok(Started {
+            location: location.into(),
+            token,
+        })
+    }
+
+    /// The page of a provider that speaks OpenID Connect.
+    async fn page_of(
+        &self,
+        (provider, oidc): (&Provider, &Oidc),
+        token: &str,
+        confirm: bool,
+    ) -> ApiResult<url::Url> {
+        let core = &self.core;
+        let metadata = core.providers.0.discovery.of(provider).await;
+        let metadata = metadata.map_err(|_| away())?;
         let redirect = RedirectUrl::new(redirect(&core.settings.public_url, provider))
             .map_err(|error| ApiError::internal("public_url", &error))?;
         let client = claims::client(provider, &metadata).set_redirect_uri(redirect);
-        let verifier = PkceCodeVerifier::new(derived(&token, "verifier"));
-        let (state, nonce) = (derived(&token, "state"), derived(&token, "nonce"));
+        let verifier = PkceCodeVerifier::new(derived(token, "verifier"));
+        let (state, nonce) = (derived(token, "state"), derived(token, "nonce"));
         let mut request = client
             .authorize_url(
                 CoreAuthenticationFlow::AuthorizationCode,
@@ -139,19 +173,16 @@ impl Authenticator {
                 || Nonce::new(nonce),
             )
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-        for scope in &provider.scopes {
+        for scope in &oidc.scopes {
             request = request.add_scope(Scope::new(scope.clone()));
         }
-        if query.confirm {
+        if confirm {
             request = request
                 .add_prompt(CoreAuthPrompt::Login)
                 .set_max_age(Duration::ZERO);
         }
         let (location, ..) = request.url();
-        Ok(Started {
-            location: location.into(),
-            token,
-        })
+        Ok(location)
     }
 
     /// Ends a sign-in with a provider: how far it has come, and the page to return to. A person with
@@ -170,7 +201,7 @@ impl Authenticator {
         let provider = provider.ok_or_else(ApiError::not_found)?;
         let token = flow_cookie(req);
         let token = token.ok_or_else(|| refused(provider, "there is no cookie of a sign-in"))?;
-        let state = query.state.unwrap_or_default();
+        let state = query.state.as_deref().unwrap_or_default();
         if !constant_time_eq(derived(&token, "state").as_bytes(), state.as_bytes()) {
             return Err(refused(provider, "the state is of another sign-in"));
         }
@@ -180,6 +211,36 @@ impl Authenticator {
         if kept.provider != provider.name {
             return Err(refused(provider, "the sign-in began with another provider"));
         }
+        let proved = match &provider.way {
+            Way::Oidc(oidc) => {
+                let since = kept.confirm.then_some(begun.created_at - TOLERANCE_MS);
+                self.ask_oidc((provider, oidc), &token, query, since)
+                    .await?
+            }
+            Way::Github(github) => self.ask_github((provider, github), &token, query).await?,
+        };
+        match account::settle(core, provider, &proved).await? {
+            Ok(user) => {
+                let admitted = self.admit_by_provider(req, provider, user, &proved).await?;
+                Ok((admitted, kept.return_to))
+            }
+            Err(reason) => {
+                account::note_refusal(core, provider, reason).await?;
+                Err(refused(provider, reason))
+            }
+        }
+    }
+}
+
+impl Authenticator {
+    async fn ask_oidc(
+        &self,
+        (provider, oidc): (&Provider, &Oidc),
+        token: &str,
+        query: CallbackQuery,
+        shown_since: Option<i64>,
+    ) -> ApiResult<Said> {
+        let core = &self.core;
         let metadata = core.providers.0.discovery.of(provider).await;
         let metadata = metadata.map_err(|_| away())?;
         let names_itself = metadata
@@ -194,46 +255,49 @@ impl Authenticator {
             }
             _ => {}
         }
-        if query.error.is_some() {
-            return Err(refused(provider, "the provider did not let the person in"));
-        }
-        let code = query.code.filter(|code| code.len() <= CODE);
-        let code = code.ok_or_else(|| refused(provider, "there is no code"))?;
+        let code = code_of(provider, query)?;
         let expected = Expected {
             redirect: &redirect(&core.settings.public_url, provider),
-            nonce: derived(&token, "nonce"),
-            verifier: derived(&token, "verifier"),
-            shown_since: kept.confirm.then_some(begun.created_at - TOLERANCE_MS),
+            nonce: derived(token, "nonce"),
+            verifier: derived(token, "verifier"),
+            shown_since,
         };
         let discovery = &core.providers.0.discovery;
-        let proved = claims::prove(discovery, &core.clock, provider, metadata, code, expected)
+        let of = (provider, oidc);
+        claims::prove(discovery, &core.clock, of, metadata, code, expected)
             .await
-            .map_err(|reason| refused(provider, reason))?;
-        match account::settle(core, provider, &proved).await? {
-            Ok(user) => {
-                let both = proved.has_second_factor(provider);
-                Ok((
-                    self.admit_by_provider(req, user, both).await?,
-                    kept.return_to,
-                ))
-            }
-            Err(reason) => {
-                account::note_refusal(core, provider, reason).await?;
-                Err(refused(provider, reason))
-            }
-        }
+            .map_err(|reason| refused(provider, reason))
     }
-}
 
-impl Authenticator {
+    async fn ask_github(
+        &self,
+        of: (&Provider, &Github),
+        token: &str,
+        query: CallbackQuery,
+    ) -> ApiResult<Said> {
+        let core = &self.core;
+        let exchange = Exchange {
+            code: code_of(of.0, query)?,
+            verifier: derived(token, "verifier"),
+            redirect: &redirect(&core.settings.public_url, of.0),
+        };
+        let egress = core.providers.0.discovery.egress();
+        let proved = github::prove(&egress, of, exchange).await;
+        proved.map_err(|why| match why {
+            Unproved::Refused(reason) => refused(of.0, reason),
+            Unproved::Away => away(),
+        })
+    }
+
     async fn admit_by_provider(
         &self,
         req: &HttpRequest,
+        provider: &Provider,
         user: user::Model,
-        both_factors: bool,
+        said: &Said,
     ) -> ApiResult<SignIn> {
         let core = &self.core;
-        if has_second_factor(&user) && !both_factors {
+        if has_second_factor(&user) && !said.second_factor {
             let txn = core.db.begin().await?;
             let now = core.clock.now_ms();
             let token = make_token(&txn, user.id, Purpose::SecondFactor, now).await?;
@@ -241,16 +305,31 @@ impl Authenticator {
             return Ok(SignIn::NeedsSecondFactor(token));
         }
         let token = self.enter(req, &user, "provider", None).await?;
-        if both_factors {
+        if said.second_factor {
             sessions::mark_strong(core.db.write(), &digest(&token)).await?;
+        }
+        if !provider.confirms() {
+            sessions::mark_unproved(core.db.write(), &digest(&token)).await?;
         }
         Ok(SignIn::Done(Box::new(user), token))
     }
 }
 
+/// The code that the provider sent along.
+fn code_of(provider: &Provider, query: CallbackQuery) -> ApiResult<String> {
+    if query.error.is_some() {
+        return Err(refused(provider, "the provider did not let the person in"));
+    }
+    let code = query.code.filter(|code| code.len() <= CODE);
+    code.ok_or_else(|| refused(provider, "there is no code"))
+}
+
 /// Where the provider sends the browser back to.
 fn redirect(public_url: &str, provider: &Provider) -> String {
-    format!("{public_url}/api/v1/auth/oidc/{}/callback", provider.name)
+    format!(
+        "{public_url}/api/v1/auth/providers/{}/callback",
+        provider.name
+    )
 }
 
 /// The token of the cookie between the two ends.

@@ -7,8 +7,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::claims::{Proved, Refused};
-use super::file::Provider;
+use super::provider::{Provider, Refused, Said};
 use crate::auth::permissions_of;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
@@ -24,16 +23,19 @@ const NAME: usize = 100;
 pub(super) async fn settle(
     core: &Core,
     provider: &Provider,
-    proved: &Proved,
+    said: &Said,
 ) -> ApiResult<Result<user::Model, Refused>> {
-    let email = proved.verified_email().map(EmailAddress::parse);
+    let email = said.email.as_deref().map(EmailAddress::parse);
     let Some(Ok(email)) = email else {
         return Ok(Err("the address is not verified"));
     };
     if !provider.takes(email.domain()) {
         return Ok(Err("the domain of the address is not allowed"));
     }
-    let Some(role) = proved.role(provider) else {
+    if !provider.admits(said) {
+        return Ok(Err("the person is in none of the organizations"));
+    }
+    let Some(role) = provider.role(said) else {
         return Ok(Err("no role fits"));
     };
     let home = workspace::Entity::find()
@@ -52,7 +54,7 @@ pub(super) async fn settle(
     let scope = Scope::granted(home.id);
     let by = Actor::system(&format!("provider {}", provider.name));
     let txn = core.db.begin().await?;
-    let found = find_or_make(core, &txn, provider, proved, &email).await?;
+    let found = find_or_make(core, &txn, provider, said, &email).await?;
     let (user, how) = match found {
         Ok(found) => found,
         Err(reason) => return Ok(Err(reason)),
@@ -134,11 +136,11 @@ async fn find_or_make(
     core: &Core,
     txn: &impl ConnectionTrait,
     provider: &Provider,
-    proved: &Proved,
+    said: &Said,
     email: &EmailAddress,
 ) -> ApiResult<Found> {
     let now = core.clock.now_ms();
-    let key = (provider.issuer.clone(), proved.subject.clone());
+    let key = (provider.issuer.clone(), said.subject.clone());
     if let Some(known) = identity::Entity::find_by_id(key.clone()).one(txn).await? {
         let user = user::Entity::find_by_id(known.user_id).one(txn).await?;
         let Some(user) = user else {
@@ -166,7 +168,7 @@ async fn find_or_make(
         None if !provider.create_accounts => {
             return Ok(Err("there is no account, and create_accounts is off"));
         }
-        None => (make(core, txn, proved, email).await?, "user.create"),
+        None => (make(core, txn, said, email).await?, "user.create"),
     };
     identity::Entity::insert(identity::ActiveModel {
         issuer: Set(key.0),
@@ -184,10 +186,10 @@ async fn find_or_make(
 async fn make(
     core: &Core,
     txn: &impl ConnectionTrait,
-    proved: &Proved,
+    said: &Said,
     email: &EmailAddress,
 ) -> ApiResult<user::Model> {
-    let shown = proved.name().unwrap_or_default();
+    let shown = said.name.as_deref().unwrap_or_default();
     let shown: String = shown
         .chars()
         .filter(|c| !c.is_control())
@@ -238,7 +240,7 @@ async fn set_role(
             .await?;
             Ok(Some(None))
         }
-        Some(row) if row.role == role || row.role == "owner" || provider.role_claim.is_none() => {
+        Some(row) if row.role == role || row.role == "owner" || !provider.decides_roles() => {
             Ok(None)
         }
         Some(row) => {

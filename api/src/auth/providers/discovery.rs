@@ -12,7 +12,7 @@ use openidconnect::{AdditionalProviderMetadata, IssuerUrl, ProviderMetadata};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::file::Provider;
+use super::provider::Provider;
 use super::transport;
 use crate::clock::Clock;
 use crate::egress::Egress;

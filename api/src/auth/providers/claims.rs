@@ -14,7 +14,7 @@ use openidconnect::{
 use serde_json::{Map, Value};
 
 use super::discovery::{Discovery, Metadata};
-use super::file::{Provider, SecondFactor};
+use super::provider::{Oidc, Provider, Refused, Said, SecondFactor};
 use super::transport;
 use crate::clock::Clock;
 
@@ -34,17 +34,6 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
 /// Longest subject that a provider may use.
 const SUBJECT: usize = 255;
 
-/// What the provider says about a person, proved.
-#[derive(Clone, Debug)]
-pub(super) struct Proved {
-    /// The person's name there.
-    pub subject: String,
-    all: Map<String, Value>,
-}
-
-/// Why a sign-in is refused; for the log.
-pub(super) type Refused = &'static str;
-
 /// What an end is checked against.
 pub(super) struct Expected<'a> {
     pub redirect: &'a str,
@@ -58,11 +47,11 @@ pub(super) struct Expected<'a> {
 pub(super) async fn prove(
     discovery: &Discovery,
     clock: &Clock,
-    provider: &Provider,
+    (provider, oidc): (&Provider, &Oidc),
     metadata: Arc<Metadata>,
     code: String,
     expected: Expected<'_>,
-) -> Result<Proved, Refused> {
+) -> Result<Said, Refused> {
     let (egress, allow_private) = (discovery.egress(), provider.allow_private);
     let http = move |request| transport::call(egress.clone(), allow_private, request);
     let redirect = RedirectUrl::new(expected.redirect.to_owned())
@@ -96,7 +85,7 @@ pub(super) async fn prove(
         return Err("the ID token names nobody");
     }
     let wants_more = !all.contains_key("email")
-        || provider
+        || oidc
             .role_claim
             .as_ref()
             .is_some_and(|claim| !all.contains_key(claim));
@@ -109,7 +98,7 @@ pub(super) async fn prove(
             all.entry(name).or_insert(value);
         }
     }
-    Ok(Proved { subject, all })
+    Ok(said(provider, oidc, subject, &all))
 }
 
 type Client = CoreClient<
@@ -246,94 +235,74 @@ fn texts(value: Option<&Value>) -> Vec<&str> {
     }
 }
 
-impl Proved {
-    /// The address, if the provider has verified it.
-    pub fn verified_email(&self) -> Option<&str> {
-        // Some write it as a text.
-        let verified = match self.all.get("email_verified")? {
-            Value::Bool(verified) => *verified,
-            Value::String(text) => text == "true",
-            _ => false,
-        };
-        self.all.get("email")?.as_str().filter(|_| verified)
+/// What the claims say that matters here.
+fn said(provider: &Provider, oidc: &Oidc, subject: String, all: &Map<String, Value>) -> Said {
+    let claim = oidc.role_claim.as_ref();
+    let values = texts(claim.and_then(|claim| all.get(claim)));
+    Said {
+        subject,
+        email: verified_email(all).map(str::to_owned),
+        name: text(all, "name"),
+        values: values.into_iter().map(str::to_owned).collect(),
+        second_factor: has_second_factor(provider, oidc, all),
     }
+}
 
-    /// A name for people.
-    pub fn name(&self) -> Option<&str> {
-        self.all.get("name")?.as_str()
-    }
+/// The address, if the provider has verified it.
+fn verified_email(all: &Map<String, Value>) -> Option<&str> {
+    // Some write it as a text.
+    let verified = match all.get("email_verified")? {
+        Value::Bool(verified) => *verified,
+        Value::String(text) => text == "true",
+        _ => false,
+    };
+    all.get("email")?.as_str().filter(|_| verified)
+}
 
-    /// The role by the provider's claim; none: no value fits, and there is no default.
-    pub fn role<'a>(&self, provider: &'a Provider) -> Option<&'a str> {
-        let claim = provider.role_claim.as_ref();
-        let values = texts(claim.and_then(|claim| self.all.get(claim)));
-        let fits = provider
-            .roles
-            .iter()
-            .find(|(value, _)| values.contains(&value.as_str()));
-        fits.map(|(_, role)| role.as_str())
-            .or(provider.default_role.as_deref())
-    }
-
-    /// Whether the person showed a second factor there that counts here.
-    pub fn has_second_factor(&self, provider: &Provider) -> bool {
-        match provider.second_factor {
-            SecondFactor::Never => false,
-            SecondFactor::Always => true,
-            SecondFactor::Claimed => {
-                let acr = self.all.get("acr").and_then(Value::as_str);
-                let listed = &provider.second_factor_acr;
-                texts(self.all.get("amr")).contains(&"mfa")
-                    || acr.is_some_and(|acr| listed.iter().any(|one| one == acr))
-            }
+/// Whether the person showed a second factor there that counts here.
+fn has_second_factor(provider: &Provider, oidc: &Oidc, all: &Map<String, Value>) -> bool {
+    match provider.second_factor {
+        SecondFactor::Never => false,
+        SecondFactor::Always => true,
+        SecondFactor::Claimed => {
+            let acr = all.get("acr").and_then(Value::as_str);
+            let listed = &oidc.second_factor_acr;
+            texts(all.get("amr")).contains(&"mfa")
+                || acr.is_some_and(|acr| listed.iter().any(|one| one == acr))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use indexmap::IndexMap;
     use serde_json::json;
 
+    use super::super::provider::Way;
+    use super::super::provider::tests::provider;
     use super::*;
-    use crate::secrets::Secret;
 
-    fn provider() -> Provider {
-        Provider {
-            name: "corp".to_owned(),
-            title: "Corp".to_owned(),
-            issuer: "https://login.example.com".to_owned(),
-            client_id: "signalbox".to_owned(),
-            client_secret: Secret::new("hush"),
+    fn oidc() -> Oidc {
+        Oidc {
             scopes: Vec::new(),
-            email_domains: vec!["example.com".to_owned()],
-            workspace: "main".to_owned(),
             role_claim: Some("groups".to_owned()),
-            roles: IndexMap::from([
-                ("admins".to_owned(), "admin".to_owned()),
-                ("staff".to_owned(), "viewer".to_owned()),
-            ]),
-            default_role: None,
-            create_accounts: false,
-            link_by_email: false,
-            second_factor: SecondFactor::Claimed,
             second_factor_acr: vec!["gold".to_owned()],
-            allow_private: false,
         }
     }
 
-    fn proved(claims: Value) -> Proved {
-        Proved {
-            subject: "1".to_owned(),
-            all: serde_json::from_value(claims).unwrap(),
-        }
+    fn of(second_factor: SecondFactor, claims: Value) -> Said {
+        let provider = Provider {
+            second_factor,
+            ..provider(Way::Oidc(oidc()))
+        };
+        let all = serde_json::from_value(claims).unwrap();
+        said(&provider, &oidc(), "1".to_owned(), &all)
     }
 
     #[test]
     fn an_address_counts_when_it_is_verified() {
         let email = |verified: Value| {
             let claims = json!({ "email": "a@example.com", "email_verified": verified });
-            proved(claims).verified_email().map(str::to_owned)
+            of(SecondFactor::Never, claims).email
         };
         assert!(email(json!(true)).is_some() && email(json!("true")).is_some());
         for no in [
@@ -345,46 +314,27 @@ mod tests {
         ] {
             assert_eq!(email(no.clone()), None, "{no}");
         }
-        assert_eq!(
-            proved(json!({ "email": "a@example.com" })).verified_email(),
-            None
-        );
+        let claims = json!({ "email": "a@example.com" });
+        assert_eq!(of(SecondFactor::Never, claims).email, None);
     }
 
     #[test]
-    fn the_first_entry_that_fits_is_the_role() {
-        let provider = provider();
-        let role = |groups: Value| {
-            proved(json!({ "groups": groups }))
-                .role(&provider)
-                .map(str::to_owned)
-        };
-        assert_eq!(role(json!(["staff", "admins"])).as_deref(), Some("admin"));
-        assert_eq!(role(json!("staff")).as_deref(), Some("viewer"));
-        assert_eq!(role(json!(["other"])), None);
-        assert_eq!(role(json!({ "admins": true })), None);
-        let lenient = Provider {
-            default_role: Some("operator".to_owned()),
-            ..provider.clone()
-        };
-        assert_eq!(proved(json!({})).role(&lenient), Some("operator"));
+    fn roles_are_taken_from_a_text_or_a_list() {
+        let values = |groups: Value| of(SecondFactor::Never, json!({ "groups": groups })).values;
+        assert_eq!(values(json!(["staff", "admins", 7])), ["staff", "admins"]);
+        assert_eq!(values(json!("staff")), ["staff"]);
+        assert!(values(json!({ "admins": true })).is_empty());
     }
 
     #[test]
     fn a_second_factor_is_claimed_by_amr_or_acr() {
-        let provider = provider();
-        let counts = |claims: Value| proved(claims).has_second_factor(&provider);
-        assert!(counts(json!({ "amr": ["pwd", "mfa"] })) && counts(json!({ "acr": "gold" })));
-        assert!(!counts(json!({ "amr": ["pwd"] })) && !counts(json!({ "acr": "silver" })));
-        let never = Provider {
-            second_factor: SecondFactor::Never,
-            ..provider.clone()
-        };
-        assert!(!proved(json!({ "amr": ["mfa"] })).has_second_factor(&never));
-        let always = Provider {
-            second_factor: SecondFactor::Always,
-            ..provider
-        };
-        assert!(proved(json!({})).has_second_factor(&always));
+        let counts = |when, claims: Value| of(when, claims).second_factor;
+        let claimed = SecondFactor::Claimed;
+        assert!(counts(claimed, json!({ "amr": ["pwd", "mfa"] })));
+        assert!(counts(claimed, json!({ "acr": "gold" })));
+        assert!(!counts(claimed, json!({ "amr": ["pwd"] })));
+        assert!(!counts(claimed, json!({ "acr": "silver" })));
+        assert!(!counts(SecondFactor::Never, json!({ "amr": ["mfa"] })));
+        assert!(counts(SecondFactor::Always, json!({})));
     }
 }
