@@ -21,7 +21,7 @@ pub struct Model {
     /// Key of the ring that sealed the text; empty when it is wiped.
     #[sea_orm(column_type = "Text")]
     pub key_id: String,
-    /// The sealed text; empty when it is wiped.
+    /// The sealed text; empty when it is wiped: once it was taken, or a day after it was given up.
     pub sealed: Vec<u8>,
     /// How often it was handed to the server.
     pub attempts: i32,
@@ -36,6 +36,11 @@ pub struct Model {
     pub error: Option<String>,
     /// When it was taken or given up.
     pub ended_at: Option<i64>,
+    /// The workspace that it is about; none: an account.
+    pub workspace_id: Option<Uuid>,
+    /// What it is, as `invitation`; empty: before that was noted.
+    #[sea_orm(column_type = "Text")]
+    pub kind: String,
 }
 
 /// No relations: queries name their joins.

@@ -21,6 +21,7 @@ mod m20261121_000012_accounts;
 mod m20261121_000013_mail;
 mod m20261121_000014_roles;
 mod m20261121_000015_source_secrets;
+mod m20261121_000016_registration;
 mod m20261121_000017_removal;
 mod m20261121_000113_sign_in;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_mail::Migration),
             Box::new(m20261121_000014_roles::Migration),
             Box::new(m20261121_000015_source_secrets::Migration),
+            Box::new(m20261121_000016_registration::Migration),
             Box::new(m20261121_000017_removal::Migration),
             Box::new(m20261121_000113_sign_in::Migration),
         ]

@@ -34,6 +34,16 @@ pub struct ChangeProfile {
     pub name: String,
 }
 
+/// A new address for oneself.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChangeEmail {
+    /// The new address; a link is mailed there.
+    #[cfg_attr(feature = "schema", schema(example = "ada.lee@example.com"))]
+    pub email: String,
+}
+
 /// A new password for oneself.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

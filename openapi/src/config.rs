@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connections::RetrySettings;
 use crate::maintenance::{WindowMode, WindowScope};
+use crate::people::MemberPolicy;
 use crate::quotas::QuotaSpec;
 use crate::retention::RetentionSpec;
 use crate::sources::Heartbeat;
@@ -43,6 +44,10 @@ pub struct File {
     /// How much the workspace may have; absent: as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quotas: Option<QuotaSpec>,
+    /// What is asked of people, and who may ask to join; absent: as it is. The role is a built-in one
+    /// or the name of one of the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<MemberPolicy>,
 }
 
 /// A role, known by its name.
@@ -212,7 +217,7 @@ pub struct MaintenanceEntry {
 pub struct Change {
     /// `create`, `update` or `delete`.
     pub action: String,
-    /// `connection`, `source`, `rule`, `maintenance`, `role`, `retention` or `quotas`.
+    /// `connection`, `source`, `rule`, `maintenance`, `role`, `retention`, `quotas` or `members`.
     pub kind: String,
     /// Name or slug.
     pub name: String,

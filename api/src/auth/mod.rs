@@ -41,6 +41,7 @@ pub use bearer::{Bearer, check_bearer, make_bearer, make_bearer_of, make_client_
 pub use caller::{Actor, Caller, Means};
 pub use guard::{Needs, a_person, needs, signed_in};
 pub use meter::{Metered, by_address};
+pub use once::{Begun, Whose, begin as begin_once, forget as forget_once, take as take_once};
 pub use password::{HashError, generate_password, hash_password, verify_password};
 pub use people::Person;
 pub use permission::{CUSTOM, Permission, Role, permissions_of, stored_permissions};

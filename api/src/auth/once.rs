@@ -1,15 +1,22 @@
-//! Things that a browser begins and ends once, a short time later: a sign-in with a provider, the
-//! use of a passkey.
+//! Things that are begun and ended once, a short time later: a sign-in with a provider, the use of a
+//! passkey, a new address of an account.
 //!
 //! Invariant: what was begun is a row under the hash of a random token, so that it ends on whatever
-//! node; it is taken by the statement that deletes it, so that of two ends one wins.
+//! node; it is taken by the statement that deletes it, so that of two ends one wins. Whose it is
+//! stands in that statement too: who holds a token of somebody else ends nothing with it.
+//!
+//! Links to a password and the time between the two steps of a sign-in work once too and have a
+//! table of their own (see [`super::tokens`]): while servers are updated one after the other, those
+//! of the version before look for them there and nowhere else, and what one server makes the other
+//! must find. What is new comes here.
 
 use entity::ceremony;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
+};
 use uuid::Uuid;
 
 use super::digest;
-use crate::core::Core;
 use crate::journal::sql;
 
 /// What was begun.
@@ -23,6 +30,8 @@ pub enum Begun {
     Passkey,
     /// A passkey as second factor, or to show once more who one is.
     OwnPasskey,
+    /// A new address of an account, to be shown to be the person's.
+    NewEmail,
 }
 
 impl Begun {
@@ -32,29 +41,50 @@ impl Begun {
             Self::NewPasskey => "new_passkey",
             Self::Passkey => "passkey",
             Self::OwnPasskey => "own_passkey",
+            Self::NewEmail => "new_email",
         }
     }
 
     const fn lasts_ms(self) -> i64 {
         match self {
             Self::Provider => 10 * 60_000,
+            Self::NewEmail => 60 * 60_000,
             _ => 5 * 60_000,
         }
     }
 }
 
+/// Whose it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Nobody's who is known yet.
+    Nobodys,
+    /// That person's.
+    Of(Uuid),
+    /// Anybody's: the token itself is the proof.
+    Anybodys,
+}
+
+impl From<Option<Uuid>> for Whose {
+    fn from(user: Option<Uuid>) -> Self {
+        user.map_or(Self::Nobodys, Self::Of)
+    }
+}
+
 /// Notes what was begun under a token, for a person or for somebody who is not known yet.
-pub(super) async fn begin(
-    core: &Core,
-    what: Begun,
+///
+/// # Errors
+/// A statement failed.
+pub async fn begin(
+    db: &impl ConnectionTrait,
+    now: i64,
+    (what, user): (Begun, Option<Uuid>),
     token: &str,
-    user: Option<Uuid>,
     data: String,
 ) -> Result<(), DbErr> {
-    let now = core.clock.now_ms();
     ceremony::Entity::delete_many()
         .filter(ceremony::Column::ExpiresAt.lte(now))
-        .exec(core.db.write())
+        .exec(db)
         .await?;
     let row = ceremony::ActiveModel {
         token_hash: Set(digest(token)),
@@ -65,35 +95,58 @@ pub(super) async fn begin(
         expires_at: Set(now + what.lasts_ms()),
     };
     ceremony::Entity::insert(row)
-        .exec_without_returning(core.db.write())
+        .exec_without_returning(db)
         .await?;
     Ok(())
 }
 
-/// Takes what was begun; none: nothing, too late, or taken before. With a person, only what that
-/// person began.
-pub(super) async fn take(
-    core: &Core,
-    what: Begun,
+/// Takes what was begun; none: nothing, too late, taken before, or somebody else's, which stays.
+///
+/// # Errors
+/// A statement failed.
+pub async fn take(
+    db: &impl ConnectionTrait,
+    now: i64,
+    (what, whose): (Begun, Whose),
     token: &str,
-    user: Option<Uuid>,
 ) -> Result<Option<ceremony::Model>, DbErr> {
-    let query = "DELETE FROM ceremony WHERE token_hash = $1 AND kind = $2 \
-                 RETURNING user_id, data, created_at, expires_at";
     let hash = digest(token);
-    let values = vec![hash.clone().into(), what.word().into()];
-    let rows = sql::rows(core.db.write(), query, values).await?;
+    let mut values = vec![hash.clone().into(), what.word().into(), now.into()];
+    let owner = match whose {
+        Whose::Anybodys => "",
+        Whose::Nobodys => "AND user_id IS NULL",
+        Whose::Of(user) => {
+            values.push(user.into());
+            "AND user_id = $4"
+        }
+    };
+    let query = format!(
+        "DELETE FROM ceremony WHERE token_hash = $1 AND kind = $2 AND expires_at > $3 {owner} \
+         RETURNING user_id, data, created_at, expires_at"
+    );
+    let rows = sql::rows(db, query, values).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let found = ceremony::Model {
+    Ok(Some(ceremony::Model {
         token_hash: hash,
         kind: what.word().to_owned(),
         user_id: row.try_get("", "user_id")?,
         data: row.try_get("", "data")?,
         created_at: row.try_get("", "created_at")?,
         expires_at: row.try_get("", "expires_at")?,
-    };
-    let alive = core.clock.now_ms() < found.expires_at && found.user_id == user;
-    Ok(alive.then_some(found))
+    }))
+}
+
+/// Forgets what a person began and has not ended.
+///
+/// # Errors
+/// A statement failed.
+pub async fn forget(db: &impl ConnectionTrait, what: Begun, user: Uuid) -> Result<(), DbErr> {
+    ceremony::Entity::delete_many()
+        .filter(ceremony::Column::Kind.eq(what.word()))
+        .filter(ceremony::Column::UserId.eq(user))
+        .exec(db)
+        .await?;
+    Ok(())
 }

@@ -330,6 +330,21 @@ impl Authenticator {
         self.take(Tries::ResetsOfAccount, &digest(email)).await
     }
 
+    /// Counts a request for a link that registers, or that changes the address of an account.
+    ///
+    /// # Errors
+    /// 429, whether or not there is such an account.
+    pub async fn may_ask_for_link(&self, address: IpAddr, email: &str) -> ApiResult<()> {
+        let by_address = limiter_key(address);
+        self.take(Tries::AskedOfAddress, &by_address).await?;
+        self.take(Tries::AskedOfAccount, &digest(email)).await
+    }
+
+    /// The session of this browser, by its cookie, whatever it may do.
+    pub fn session_of_browser(&self, req: &HttpRequest) -> Option<String> {
+        super::people::session_cookie(req).map(|token| digest(&token))
+    }
+
     /// Counts a password that is to be judged.
     ///
     /// # Errors

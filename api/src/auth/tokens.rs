@@ -1,5 +1,5 @@
 //! Tokens that are good for one thing, once: a link to a new password, the time between password
-//! and second factor. Stored as hashes.
+//! and second factor. Stored as hashes. Why not with the rest that works once: see [`super::once`].
 
 use entity::user_token;
 use sea_orm::{

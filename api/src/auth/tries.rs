@@ -28,6 +28,10 @@ pub(super) enum Tries {
     ResetsOfAddress,
     /// Links to a new password that were asked for an account.
     ResetsOfAccount,
+    /// Links to register with, or to a new address of an account, that an address asked for.
+    AskedOfAddress,
+    /// The same for an account to be.
+    AskedOfAccount,
     /// Passwords from an address that were judged.
     JudgedOfAddress,
 }
@@ -42,8 +46,8 @@ impl Tries {
             // Ten, then twelve an hour: half a million tries take five years.
             Self::CodesOfAccount => Rate::one_every(300, 10),
             Self::LinksOfAddress => Rate::one_every(30, 10),
-            Self::ResetsOfAddress => Rate::one_every(60, 10),
-            Self::ResetsOfAccount => Rate::one_every(600, 3),
+            Self::ResetsOfAddress | Self::AskedOfAddress => Rate::one_every(60, 10),
+            Self::ResetsOfAccount | Self::AskedOfAccount => Rate::one_every(600, 3),
             Self::JudgedOfAddress => Rate::one_every(1, 60),
         }
     }
@@ -58,6 +62,8 @@ impl Tries {
             Self::LinksOfAddress => "links-of-address",
             Self::ResetsOfAddress => "resets-of-address",
             Self::ResetsOfAccount => "resets-of-account",
+            Self::AskedOfAddress => "asked-of-address",
+            Self::AskedOfAccount => "asked-of-account",
             Self::JudgedOfAddress => "judged-of-address",
         };
         Key::Failures(kind, whose.to_owned())

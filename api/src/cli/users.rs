@@ -35,6 +35,13 @@ Examples:
 With --link nothing changes until the person has chosen a new password by the printed link, which
 works once and for an hour.")]
     ResetPassword(ResetPassword),
+    /// Give an account another address and end its sessions
+    #[command(after_help = "\
+Examples:
+  signalbox users change-email ada@example.com ada.lee@example.com
+
+No mail is sent, and nothing shows that the new address is the person's: be sure of it.")]
+    ChangeEmail(ChangeEmail),
     /// Turn the second factor of a person off and end their sessions
     ResetSecondFactor(One),
     /// Let a person in nowhere any more, at once
@@ -87,6 +94,16 @@ pub(super) struct ResetPassword {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ChangeEmail {
+    /// Address of the account
+    email: String,
+    /// The new one
+    new: String,
+    #[command(flatten)]
+    flags: StoreFlags,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct One {
     /// Address of the account
     email: String,
@@ -100,6 +117,7 @@ impl Users {
             Self::List(command) => list(command, config),
             Self::Invite(command) => invite(command, config),
             Self::ResetPassword(command) => reset_password(command, config),
+            Self::ChangeEmail(command) => change_email(command, config),
             Self::ResetSecondFactor(command) => one(
                 command,
                 config,
@@ -208,6 +226,22 @@ fn reset_password(command: ResetPassword, config: Option<PathBuf>) -> Done {
     let shown = json!({ "email": email, "password": password });
     let note = format!("The new password of {email} is not shown again; its sessions have ended.");
     print(command.json, &shown, &password, &note)
+}
+
+fn change_email(command: ChangeEmail, config: Option<PathBuf>) -> Done {
+    let settings = load_beside(command.flags, config)?;
+    let new = block_on(async {
+        let db = stores::open_existing(&settings).await?;
+        let clock = Clock::system();
+        people::change_email_by_hand(&db, &clock, &command.email, &command.new)
+            .await
+            .map_err(told)
+    })?;
+    output::note(&format!(
+        "{} has the address {new} now; the sessions have ended.",
+        command.email.trim()
+    ));
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn link_of(settings: &Settings, email: &str) -> anyhow::Result<String> {

@@ -41,6 +41,13 @@ impl EmailAddress {
     }
 }
 
+/// An address as it is shown to those who need not know it: the first letter and the domain.
+pub fn masked(address: &str) -> String {
+    let (name, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first: String = name.chars().take(1).collect();
+    format!("{first}…@{domain}")
+}
+
 /// An address in a log line would tell who the people are.
 impl std::fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,6 +63,13 @@ pub fn is_sender(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_masked_address_tells_the_domain() {
+        assert_eq!(masked("ann.lee@example.com"), "a…@example.com");
+        assert_eq!(masked("é@b"), "é…@b");
+        assert_eq!(masked(""), "…@");
+    }
 
     #[test]
     fn an_address_is_one_mailbox() {

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a mail is a row, written in the transaction of what it tells of, and sent beside the
 //! requests; a handler never waits for a mail server. Its text lies sealed in the row, since it may
-//! hold a link that signs somebody in, and is wiped as soon as the mail was taken or given up;
-//! neither the text nor an address is ever logged. What comes from outside cannot add a header: an
+//! hold a link that signs somebody in, and is wiped as soon as the mail was taken, or a day after it
+//! was given up, until when a person may send it once more; neither the text nor an address is ever logged. What comes from outside cannot add a header: an
 //! address is parsed, and a subject has no control characters.
 //!
 //! A mail that is not taken is tried again, later and later, for a day. After a crash between the
@@ -43,6 +43,10 @@ const TEXT: usize = 64 << 10;
 /// A mail to be sent.
 #[derive(Clone, Debug)]
 pub struct Message {
+    /// What it is, as `invitation`.
+    pub kind: &'static str,
+    /// The workspace that it is about; none: an account.
+    pub workspace: Option<Uuid>,
     /// To whom.
     pub to: EmailAddress,
     /// One line.
@@ -140,6 +144,8 @@ impl Mail {
             claimed_until: Set(None),
             error: Set(None),
             ended_at: Set(None),
+            workspace_id: Set(message.workspace),
+            kind: Set(message.kind.to_owned()),
         };
         mail::Entity::insert(row)
             .exec_without_returning(txn)
@@ -182,6 +188,8 @@ impl Mail {
 /// The mail by which somebody tries the settings.
 pub fn test_message(to: EmailAddress, public_url: &str) -> Message {
     Message {
+        kind: "test",
+        workspace: None,
         to,
         subject: "Signalbox: test mail".to_owned(),
         text: Secret::new(format!(
@@ -217,6 +225,8 @@ mod tests {
 
     fn message(subject: &str) -> Message {
         Message {
+            kind: "test",
+            workspace: None,
             to: EmailAddress::parse("ann@example.com").unwrap(),
             subject: subject.to_owned(),
             text: Secret::new("hello"),

@@ -1,7 +1,9 @@
 //! The rows of mails, and the timer that sends them.
 
 use entity::mail;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
+};
 use uuid::Uuid;
 
 use super::smtp::{LONG, Refusal};
@@ -9,7 +11,7 @@ use super::{Mail, place};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::journal::sql;
-use crate::schedule::{Due, Next, Task};
+use crate::schedule::{self, Due, Next, Task};
 
 /// The kind of the timers.
 pub const KIND: &str = "mail";
@@ -20,8 +22,9 @@ const CLEAN: &str = "clean";
 
 /// A mail that is to be sent.
 pub(super) const WAITING: &str = "waiting";
-const SENT: &str = "sent";
-const FAILED: &str = "failed";
+pub(super) const SENT: &str = "sent";
+/// A mail that was given up.
+pub(super) const FAILED: &str = "failed";
 
 /// First wait after a failure; it doubles.
 const FIRST_WAIT_MS: i64 = 5_000;
@@ -35,7 +38,9 @@ const CLAIM_MS: i64 = 120_000;
 const RUN_MS: i64 = 5_000;
 /// How long it is kept that there was a mail.
 const KEPT_MS: i64 = 7 * 24 * 3_600_000;
-const DAY_MS: i64 = 24 * 3_600_000;
+/// How long the text of a mail that was given up is kept, so that it can be sent once more.
+const TEXT_KEPT_MS: i64 = 24 * 3_600_000;
+const HOUR_MS: i64 = 3_600_000;
 /// Rows of one statement that deletes.
 const CLEAN_ROWS: i64 = 500;
 
@@ -116,7 +121,7 @@ async fn hand_over(mail: &Mail, row: &mail::Model) -> Result<(), Refusal> {
     way.smtp.hand_over(composed, LONG).await
 }
 
-/// Notes what became of a mail. The text is wiped with the end.
+/// Notes what became of a mail. The text of one that was taken is wiped.
 async fn record(core: &Core, row: &mail::Model, outcome: Result<(), Refusal>) -> Result<(), DbErr> {
     let now = core.clock.now_ms();
     let mut change = mail::ActiveModel {
@@ -150,6 +155,8 @@ async fn record(core: &Core, row: &mail::Model, outcome: Result<(), Refusal>) ->
     if let Some(state) = ended {
         change.state = Set(state.to_owned());
         change.ended_at = Set(Some(now));
+    }
+    if ended == Some(SENT) {
         change.key_id = Set(String::new());
         change.sealed = Set(Vec::new());
     }
@@ -169,9 +176,21 @@ async fn next(core: &Core) -> Result<Option<i64>, DbErr> {
     rows.first().map_or(Ok(None), |row| row.try_get("", "at"))
 }
 
-/// Deletes what is old.
+/// Wipes the texts of mails that were given up, and deletes what is old.
 async fn clean(core: &Core) -> Result<Next, DbErr> {
     let now = core.clock.now_ms();
+    let old = mail::ActiveModel {
+        key_id: Set(String::new()),
+        sealed: Set(Vec::new()),
+        ..Default::default()
+    };
+    mail::Entity::update_many()
+        .set(old)
+        .filter(mail::Column::State.eq(FAILED))
+        .filter(mail::Column::EndedAt.lt(now - TEXT_KEPT_MS))
+        .filter(mail::Column::KeyId.ne(""))
+        .exec(core.db.write())
+        .await?;
     let query = "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE state <> 'waiting' \
                  AND ended_at < $1 LIMIT $2)";
     let gone = sql::execute(
@@ -181,5 +200,26 @@ async fn clean(core: &Core) -> Result<Next, DbErr> {
     )
     .await?;
     let full = i64::try_from(gone).is_ok_and(|gone| gone >= CLEAN_ROWS);
-    Ok(Next::At(if full { now } else { now + DAY_MS }))
+    Ok(Next::At(if full { now } else { now + HOUR_MS }))
+}
+
+/// Sends a mail once more that waits or was given up. False: its text is gone.
+pub(super) async fn retry(txn: &impl ConnectionTrait, now: i64, id: Uuid) -> Result<bool, DbErr> {
+    let again = mail::ActiveModel {
+        state: Set(WAITING.to_owned()),
+        due_at: Set(now),
+        ended_at: Set(None),
+        ..Default::default()
+    };
+    let set = mail::Entity::update_many()
+        .set(again)
+        .filter(mail::Column::Id.eq(id))
+        .filter(mail::Column::State.is_in([WAITING, FAILED]))
+        .filter(mail::Column::KeyId.ne(""))
+        .exec(txn)
+        .await?;
+    if set.rows_affected == 1 {
+        schedule::set(txn, KIND, SEND, now).await?;
+    }
+    Ok(set.rows_affected == 1)
 }

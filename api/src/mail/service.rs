@@ -1,9 +1,18 @@
 //! What the API shows of mail, and the mail that tries the settings.
 
-use openapi::mail::{MailState, TestMail, TestMailSent};
+use entity::{mail, member, user};
+use openapi::mail::{MailEntry, MailProgress, MailState, TestMail, TestMailSent};
+use openapi::page::Page;
 use openapi::problem::Code;
-use sea_orm::QueryResult;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult,
+    QuerySelect as _, Select,
+};
+use uuid::Uuid;
 
+use super::address::masked;
+use super::outbox::{self, FAILED, SENT, WAITING};
 use super::{EmailAddress, Refusal, test_message};
 use crate::auth::Caller;
 use crate::clock::from_ms;
@@ -11,7 +20,9 @@ use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::journal::sql;
 use crate::limits::{Key, Rate};
+use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
+use crate::services::cursor::Window;
 
 /// How mail stands.
 ///
@@ -43,9 +54,126 @@ pub async fn state(core: &Core) -> ApiResult<MailState> {
         waiting: number("waiting")?,
         failed: number("failed")?,
         // What the server said may name a recipient.
-        last_error: last_error.map(|text| text.split(" (").next().unwrap_or_default().to_owned()),
+        last_error: last_error.as_deref().map(summary),
         last_sent_at: sent_at.map(from_ms),
     })
+}
+
+/// The mails of a workspace: those about it, and those to its members.
+fn of(scope: Scope) -> Select<mail::Entity> {
+    let workspace = scope.workspace();
+    let members = Query::select()
+        .expr(Expr::col((user::Entity, user::Column::Email)))
+        .from(user::Entity)
+        .inner_join(
+            member::Entity,
+            Expr::col((member::Entity, member::Column::UserId))
+                .equals((user::Entity, user::Column::Id)),
+        )
+        .and_where(Expr::col((member::Entity, member::Column::WorkspaceId)).eq(workspace))
+        .to_owned();
+    let to_members = Condition::all()
+        .add(mail::Column::WorkspaceId.is_null())
+        .add(mail::Column::Recipient.in_subquery(members));
+    mail::Entity::find().filter(
+        Condition::any()
+            .add(mail::Column::WorkspaceId.eq(workspace))
+            .add(to_members),
+    )
+}
+
+/// The mails of a workspace, newest first; never what they say.
+///
+/// # Errors
+/// The cursor is not one of ours, or the database failed.
+pub async fn list(
+    core: &Core,
+    scope: Scope,
+    state: Option<MailProgress>,
+    window: Window,
+) -> ApiResult<Page<MailEntry>> {
+    let mut query = of(scope);
+    if let Some(state) = state {
+        query = query.filter(mail::Column::State.eq(match state {
+            MailProgress::Waiting => WAITING,
+            MailProgress::Sent => SENT,
+            MailProgress::Failed => FAILED,
+        }));
+    }
+    if let Some(before) = window.before {
+        query = query.filter(mail::Column::Id.lt(before));
+    }
+    let rows = query
+        .order_by_desc(mail::Column::Id)
+        .limit(window.limit + 1)
+        .all(core.db.read())
+        .await?;
+    Ok(window.page(rows, |row| row.id, to_wire))
+}
+
+fn to_wire(row: mail::Model) -> MailEntry {
+    let state = match row.state.as_str() {
+        SENT => MailProgress::Sent,
+        FAILED => MailProgress::Failed,
+        _ => MailProgress::Waiting,
+    };
+    MailEntry {
+        id: row.id,
+        kind: row.kind,
+        to: masked(&row.recipient),
+        state,
+        attempts: row.attempts,
+        created_at: from_ms(row.created_at),
+        next_try_at: (state == MailProgress::Waiting).then(|| from_ms(row.due_at)),
+        ended_at: row.ended_at.map(from_ms),
+        error: row.error.as_deref().map(summary),
+        can_retry: state != MailProgress::Sent && !row.key_id.is_empty(),
+    }
+}
+
+/// Our words with the code of the answer. What the server said may name a recipient.
+fn summary(error: &str) -> String {
+    let Some((words, rest)) = error.split_once(" (") else {
+        return error.to_owned();
+    };
+    match rest.split_once(')') {
+        Some((code, _)) if code.len() == 3 && code.bytes().all(|c| c.is_ascii_digit()) => {
+            format!("{words} ({code})")
+        }
+        _ => words.to_owned(),
+    }
+}
+
+/// Sends a mail once more, at once: one that waits for its next try, or one that was given up.
+///
+/// # Errors
+/// 404, 409 when it was sent or its text is gone, or when no mail server is set.
+pub async fn retry(core: &Core, caller: &Caller, id: Uuid) -> ApiResult<MailEntry> {
+    let txn = core.db.begin().await?;
+    let find = of(caller.scope).filter(mail::Column::Id.eq(id));
+    let row = find.one(&txn).await?.ok_or_else(ApiError::not_found)?;
+    if !core.mail.is_configured() {
+        return Err(not_configured());
+    }
+    if !outbox::retry(&txn, core.clock.now_ms(), id).await? {
+        return Err(ApiError::new(Code::Conflict).detail(
+            "It was sent, or its text is gone by now. Invite the person anew, or have them ask again.",
+        ));
+    }
+    let act = Act {
+        action: "mail.retry",
+        kind: "mail",
+        id: Some(id),
+        name: &masked(&row.recipient),
+        before: serde_json::json!({ "state": row.state }),
+        after: serde_json::json!({ "state": WAITING }),
+    };
+    let by = Actor::of(caller);
+    audit::note(&txn, &core.clock, caller.scope, &by, act).await?;
+    txn.commit().await?;
+    let find = of(caller.scope).filter(mail::Column::Id.eq(id));
+    let row = find.one(core.db.write()).await?;
+    row.map(to_wire).ok_or_else(ApiError::not_found)
 }
 
 /// Sends the mail that tries the settings, and waits for the server's answer.
@@ -96,4 +224,27 @@ fn not_configured() -> ApiError {
 fn problem(refusal: &Refusal) -> ApiError {
     ApiError::new(Code::UpstreamFailed)
         .detail(format!("The mail was not sent: {}.", refusal.summary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_without_what_the_server_said() {
+        for (stored, told) in [
+            (
+                "the mail server could not be reached",
+                "the mail server could not be reached",
+            ),
+            (
+                "the mail server refused the mail (550) (5.1.1 ann@example.com unknown)",
+                "the mail server refused the mail (550)",
+            ),
+            ("it took too long (ann@example.com)", "it took too long"),
+            ("it took too long (ann", "it took too long"),
+        ] {
+            assert_eq!(summary(stored), told);
+        }
+    }
 }

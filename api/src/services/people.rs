@@ -8,10 +8,13 @@
 mod account;
 mod by_hand;
 mod deed;
+mod emails;
 mod factor;
 mod invitations;
 mod members;
+pub mod policy;
 mod post;
+mod registrations;
 mod resets;
 mod rights;
 
@@ -24,15 +27,20 @@ pub use account::{
     change_password, end_other_sessions, end_session, own_sessions, profile, rename,
 };
 pub use by_hand::{
-    Listed, by_hand, disable, enable, invite_by_hand, list_by_hand, reset_link,
-    reset_second_factor, set_password,
+    Listed, by_hand, change_email_by_hand, disable, enable, invite_by_hand, list_by_hand,
+    reset_link, reset_second_factor, set_password,
 };
 pub use deed::{Deed, note, note_by, note_later};
+pub use emails::{ask_for_email, change_email};
 pub use factor::{begin_setup, finish_setup, new_recovery_codes, turn_off};
 pub use invitations::{
     accept_as_new, accept_as_person, invitations, invite, resend, revoke, show_invitation,
 };
-pub use members::{change_member, change_policy, members, policy, remove_member};
+pub use members::{change_member, members, remove_member};
+pub use policy::change_policy;
+pub use registrations::{
+    approve, ask_to_join, refuse, register, registration_offer, registrations, show_registration,
+};
 pub use resets::{ask_for_reset, reset_by_link};
 
 /// Longest address of an account.

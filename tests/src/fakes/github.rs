@@ -285,11 +285,11 @@ impl State {
     }
 
     /// What stands before every call: the scopes of the token, or the answer that refuses.
-    fn admit(&self, request: &HttpRequest) -> Result<Vec<String>, HttpResponse> {
+    fn admit(&self, request: &HttpRequest) -> Result<Vec<String>, Box<HttpResponse>> {
         self.calls.lock().push(request.path().to_owned());
         let way = self.way.lock().clone();
         if let Some(status) = way.fault {
-            return Err(status_of(status).finish());
+            return Err(status_of(status).finish().into());
         }
         let given = |name: &str| {
             let value = request.headers().get(name);
@@ -298,9 +298,9 @@ impl State {
                 .map(str::to_owned)
         };
         if given("user-agent").is_none() {
-            return Err(
-                HttpResponse::Forbidden().body("Request forbidden by administrative rules.")
-            );
+            return Err(HttpResponse::Forbidden()
+                .body("Request forbidden by administrative rules.")
+                .into());
         }
         assert_eq!(
             given("accept").as_deref(),
@@ -312,7 +312,8 @@ impl State {
                 .insert_header(("x-ratelimit-limit", "5000"))
                 .insert_header(("x-ratelimit-remaining", "0"))
                 .insert_header(("x-ratelimit-reset", "4102444800"))
-                .json(json!({ "message": "API rate limit exceeded for user ID 1." })));
+                .json(json!({ "message": "API rate limit exceeded for user ID 1." }))
+                .into());
         }
         let bearer = given("authorization").unwrap_or_default();
         let scope = bearer
@@ -320,7 +321,9 @@ impl State {
             .and_then(|token| self.tokens.lock().get(token).cloned());
         match scope {
             Some(scope) => Ok(scope.split(' ').map(str::to_owned).collect()),
-            None => Err(HttpResponse::Unauthorized().json(json!({ "message": "Bad credentials" }))),
+            None => Err(HttpResponse::Unauthorized()
+                .json(json!({ "message": "Bad credentials" }))
+                .into()),
         }
     }
 }
@@ -336,7 +339,7 @@ fn not_found() -> HttpResponse {
 async fn user(state: Data<State>, request: HttpRequest) -> HttpResponse {
     match state.admit(&request) {
         Ok(_) => HttpResponse::Ok().json(&state.way.lock().person),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -346,7 +349,7 @@ async fn emails(state: Data<State>, request: HttpRequest) -> HttpResponse {
             HttpResponse::Ok().json(&state.way.lock().emails)
         }
         Ok(_) => not_found(),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -357,7 +360,7 @@ async fn membership(
 ) -> HttpResponse {
     let scopes = match state.admit(&request) {
         Ok(scopes) => scopes,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let way = state.way.lock();
     if !scopes.iter().any(|scope| scope == "read:org") || way.closed.contains(&*organization) {
@@ -383,7 +386,7 @@ async fn teams(
 ) -> HttpResponse {
     let scopes = match state.admit(&request) {
         Ok(scopes) => scopes,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     if !scopes.iter().any(|scope| scope == "read:org") {
         return not_found();

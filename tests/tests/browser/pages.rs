@@ -383,6 +383,8 @@ async fn browser_finds_every_page_accessible_in_both_themes_and_on_a_phone() {
             ("/jobs".to_owned(), "empty"),
             ("/audit".to_owned(), "audit"),
             ("/people".to_owned(), "members"),
+            ("/mail".to_owned(), "mail-page"),
+            ("/new-email".to_owned(), "new-email-confirm"),
             ("/profile".to_owned(), "profile-page"),
             ("/credentials".to_owned(), "credentials"),
             ("/sources".to_owned(), "sources"),

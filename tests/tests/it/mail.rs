@@ -1,12 +1,14 @@
 //! Mail to people, taken by a mail server of another maker.
 
 use openapi::audit::AuditEntry;
-use openapi::mail::{MailState, TestMailSent};
+use openapi::mail::{MailEntry, MailProgress, MailState, TestMailSent};
+use openapi::page::Page;
 use openapi::people::InvitationSent;
 use openapi::problem::Code;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use tests::fakes::MailSink;
+use tests::fakes::mail::Received;
 use tests::server::both as shown;
 use tests::{Database, Options, Server, both, wait_until};
 use uuid::Uuid;
@@ -39,6 +41,8 @@ async fn queue(server: &Server, text: &str) -> Uuid {
     settings.smtp_tls = api::settings::SmtpTls::None;
     let mail = api::mail::Mail::new(&settings, keyring, api::clock::Clock::system()).unwrap();
     let message = api::mail::Message {
+        kind: "invitation",
+        workspace: None,
         to: api::mail::EmailAddress::parse(TO).unwrap(),
         subject: "Come in".to_owned(),
         text: api::secrets::Secret::new(text),
@@ -127,7 +131,8 @@ both! {
         let (_, attempts, sealed, error) = wait_until("the mail is given up", async || {
             Some(row(&server, id).await).filter(|row| row.0 == "failed")
         }).await;
-        assert_eq!((attempts, sealed), (1, 0));
+        // The text stays for a day, sealed, so that a person can send it once more.
+        assert_eq!((attempts, sealed > 0), (1, true));
         assert!(error.unwrap().contains("550"));
         assert!(!server.log().contains(TO), "{}", server.log());
         let answer = test_mail(&server, "bob@example.com").await;
@@ -137,55 +142,141 @@ both! {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invitation_and_a_link_to_a_password_come_by_mail() {
-    let sink = MailSink::start().await;
-    let server = Server::start_with(Database::Sqlite, sink.settings(Options::default())).await;
-    let admin = server.session().await;
-    let new = json!({ "email": TO, "role": "viewer" });
-    let sent: InvitationSent = admin.post("/api/v1/invitations", &new).await.ok();
-    assert_eq!(sent.link, None, "the link is in the mail and nowhere else");
-    let mail = sink.mail_to(TO).await;
-    assert_eq!(mail.header("subject"), Some("You are invited to Signalbox"));
+/// Checks that both parts of a mail say the same, and that its link lies nowhere in clear; returns
+/// the page and the token of the link.
+async fn link_of(server: &Server, mail: &Received) -> (String, String) {
     let link = mail.link();
+    assert!(
+        mail.html
+            .contains(&format!("<a href=\"{link}\">{link}</a>")),
+        "{}",
+        mail.html
+    );
+    let mut plain = String::new();
+    let mut inside = false;
+    for c in mail
+        .html
+        .replace("</p>", " </p>")
+        .replace("<br>", " ")
+        .chars()
+    {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if !inside => plain.push(c),
+            _ => {}
+        }
+    }
+    for (word, letter) in [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ] {
+        plain = plain.replace(word, letter);
+    }
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(words(&plain), words(&mail.text));
     let (page, token) = link.split_once('#').unwrap();
-    assert!(page.ends_with("/invitation"), "{page}");
-    let body = json!({ "token": token, "name": "Ann", "password": "seven purple ducks rehearse" });
-    server
-        .anonymous()
-        .post("/api/v1/auth/invitation/accept", &body)
-        .await
-        .done();
+    assert!(token.len() >= 43, "256 random bits");
+    let (dump, log) = (server.store.dump().await, server.log());
+    assert!(!dump.contains(token) && !log.contains(token));
+    (page.to_owned(), token.to_owned())
+}
 
-    let asked = json!({ "email": TO });
-    server
-        .anonymous()
-        .post("/api/v1/auth/password-reset", &asked)
-        .await
-        .done();
-    let reset = wait_until("the second mail", async || {
+/// Waits for the first mail with this subject.
+async fn with_subject(sink: &MailSink, subject: &str) -> Received {
+    wait_until(&format!("the mail \"{subject}\""), async || {
         let all = sink.received();
         all.into_iter()
-            .find(|mail| mail.link().contains("/reset-password#"))
+            .find(|mail| mail.header("subject") == Some(subject))
     })
-    .await;
-    let link = reset.link();
-    let (_, token) = link.split_once('#').unwrap();
-    let body = json!({ "token": token, "password": "nobody expects 9 umbrellas" });
-    server
-        .anonymous()
-        .post("/api/v1/auth/password-reset/accept", &body)
-        .await
-        .done();
-    // Nobody hears whether there is an account, and a stranger gets no mail.
-    let asked = json!({ "email": "nobody@example.com" });
-    server
-        .anonymous()
-        .post("/api/v1/auth/password-reset", &asked)
-        .await
-        .done();
-    assert_eq!(sink.received().len(), 2);
-    assert!(!server.log().contains(token));
+    .await
+}
+
+both! {
+    async fn an_invitation_and_a_link_to_a_password_come_by_mail(db) {
+        let sink = MailSink::start().await;
+        let server = Server::start_with(db, sink.settings(Options::default())).await;
+        let admin = server.session().await;
+        let new = json!({ "email": TO, "role": "viewer" });
+        let sent: InvitationSent = admin.post("/api/v1/invitations", &new).await.ok();
+        assert_eq!(sent.link, None, "the link is in the mail and nowhere else");
+        let mail = sink.mail_to(TO).await;
+        assert_eq!(mail.header("subject"), Some("You are invited to Signalbox"));
+        assert!(mail.text.contains("Main") || mail.text.contains("main"), "{}", mail.text);
+        let (page, token) = link_of(&server, &mail).await;
+        assert!(page.ends_with("/invitation"), "{page}");
+        let body = json!({ "token": token, "name": "Ann", "password": "seven purple ducks rehearse" });
+        let accept = async || server.anonymous().post("/api/v1/auth/invitation/accept", &body).await;
+        accept().await.done();
+        accept().await.problem(Code::LinkInvalid);
+
+        let asked = json!({ "email": TO });
+        server.anonymous().post("/api/v1/auth/password-reset", &asked).await.done();
+        let reset = with_subject(&sink, "A new password for Signalbox").await;
+        let (page, token) = link_of(&server, &reset).await;
+        assert!(page.ends_with("/reset-password"), "{page}");
+        let body = json!({ "token": token, "password": "nobody expects 9 umbrellas" });
+        let accept = async || server.anonymous().post("/api/v1/auth/password-reset/accept", &body).await;
+        accept().await.done();
+        accept().await.problem(Code::LinkInvalid);
+        let login = json!({ "email": TO, "password": "nobody expects 9 umbrellas" });
+        server.anonymous().post("/api/v1/auth/login", &login).await.done();
+        // Nobody hears whether there is an account, and a stranger gets no mail.
+        let asked = json!({ "email": "nobody@example.com" });
+        server.anonymous().post("/api/v1/auth/password-reset", &asked).await.done();
+        assert_eq!(sink.received().len(), 2);
+        link_of(&server, &reset).await;
+    }
+
+    async fn a_mail_that_failed_is_shown_and_sent_once_more(db) {
+        let port = free_port();
+        let refusing = MailSink::start_with(json!({ "refuse": "550 5.1.1", "port": port })).await;
+        let server = Server::start_with(db, refusing.settings(Options::default())).await;
+        let admin = server.session().await;
+        let new = json!({ "email": TO, "role": "viewer" });
+        let _: InvitationSent = admin.post("/api/v1/invitations", &new).await.ok();
+        let failed = wait_until("the mail is given up", async || {
+            let page: Page<MailEntry> = admin.read("/api/v1/mail/messages?state=failed").await;
+            page.items.into_iter().next()
+        }).await;
+        assert_eq!((failed.kind.as_str(), failed.to.as_str()), ("invitation", "a…@example.com"));
+        assert!(failed.can_retry && failed.next_try_at.is_none() && failed.ended_at.is_some());
+        let reason = failed.error.clone().unwrap();
+        assert!(reason.contains("550") && !reason.contains("ann"), "{reason}");
+        // It is nobody else's: not of another workspace.
+        let other = json!({ "slug": "other", "name": "Other" });
+        admin.post("/api/v1/workspaces", &other).await.done();
+        let inside = admin.clone().header("x-workspace", "other");
+        let page: Page<MailEntry> = inside.read("/api/v1/mail/messages").await;
+        assert!(page.items.is_empty(), "{page:?}");
+        let path = format!("/api/v1/mail/messages/{}/retry", failed.id);
+        inside.post(&path, &json!({})).await.problem(Code::NotFound);
+        // The mail server is mended, and the same mail goes out, with its link.
+        drop(refusing);
+        let sink = MailSink::start_with(json!({ "port": port })).await;
+        let again: MailEntry = admin.post(&path, &json!({})).await.ok();
+        assert_eq!(again.state, MailProgress::Waiting);
+        let mail = sink.mail_to(TO).await;
+        assert!(mail.header("message-id").unwrap().contains(&failed.id.to_string()));
+        let (_, token) = link_of(&server, &mail).await;
+        let shown = json!({ "token": token });
+        server.anonymous().post("/api/v1/auth/invitation", &shown).await.done();
+        let sent = wait_until("the mail is sent", async || {
+            let page: Page<MailEntry> = admin.read("/api/v1/mail/messages").await;
+            page.items.into_iter().find(|mail| mail.state == MailProgress::Sent)
+        }).await;
+        assert!(!sent.can_retry && sent.error.is_none());
+        admin.post(&path, &json!({})).await.problem(Code::Conflict);
+        let lines: Vec<AuditEntry> = all(&admin, "/api/v1/audit?action=mail.retry").await;
+        assert_eq!((lines.len(), lines[0].subject.as_str()), (1, "a…@example.com"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -40,6 +40,7 @@ mod people;
 mod pressure;
 mod process;
 mod rates;
+mod registration;
 mod replays;
 mod retention;
 mod retries;

@@ -56,7 +56,8 @@ impl Authenticator {
             .map_err(|error| ApiError::internal("passkey", &error))?;
         let token = URL_SAFE_NO_PAD.encode(ids::random::<32>());
         let data = URL_SAFE_NO_PAD.encode(ours);
-        once::begin(core, begun(of), &token, of, data).await?;
+        let now = core.clock.now_ms();
+        once::begin(core.db.write(), now, (begun(of), of), &token, data).await?;
         let options = options_of(serde_json::to_value(&theirs)?);
         Ok(PasskeyBegun { token, options })
     }
@@ -118,7 +119,8 @@ impl Authenticator {
     ) -> ApiResult<user::Model> {
         let core = &self.core;
         let party = Party::of(&core.settings)?;
-        let taken = once::take(core, begun(of), &shown.token, of).await?;
+        let (now, what) = (core.clock.now_ms(), (begun(of), of.into()));
+        let taken = once::take(core.db.write(), now, what, &shown.token).await?;
         let taken = taken.ok_or_else(|| refused("nothing was asked for, or too long ago"))?;
         let ours = URL_SAFE_NO_PAD
             .decode(&taken.data)

@@ -25,7 +25,7 @@ use webauthn_rp::{PublicKeyCredentialCreationOptions, Registration, Registration
 use super::party::Party;
 use super::{LARGEST, MOST, to_wire};
 use crate::auth::Authenticator;
-use crate::auth::once::{self, Begun};
+use crate::auth::once::{self, Begun, Whose};
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
 use crate::scope::Scope;
@@ -96,7 +96,8 @@ impl Authenticator {
             .map_err(|error| ApiError::internal("passkey", &error))?;
         let token = URL_SAFE_NO_PAD.encode(ids::random::<32>());
         let data = URL_SAFE_NO_PAD.encode(ours);
-        once::begin(&self.core, Begun::NewPasskey, &token, Some(user.id), data).await?;
+        let (now, what) = (self.core.clock.now_ms(), (Begun::NewPasskey, Some(user.id)));
+        once::begin(self.core.db.write(), now, what, &token, data).await?;
         let options = options_of(serde_json::to_value(&theirs)?);
         Ok(PasskeyBegun { token, options })
     }
@@ -115,7 +116,8 @@ impl Authenticator {
         let mut faults = Vec::new();
         check_name(&mut faults, "name", &new.name, 60);
         ApiError::refuse(faults)?;
-        let begun = once::take(core, Begun::NewPasskey, &new.token, Some(user.id)).await?;
+        let what = (Begun::NewPasskey, Whose::Of(user.id));
+        let begun = once::take(core.db.write(), core.clock.now_ms(), what, &new.token).await?;
         let begun = begun.ok_or_else(|| {
             let text = "it is too late, or it was done before; begin again";
             ApiError::invalid("token", "too_late", text)

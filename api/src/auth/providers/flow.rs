@@ -18,7 +18,7 @@ use super::account;
 use super::claims::{self, Expected};
 use super::github::{self, Exchange};
 use super::provider::{Github, Oidc, Provider, Refused, Said, Unproved, Way};
-use crate::auth::once::{self, Begun};
+use crate::auth::once::{self, Begun, Whose};
 use crate::auth::tries::limiter_key;
 use crate::auth::{Authenticator, Purpose, SignIn, digest, make_token, sessions};
 use crate::http::problem::{ApiError, ApiResult};
@@ -144,7 +144,8 @@ impl Authenticator {
                     .map_err(|error| ApiError::internal("web_url", &error))?
             }
         };
-        once::begin(core, Begun::Provider, &token, None, data).await?;
+        let now = core.clock.now_ms();
+        once::begin(core.db.write(), now, (Begun::Provider, None), &token, data).await?;
         Ok(Started {
             location: location.into(),
             token,
@@ -205,7 +206,9 @@ impl Authenticator {
         if !constant_time_eq(derived(&token, "state").as_bytes(), state.as_bytes()) {
             return Err(refused(provider, "the state is of another sign-in"));
         }
-        let begun = once::take(core, Begun::Provider, &token, None).await?;
+        let what = (Begun::Provider, Whose::Nobodys);
+        let now = core.clock.now_ms();
+        let begun = once::take(core.db.write(), now, what, &token).await?;
         let begun = begun.ok_or_else(|| refused(provider, "no sign-in has begun"))?;
         let kept: Kept = serde_json::from_str(&begun.data)?;
         if kept.provider != provider.name {

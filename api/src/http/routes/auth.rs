@@ -9,7 +9,10 @@ use openapi::account::{
     SecondFactorCode,
 };
 use openapi::auth::{LoginRequest, Membership, Session, User};
-use openapi::people::{AcceptInvitation, InvitationShown, LinkToken};
+use openapi::people::{
+    AcceptInvitation, AskToJoin, InvitationShown, LinkToken, Register, Registered,
+    RegistrationOffer, RegistrationShown,
+};
 use openapi::problem::Code;
 
 use crate::auth::{
@@ -17,7 +20,9 @@ use crate::auth::{
     SignIn, a_person, csrf_token, judge_password,
 };
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Linked, NoMail, NotSignedIn, Throttled, WrongProof};
+use crate::http::doc::{
+    BadBody, Conflict, Linked, Missing, NoMail, NotSignedIn, Throttled, WrongProof,
+};
 use crate::http::extract::Json;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::services::{people, workspaces};
@@ -182,6 +187,88 @@ pub async fn accept_invitation(
     let user = people::accept_as_new(&core, &authenticator, &req, body).await?;
     let token = authenticator.enter_as_new(&req, &user).await?;
     entered(&core, &authenticator, user, token).await
+}
+
+/// Say whether people can register
+///
+/// For the sign-in page.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 200, description = "Whether they can", body = RegistrationOffer)))]
+#[get("/registration")]
+pub async fn read_registration_offer(
+    core: web::Data<Core>,
+) -> ApiResult<web::Json<RegistrationOffer>> {
+    Ok(web::Json(people::registration_offer(&core).await?))
+}
+
+/// Ask to join
+///
+/// A link is mailed, good for a day, if a workspace takes addresses of this domain. The answer is the
+/// same if none does, and if there is an account; its mailbox is told.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 202, description = "If a workspace takes the address, a mail is on its way"), NotSignedIn, Missing, BadBody))]
+#[post("/registration")]
+pub async fn ask_to_join(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<AskToJoin>,
+) -> ApiResult<HttpResponse> {
+    people::ask_to_join(&core, &authenticator, &req, &body.email, body.workspace).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// Read a link to register with
+///
+/// What it is for.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 200, description = "What it is for", body = RegistrationShown), NotSignedIn, Linked, BadBody))]
+#[post("/registration/show")]
+pub async fn show_registration(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<LinkToken>,
+) -> ApiResult<HttpResponse> {
+    let shown = people::show_registration(&core, &authenticator, &req, &body.token).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(("cache-control", "no-store"))
+        .json(shown))
+}
+
+/// Register by a link
+///
+/// The link shows that the address is the person's. Unless the workspace lets everybody of the domain
+/// in, somebody of it approves the registration first.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 200, description = "Registered", body = Registered), NotSignedIn, Linked, Conflict, BadBody))]
+#[post("/registration/accept")]
+pub async fn register(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<Register>,
+) -> ApiResult<web::Json<Registered>> {
+    Ok(web::Json(
+        people::register(&core, &authenticator, &req, body).await?,
+    ))
+}
+
+/// Change an address by a link
+///
+/// The link shows that the address is the person's. All sessions of the account end but that of this
+/// browser; the old address gets a notice.
+#[utoipa::path(tag = "auth", security(()), responses(
+    (status = 204, description = "Changed; sign in with it from now on"), NotSignedIn, Linked, Conflict, BadBody))]
+#[post("/new-email")]
+pub async fn change_email(
+    req: HttpRequest,
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    Json(body): Json<LinkToken>,
+) -> ApiResult<HttpResponse> {
+    people::change_email(&core, &authenticator, &req, &body.token).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Sign out

@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use openapi::account::{
-    ChangePassword, ChangeProfile, NewSecondFactor, OwnSession, Profile, RecoveryCodes,
-    SecondFactorCode,
+    ChangeEmail, ChangePassword, ChangeProfile, NewSecondFactor, OwnSession, Profile,
+    RecoveryCodes, SecondFactorCode,
 };
 use openapi::auth::Session;
 use openapi::page::Page;
@@ -14,7 +14,7 @@ use super::auth::{entered, session_cookie};
 use super::whole;
 use crate::auth::{Authenticator, Person, a_person, csrf_token};
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Fresh, Guarded, Linked, Missing, WrongProof};
+use crate::http::doc::{BadBody, Conflict, Fresh, Guarded, Linked, Missing, NoMail, WrongProof};
 use crate::http::extract::Json;
 use crate::http::problem::ApiResult;
 use crate::services::people;
@@ -38,6 +38,24 @@ pub async fn change_profile(
     Json(body): Json<ChangeProfile>,
 ) -> ApiResult<HttpResponse> {
     Ok(private(&people::rename(&core, &person, body.name).await?))
+}
+
+/// Ask for another address
+///
+/// A link is mailed to the new address, good for an hour; with it the address changes
+/// (`/auth/new-email`), the old one gets a notice, and all sessions end but that of the browser with
+/// the link. The answer is the same if the address has an account already.
+#[utoipa::path(tag = "account", responses(
+    (status = 202, description = "A link is on its way to the new address"), Guarded, Fresh, NoMail, BadBody))]
+#[post("/me/email", wrap = "a_person().fresh()")]
+pub async fn ask_for_email(
+    core: web::Data<Core>,
+    authenticator: web::Data<Authenticator>,
+    person: Person,
+    Json(body): Json<ChangeEmail>,
+) -> ApiResult<HttpResponse> {
+    people::ask_for_email(&core, &authenticator, &person, &body.email).await?;
+    Ok(HttpResponse::Accepted().finish())
 }
 
 /// Change the own password

@@ -3,14 +3,15 @@
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use openapi::page::Page;
 use openapi::people::{
-    ChangeMember, Invitation, InvitationSent, Member, MemberPolicy, NewInvitation,
+    ApproveRegistration, ChangeMember, ChangeMemberPolicy, Invitation, InvitationSent, Member,
+    MemberPolicy, NewInvitation, Registration,
 };
 use uuid::Uuid;
 
 use super::whole;
 use crate::auth::{Caller, Permission, needs};
 use crate::core::Core;
-use crate::http::doc::{BadBody, Conflict, Fresh, Guarded, Missing, Revised};
+use crate::http::doc::{BadBody, Conflict, Fresh, Full, Guarded, Missing, NoMail, Revised};
 use crate::http::extract::{IfMatch, Json};
 use crate::http::problem::ApiResult;
 use crate::services::people;
@@ -75,20 +76,23 @@ pub async fn read_member_policy(
     core: web::Data<Core>,
     caller: Caller,
 ) -> ApiResult<web::Json<MemberPolicy>> {
-    Ok(web::Json(people::policy(&core, caller.scope).await?))
+    Ok(web::Json(
+        people::policy::policy(&core, caller.scope).await?,
+    ))
 }
 
 /// Change what is asked of members
 ///
-/// With `require_second_factor`, people who have none are answered `second_factor_missing` until
-/// they have set one up.
+/// What is absent stays. With `require_second_factor`, people who have none are answered
+/// `second_factor_missing` until they have set one up. With `self_registration`, people with an
+/// address of its domains may ask to join; that needs a mail server.
 #[utoipa::path(tag = "people", responses(
-    (status = 200, description = "Changed", body = MemberPolicy), Guarded, Fresh, BadBody))]
+    (status = 200, description = "Changed", body = MemberPolicy), Guarded, Fresh, NoMail, BadBody))]
 #[patch("/member-policy", wrap = "needs(Permission::UsersWrite).fresh()")]
 pub async fn change_member_policy(
     core: web::Data<Core>,
     caller: Caller,
-    Json(body): Json<MemberPolicy>,
+    Json(body): Json<ChangeMemberPolicy>,
 ) -> ApiResult<web::Json<MemberPolicy>> {
     Ok(web::Json(
         people::change_policy(&core, &caller, body).await?,
@@ -158,5 +162,53 @@ pub async fn revoke_invitation(
     revision: IfMatch,
 ) -> ApiResult<HttpResponse> {
     people::revoke(&core, &caller, *id, revision).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// List registrations
+///
+/// People who have shown that the address is theirs and wait for an answer, newest first.
+#[utoipa::path(tag = "people", responses(
+    (status = 200, description = "Those who wait", body = Page<Registration>), Guarded))]
+#[get("/registrations", wrap = "needs(Permission::UsersRead)")]
+pub async fn list_registrations(
+    core: web::Data<Core>,
+    caller: Caller,
+) -> ApiResult<web::Json<Page<Registration>>> {
+    Ok(whole(people::registrations(&core, caller.scope).await?))
+}
+
+/// Approve a registration
+///
+/// Makes the account and the membership, and tells the person by mail. Nobody hands out more than
+/// they have.
+#[utoipa::path(tag = "people", responses(
+    (status = 204, description = "A member from now on"), Guarded, Fresh, Missing, Full, BadBody))]
+#[post(
+    "/registrations/{id}/approve",
+    wrap = "needs(Permission::UsersWrite).fresh()"
+)]
+pub async fn approve_registration(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    Json(body): Json<ApproveRegistration>,
+) -> ApiResult<HttpResponse> {
+    people::approve(&core, &caller, *id, body).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Refuse a registration
+///
+/// It is forgotten. The person is not told, and may ask again.
+#[utoipa::path(tag = "people", responses(
+    (status = 204, description = "Refused"), Guarded, Missing))]
+#[post("/registrations/{id}/refuse", wrap = "needs(Permission::UsersWrite)")]
+pub async fn refuse_registration(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<HttpResponse> {
+    people::refuse(&core, &caller, *id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -4,9 +4,10 @@ use entity::user;
 use openapi::account::{ChangePassword, OwnSession, Profile};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::deed::{Deed, note};
+use super::deed::{Deed, note, note_change};
 use crate::auth::{
     Authenticator, Person, Purpose, check_password, end, end_all, forget_tokens, hash_password,
     recovery_codes_left, renew, session_id, sessions_of,
@@ -14,6 +15,7 @@ use crate::auth::{
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::services::audit::Actor;
 use crate::services::validate::check_name;
 
 /// The account of a person.
@@ -43,15 +45,24 @@ pub async fn rename(core: &Core, person: &Person, name: String) -> ApiResult<Pro
     let mut faults = Vec::new();
     check_name(&mut faults, "name", &name, 100);
     ApiError::refuse(faults)?;
+    let before = &person.signed_in.user;
+    if before.name == name {
+        return profile(core, before).await;
+    }
     let user = user::Model {
         name,
-        ..person.signed_in.user.clone()
+        ..before.clone()
     };
+    let txn = core.db.begin().await?;
     user::Entity::update_many()
         .col_expr(user::Column::Name, Expr::value(user.name.clone()))
         .filter(user::Column::Id.eq(user.id))
-        .exec(core.db.write())
+        .exec(&txn)
         .await?;
+    let by = Actor::person(&user.email, person.address);
+    let shown = (json!({ "name": before.name }), json!({ "name": user.name }));
+    note_change(&txn, &core.clock, &by, &user, ("account.rename", shown)).await?;
+    txn.commit().await?;
     profile(core, &user).await
 }
 

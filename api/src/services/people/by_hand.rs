@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::account::store_password;
 use super::deed::{Deed, note_by};
-use super::{has_second_factor, invitations, reset_page};
+use super::{check_email, emails, has_second_factor, invitations, reset_page};
 use crate::auth::{
     Purpose, end_all, forget_recovery_codes, generate_password, hash_password, make_token, user_of,
 };
@@ -129,6 +129,26 @@ pub async fn reset_link(
     note_by(&txn, clock, &by_hand(), &user, Deed::ResetAsked).await?;
     txn.commit().await?;
     Ok(reset_page(public_url, &token))
+}
+
+/// Gives an account another address and ends all sessions.
+///
+/// # Errors
+/// There is no such account, the address is none or has an account, or the database failed.
+pub async fn change_email_by_hand(
+    db: &Db,
+    clock: &Clock,
+    email: &str,
+    new: &str,
+) -> ApiResult<String> {
+    let new =
+        check_email(new).map_err(|fault| ApiError::invalid("email", "bad_email", fault.message))?;
+    let txn = db.begin().await?;
+    let user = account(&txn, email).await?;
+    emails::store(&txn, clock, &by_hand(), &user, &new).await?;
+    end_all(&txn, user.id, None).await?;
+    txn.commit().await?;
+    Ok(new)
 }
 
 /// Turns the second factor of a person off and ends all sessions.

@@ -35,6 +35,8 @@ pub enum Deed {
     SessionsEnded(u64),
     /// Asked for a link to a new password.
     ResetAsked,
+    /// Asked for a link to a new address.
+    EmailAsked,
     /// Set a new password: by what.
     PasswordSet(&'static str),
     /// Has a second factor from now on.
@@ -58,6 +60,7 @@ impl Deed {
             Self::SignedOut => "sign_out",
             Self::SessionsEnded(_) => "session.end",
             Self::ResetAsked => "password.reset_asked",
+            Self::EmailAsked => "account.email_asked",
             Self::PasswordSet(_) => "password.set",
             Self::FactorOn => "second_factor.on",
             Self::FactorOff => "second_factor.off",
@@ -110,18 +113,33 @@ pub async fn note_by(
     user: &user::Model,
     deed: Deed,
 ) -> Result<(), DbErr> {
+    let shown = (Value::Null, deed.details());
+    note_change(txn, clock, by, user, (deed.word(), shown)).await
+}
+
+/// Notes a change of an account, before and after, in every workspace of the person.
+///
+/// # Errors
+/// A statement failed.
+pub(super) async fn note_change(
+    txn: &impl ConnectionTrait,
+    clock: &Clock,
+    by: &Actor,
+    user: &user::Model,
+    (action, (before, after)): (&'static str, (Value, Value)),
+) -> Result<(), DbErr> {
     let workspaces = member::Entity::find()
         .filter(member::Column::UserId.eq(user.id))
         .all(txn)
         .await?;
     for member in workspaces {
         let act = Act {
-            action: deed.word(),
+            action,
             kind: "person",
             id: Some(user.id),
             name: &user.email,
-            before: Value::Null,
-            after: deed.details(),
+            before: before.clone(),
+            after: after.clone(),
         };
         let scope = Scope::granted(member.workspace_id);
         audit::note(txn, clock, scope, by, act).await?;

@@ -147,6 +147,30 @@ pub(super) async fn make(
     Ok((row, invitation_link(public_url, &token)))
 }
 
+/// Makes somebody a member, unless they are one.
+pub(super) async fn make_member(
+    txn: &impl ConnectionTrait,
+    scope: Scope,
+    user: Uuid,
+    role: &str,
+    now: i64,
+) -> ApiResult<()> {
+    if is_member(txn, scope, user).await? {
+        return Ok(());
+    }
+    room_for(txn, scope, Counted::Members).await?;
+    member::Entity::insert(member::ActiveModel {
+        workspace_id: Set(scope.workspace()),
+        user_id: Set(user),
+        role: Set(role.to_owned()),
+        created_at: Set(now),
+        ..Default::default()
+    })
+    .exec_without_returning(txn)
+    .await?;
+    Ok(())
+}
+
 async fn is_member(db: &impl ConnectionTrait, scope: Scope, user: Uuid) -> ApiResult<bool> {
     let row = member::Entity::find_by_id((scope.workspace(), user))
         .one(db)
@@ -167,7 +191,7 @@ async fn send(
         .ok_or_else(ApiError::not_found)?;
     let letter = Letter::Invitation {
         to: &row.email,
-        workspace: &workspace.name,
+        workspace: &workspace,
         by: &row.invited_by,
         link: &link,
     };
@@ -402,18 +426,8 @@ async fn join(
         return Err(gone());
     }
     let scope = Scope::granted(row.workspace_id);
-    if !is_member(txn, scope, user).await? {
-        room_for(txn, scope, Counted::Members).await?;
-        member::Entity::insert(member::ActiveModel {
-            workspace_id: Set(row.workspace_id),
-            user_id: Set(user),
-            role: Set(row.role.clone()),
-            created_at: Set(core.clock.now_ms()),
-            ..Default::default()
-        })
-        .exec_without_returning(txn)
-        .await?;
-    }
+    let now = core.clock.now_ms();
+    make_member(txn, scope, user, &row.role, now).await?;
     let shown = (Value::Null, json!({ "role": row.role }));
     note(txn, &core.clock, by, "invitation.accept", row, shown).await
 }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use entity::{member, user, workspace};
-use openapi::people::{ChangeMember, Member, MemberPolicy};
-use sea_orm::sea_query::Expr;
+use entity::{member, user};
+use openapi::people::{ChangeMember, Member};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _,
@@ -168,57 +167,4 @@ async fn note(
     let by = Actor::of(caller);
     audit::note(&change.txn, &core.clock, caller.scope, &by, act).await?;
     Ok(())
-}
-
-/// What the workspace asks of its people.
-///
-/// # Errors
-/// The database failed.
-pub async fn policy(core: &Core, scope: Scope) -> ApiResult<MemberPolicy> {
-    let row = workspace::Entity::find_by_id(scope.workspace())
-        .one(core.db.read())
-        .await?
-        .ok_or_else(ApiError::not_found)?;
-    Ok(MemberPolicy {
-        require_second_factor: row.require_second_factor,
-    })
-}
-
-/// Changes what the workspace asks of its people.
-///
-/// # Errors
-/// The database failed.
-pub async fn change_policy(
-    core: &Core,
-    caller: &Caller,
-    wanted: MemberPolicy,
-) -> ApiResult<MemberPolicy> {
-    let change = Change::begin(core).await?;
-    let id = caller.scope.workspace();
-    let before = workspace::Entity::find_by_id(id)
-        .one(&change.txn)
-        .await?
-        .ok_or_else(ApiError::not_found)?;
-    workspace::Entity::update_many()
-        .col_expr(
-            workspace::Column::RequireSecondFactor,
-            Expr::value(wanted.require_second_factor),
-        )
-        .filter(workspace::Column::Id.eq(id))
-        .exec(&change.txn)
-        .await?;
-    if before.require_second_factor != wanted.require_second_factor {
-        let act = Act {
-            action: "member.policy",
-            kind: "workspace",
-            id: Some(id),
-            name: &before.slug,
-            before: json!({ "require_second_factor": before.require_second_factor }),
-            after: json!({ "require_second_factor": wanted.require_second_factor }),
-        };
-        let by = Actor::of(caller);
-        audit::note(&change.txn, &core.clock, caller.scope, &by, act).await?;
-    }
-    change.commit().await?;
-    Ok(wanted)
 }

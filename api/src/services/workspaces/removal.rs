@@ -68,6 +68,8 @@ const BY_ID: &[(&str, &str)] = &[
     ("maintenance_window", "workspace_id = $1"),
     ("role", "workspace_id = $1"),
     ("invitation", "workspace_id = $1"),
+    ("registration", "workspace_id = $1"),
+    ("mail", "workspace_id = $1"),
     ("attempt", "workspace_id = $1"),
 ];
 
@@ -94,6 +96,7 @@ const REST: &[(&str, &str)] = &[
     ("retention_run", "workspace_id = $1"),
     ("maintenance_switch", "workspace_id = $1"),
     ("workspace_quota", "workspace_id = $1"),
+    ("self_registration", "workspace_id = $1"),
     ("audit_chain", "workspace_id = $1"),
     ("member", "workspace_id = $1"),
 ];

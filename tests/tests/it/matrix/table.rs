@@ -42,6 +42,20 @@ pub const TABLE: &[Row] = &[
     open("POST /api/v1/auth/invitation/accept")
         .body(r#"{"token": "$n", "name": "$n", "password": "$password"}"#)
         .refused(LinkInvalid),
+    // Nobody registers here, since no workspace says so.
+    open("GET /api/v1/auth/registration"),
+    open("POST /api/v1/auth/registration")
+        .body(r#"{"email": "$n@example.org"}"#)
+        .refused(NotFound),
+    open("POST /api/v1/auth/registration/show")
+        .body(r#"{"token": "$n"}"#)
+        .refused(LinkInvalid),
+    open("POST /api/v1/auth/registration/accept")
+        .body(r#"{"token": "$n", "name": "$n", "password": "$password"}"#)
+        .refused(LinkInvalid),
+    open("POST /api/v1/auth/new-email")
+        .body(r#"{"token": "$n"}"#)
+        .refused(LinkInvalid),
     open("GET /api/v1/auth/providers"),
     open("GET /api/v1/auth/providers/{name}/start").refused(NotFound),
     open("GET /api/v1/auth/providers/{name}/callback").refused(NotFound),
@@ -55,6 +69,9 @@ pub const TABLE: &[Row] = &[
         .refused(ValidationFailed),
     session("GET /api/v1/me"),
     session("PATCH /api/v1/me").body(NAME),
+    session("POST /api/v1/me/email")
+        .body(r#"{"email": "$n@example.org"}"#)
+        .refused(MailNotConfigured),
     session("POST /api/v1/me/password")
         .body(r#"{"new_password": "$n"}"#)
         .refused(ValidationFailed),
@@ -110,6 +127,21 @@ pub const TABLE: &[Row] = &[
     route("POST /api/v1/invitations/{id}/resend", "users:write", Admin)
         .scope_alone_gets(ScopeMissing),
     route("DELETE /api/v1/invitations/{id}", "users:write", Admin).refused(RevisionStale),
+    route("GET /api/v1/registrations", "users:read", Admin),
+    // Nobody waits for an answer.
+    route(
+        "POST /api/v1/registrations/{id}/approve",
+        "users:write",
+        Admin,
+    )
+    .body("{}")
+    .refused(NotFound),
+    route(
+        "POST /api/v1/registrations/{id}/refuse",
+        "users:write",
+        Admin,
+    )
+    .refused(NotFound),
     route("GET /api/v1/connections", "connections:read", Viewer),
     route("POST /api/v1/connections", "connections:write", Admin)
         .body(r#"{"name": "$n", "connector": "sandbox"}"#)
@@ -253,6 +285,13 @@ pub const TABLE: &[Row] = &[
     route("POST /api/v1/mail/test", "settings:write", Admin)
         .body(r#"{"to": "ann@example.com"}"#)
         .refused(MailNotConfigured),
+    route("GET /api/v1/mail/messages", "settings:write", Admin),
+    route(
+        "POST /api/v1/mail/messages/{id}/retry",
+        "settings:write",
+        Admin,
+    )
+    .refused(NotFound),
     route("GET /api/v1/maintenance", "maintenance:read", Viewer),
     route("PATCH /api/v1/maintenance", "maintenance:write", Operator)
         .body(r#"{"on": false}"#)

@@ -76,6 +76,9 @@ impl World {
                 ("jobs", cancelled(owner).await),
                 ("members", guest),
                 ("invitations", invited.invitation.id),
+                // Nobody has registered, and no mail was sent.
+                ("registrations", Uuid::from_u128(9)),
+                ("mail", Uuid::from_u128(10)),
                 // A session that nobody has.
                 ("me", Uuid::from_u128(8)),
             ]),
