@@ -7,6 +7,7 @@ use engine::model::RuleSpec;
 use engine::signature::Scheme;
 use entity::{connection, maintenance_window, retention, role, rule, sealed_secret, source};
 use openapi::config::{ConnectionEntry, MaintenanceEntry, RoleEntry, RuleEntry, SourceEntry};
+use openapi::people::MemberPolicy;
 use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
 use sea_orm::{
@@ -19,8 +20,9 @@ use uuid::Uuid;
 use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
 use crate::services::maintenance::{Names, mode};
-use crate::services::quotas;
+use crate::services::people::policy;
 use crate::services::sources::heartbeat;
+use crate::services::{quotas, roles};
 
 /// Stored secrets by name; none: it cannot be opened any more.
 pub(super) type Secrets = BTreeMap<String, Option<Secret>>;
@@ -80,6 +82,8 @@ pub(super) struct Current {
     pub roles: Vec<CurrentRole>,
     /// With their revision; 0: nobody has set any.
     pub quotas: (QuotaSpec, i64),
+    /// With the name of a role of the workspace in place of its word.
+    pub members: MemberPolicy,
 }
 
 impl Current {
@@ -173,7 +177,7 @@ impl Current {
                 row,
             })
             .collect();
-        let roles = role::Entity::find()
+        let roles: Vec<CurrentRole> = role::Entity::find()
             .filter(role::Column::WorkspaceId.eq(workspace))
             .order_by_asc(role::Column::Id)
             .all(db)
@@ -187,8 +191,16 @@ impl Current {
                 row,
             })
             .collect();
+        let mut members = policy::load(db, scope).await?.unwrap_or_default();
+        let own = roles
+            .iter()
+            .find(|role: &&CurrentRole| roles::word(role.row.id) == members.self_registration.role);
+        if let Some(own) = own {
+            members.self_registration.role.clone_from(&own.row.name);
+        }
         Ok(Self {
             roles,
+            members,
             quotas: quotas::load(db, scope).await?,
             connections,
             sources,

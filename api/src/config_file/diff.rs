@@ -1,6 +1,7 @@
 //! The difference between what a file asks for and what a workspace has.
 
 use openapi::config::{Change, ConnectionEntry, MaintenanceEntry, RoleEntry, RuleEntry, SecretRef};
+use openapi::people::MemberPolicy;
 use openapi::problem::FieldError;
 use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
@@ -38,6 +39,8 @@ pub(super) enum Target<'a> {
     Role(Option<&'a CurrentRole>, &'a RoleEntry),
     /// Limit the workspace to this.
     Quotas(&'a QuotaSpec, i64),
+    /// Ask this of people.
+    Members(&'a MemberPolicy),
     /// Remove a role.
     DropRole(&'a CurrentRole),
     /// Remove a maintenance window.
@@ -115,6 +118,11 @@ pub(super) fn compare<'a>(
         let target = Target::Quotas(spec, *revision);
         let fields = differing(Some(stored), spec);
         d.create_or_update("quotas", "limits", true, fields, target);
+    }
+    if let Some(policy) = &wanted.members {
+        let fields = differing(Some(&current.members), policy);
+        let target = Target::Members(policy);
+        d.create_or_update("members", "policy", true, fields, target);
     }
     d
 }

@@ -1,6 +1,7 @@
 //! A workspace as a file.
 
 use openapi::config::{File, SourceEntry};
+use openapi::people::MemberPolicy;
 use serde_json::Value;
 
 use super::FileError;
@@ -37,6 +38,7 @@ pub async fn export(store: &Store, scope: Scope) -> Result<String, FileError> {
         maintenance: Vec::new(),
         roles: Vec::new(),
         quotas: (current.quotas.1 > 0).then(|| current.quotas.0.clone()),
+        members: (current.members != MemberPolicy::default()).then(|| current.members.clone()),
     };
     for stored in &current.connections {
         match stored.entry.clone() {

@@ -16,6 +16,7 @@ use crate::egress::{Egress, EgressOptions};
 use crate::ids;
 use crate::scope::Scope;
 use crate::secrets::Keyring;
+use crate::services::people::policy;
 
 const SMALL: &str = r#"
 version: 1
@@ -188,6 +189,7 @@ on_both! {
     secrets_are_sealed_compared_and_kept
     a_fault_changes_nothing
     apply_waits_for_the_running_nodes
+    what_is_asked_of_people_is_part_of_the_file
 }
 
 async fn applying_twice_changes_nothing(bench: Bench) {
@@ -214,7 +216,7 @@ async fn the_documented_example_applies_and_exports_back(bench: Bench) {
     std::fs::write(secret.join("cw-private"), "hush\n").unwrap();
     let example = documented_example();
     let first = bench.apply(&example, false).await.unwrap();
-    assert_eq!(first.changes.len(), 19);
+    assert_eq!(first.changes.len(), 20);
     assert_eq!(bench.secret("connection", "private_key").await, "hush");
     assert_eq!(words(&bench.plan(&example, true).await.unwrap()), [""; 0]);
 
@@ -225,6 +227,58 @@ async fn the_documented_example_applies_and_exports_back(bench: Bench) {
     let again = bench.apply(&exported, true).await.unwrap();
     assert_eq!(words(&again), [""; 0], "{exported}");
     assert_eq!(again.warnings.len(), 2, "{:?}", again.warnings);
+}
+
+async fn what_is_asked_of_people_is_part_of_the_file(bench: Bench) {
+    let file = |members: &str| {
+        format!("version: 1\nroles:\n  - {{ name: Guests, scopes: [events:read] }}\n{members}")
+    };
+    let open = file(
+        "members:\n  self_registration: { enabled: true, email_domains: [B.example, a.example], role: Guests }\n",
+    );
+    let first = bench.apply(&open, false).await.unwrap();
+    assert_eq!(
+        words(&first),
+        [
+            "create role Guests",
+            "update members policy self_registration"
+        ]
+    );
+    assert_eq!(words(&bench.plan(&open, true).await.unwrap()), [""; 0]);
+    let stored = policy::load(bench.store.db.read(), bench.scope).await;
+    let own = stored.unwrap().unwrap().self_registration;
+    assert!(own.role.starts_with("custom:"), "{}", own.role);
+    assert_eq!(own.email_domains, ["a.example", "b.example"]);
+    let exported = export(&bench.store, bench.scope).await.unwrap();
+    assert!(exported.contains("role: Guests"), "{exported}");
+    assert_eq!(words(&bench.apply(&exported, true).await.unwrap()), [""; 0]);
+    // What the file does not speak of stays; what it names without a value is off.
+    assert_eq!(
+        words(&bench.apply(&file(""), false).await.unwrap()),
+        [""; 0]
+    );
+    let strict = file("members: { require_second_factor: true }\n");
+    assert_eq!(
+        words(&bench.apply(&strict, false).await.unwrap()),
+        ["update members policy require_second_factor,self_registration"]
+    );
+    for (members, said) in [
+        ("enabled: true", "email_domains"),
+        ("enabled: true, email_domains: [\"*\"]", "email_domains"),
+        ("role: owner", "self_registration.role"),
+        ("role: Nobody", "there is no such role"),
+    ] {
+        let faulty = file(&format!(
+            "members: {{ self_registration: {{ {members} }} }}\n"
+        ));
+        for done in [
+            bench.plan(&faulty, false).await,
+            bench.apply(&faulty, false).await,
+        ] {
+            let text = refused(done);
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
 }
 
 async fn every_change_is_named_and_written(bench: Bench) {

@@ -8,6 +8,7 @@ use openapi::config::{
     ConnectionEntry, File, MaintenanceEntry, RoleEntry, RuleEntry, SecretRef, SourceEntry,
 };
 use openapi::maintenance::WindowScope;
+use openapi::people::MemberPolicy;
 use openapi::problem::FieldError;
 use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use super::secret::{self, is_sound};
 use crate::connectors::Registry;
+use crate::services::people::policy;
 use crate::services::validate::{
     ConnectionInput, Kinds, SourceInput, error, validate_connection, validate_retention,
     validate_rule, validate_rule_name, validate_source, validate_window, within,
@@ -45,6 +47,7 @@ pub(super) struct Wanted {
     pub windows: Vec<MaintenanceEntry>,
     pub roles: Vec<RoleEntry>,
     pub quotas: Option<QuotaSpec>,
+    pub members: Option<MemberPolicy>,
 }
 
 impl Wanted {
@@ -95,6 +98,10 @@ impl Wanted {
                 windows: file.maintenance.into_iter().map(in_order).collect(),
                 roles: file.roles.into_iter().map(in_their_order).collect(),
                 quotas: file.quotas,
+                members: file.members.map(|members| MemberPolicy {
+                    self_registration: policy::tidy(members.self_registration),
+                    ..members
+                }),
             })
         } else {
             Err(errors)
@@ -116,6 +123,9 @@ impl Wanted {
         }
         if let Some(spec) = &self.quotas {
             errors.extend(within("quotas", quotas::validate(spec)));
+        }
+        if let Some(members) = &self.members {
+            errors.extend(policy::faults(&members.self_registration, "members."));
         }
         for entry in &self.roles {
             let found = roles::validate(&entry.name, &entry.scopes);

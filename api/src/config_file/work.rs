@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use entity::{meta, node, workspace};
 use openapi::config::{Change, File};
+use openapi::problem::FieldError;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
@@ -16,6 +17,7 @@ use super::diff::compare;
 use super::secret::Surroundings;
 use super::wanted::{Wanted, at};
 use super::write::Writer;
+use crate::auth::Role;
 use crate::clock::Clock;
 use crate::connectors::Registry;
 use crate::db::{Db, bump_configuration};
@@ -185,18 +187,31 @@ fn check(
             .map(|c| (c.name.clone(), c.connector.clone())),
     );
     slugs.extend(wanted.sources.iter().map(|s| s.entry.slug.clone()));
-    let errors = wanted.check(registry, &kinds, &slugs, |name| {
+    let mut errors = wanted.check(registry, &kinds, &slugs, |name| {
         current
             .connection(name)
             .filter(|_| !prune)
             .map(|c| c.secrets.keys().map(String::as_str).collect())
             .unwrap_or_default()
     });
+    errors.extend(unknown_role(wanted, current));
     if errors.is_empty() {
         Ok(())
     } else {
         Err(FileError::Invalid(errors))
     }
+}
+
+/// The role of those who register themselves, if it is neither built in nor one of the workspace.
+fn unknown_role(wanted: &Wanted, current: &Current) -> Option<FieldError> {
+    let role = &wanted.members.as_ref()?.self_registration.role;
+    let known = Role::parse(role).is_some()
+        || current.role(role).is_some()
+        || wanted.roles.iter().any(|entry| entry.name == *role);
+    (!known).then(|| {
+        let place = "members.self_registration.role";
+        error(place, "unknown_role", "there is no such role")
+    })
 }
 
 /// The revision of the configuration.

@@ -6,6 +6,7 @@ use entity::{
     breaker, connection, delivery, maintenance_window, role, rule, sealed_secret, source,
 };
 use openapi::config::{ConnectionEntry, MaintenanceEntry, RoleEntry, RuleEntry};
+use openapi::people::MemberPolicy;
 use openapi::quotas::QuotaSpec;
 use openapi::retention::RetentionSpec;
 use sea_orm::ActiveValue::Set;
@@ -33,6 +34,7 @@ use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
 use crate::services::audit::{self, Actor};
 use crate::services::maintenance::Names;
+use crate::services::people::policy;
 use crate::services::rules::record;
 use crate::services::sealed::SOURCE_SECRET;
 use crate::services::validate::error;
@@ -155,6 +157,7 @@ impl<'a> Writer<'a> {
             Target::Role(stored, entry) => self.role(*stored, entry).await?,
             Target::DropRole(role) => self.drop_role(role).await?,
             Target::Quotas(spec, revision) => self.quotas(spec, *revision).await?,
+            Target::Members(wanted) => self.members(wanted).await?,
             Target::DropWindow(window) => {
                 maintenance_window::Entity::delete_by_id(window.row.id)
                     .exec(self.txn)
@@ -408,6 +411,29 @@ impl<'a> Writer<'a> {
         quotas::write(self.txn, self.scope, revision, spec, self.clock.now_ms()).await?;
         let act = quotas::act(self.scope, &before, spec);
         Ok(audit::note(self.txn, self.clock, self.scope, &self.by, act).await?)
+    }
+
+    async fn members(&self, wanted: &MemberPolicy) -> Result<(), FileError> {
+        let mut after = wanted.clone();
+        let named = role::Entity::find()
+            .filter(role::Column::WorkspaceId.eq(self.scope.workspace()))
+            .filter(role::Column::Name.eq(&after.self_registration.role))
+            .one(self.txn)
+            .await?;
+        if let Some(row) = named {
+            after.self_registration.role = roles::word(row.id);
+        }
+        let own = &after.self_registration;
+        if !policy::has_role(self.txn, self.scope, own).await? {
+            let place = "members.self_registration.role";
+            let fault = error(place, "unknown_role", "there is no such role");
+            return Err(FileError::Invalid(vec![fault]));
+        }
+        let before = policy::load(self.txn, self.scope)
+            .await?
+            .unwrap_or_default();
+        let change = (&before, &after);
+        Ok(policy::write(self.txn, self.clock, self.scope, &self.by, change).await?)
     }
 
     async fn window(
