@@ -99,6 +99,8 @@ fn Pages() -> impl IntoView {
             <Route path=path!("/people") view=pages::People />
             <Route path=path!("/profile") view=pages::ProfilePage />
             <Route path=path!("/invitation") view=pages::AcceptAsPerson />
+            <Route path=path!("/new-email") view=pages::NewEmailPage />
+            <Route path=path!("/mail") view=pages::MailPage />
             <Route path=path!("/credentials") view=pages::Credentials />
             <Route path=path!("/retention") view=pages::RetentionPage />
             <Route path=path!("/workspace") view=pages::WorkspacePage />

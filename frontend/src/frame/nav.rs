@@ -63,6 +63,7 @@ pub fn Nav(
                 {entry("/credentials", "API credentials", Icon::Key, None)}
                 {entry("/audit", "Audit log", Icon::Key, None)}
                 {entry("/workspace", "Workspace", Icon::User, None)}
+                {entry("/mail", "Mail", Icon::Out, None)}
             </div>
             <div class="nav-foot nav-list">
                 <a class="nav-link" href="/api/docs" target="_blank" rel="noopener external">

@@ -1,14 +1,13 @@
 //! The dialog that asks again who somebody is, before something dangerous is done.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use openapi::account::ConfirmIdentity;
 use openapi::auth::Session;
 use web_sys::SubmitEvent;
 
-use crate::api::{Failure, SignedIn, use_api};
-use crate::pages::PasskeyProof;
-use crate::ui::{Button, Dialog, Kind, TextField};
+use crate::api::{SignedIn, use_api};
+use crate::pages::{PasskeyProof, ProviderProof};
+use crate::ui::{Button, Dialog, Kind, Sending, TextField};
 
 /// The place on the page of the dialog.
 #[component]
@@ -36,8 +35,8 @@ fn form() -> AnyView {
     let password = RwSignal::new(String::new());
     let code = RwSignal::new(String::new());
     let by_code = RwSignal::new(false);
-    let failure = RwSignal::new(None::<Failure>);
-    let busy = RwSignal::new(false);
+    let sending = Sending::here();
+    let (busy, failure) = (sending.busy, sending.failure);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let shown = if by_code.get_untracked() {
@@ -51,19 +50,11 @@ fn form() -> AnyView {
                 ..ConfirmIdentity::default()
             }
         };
-        busy.set(true);
-        spawn_local(async move {
-            match api.post::<_, Session>("auth/confirm", &shown).await {
-                Ok(session) => {
-                    api.session.set(SignedIn::Yes(Box::new(session)));
-                    api.proof.answer(true);
-                    api.proof.open.try_set(false);
-                }
-                Err(error) => {
-                    failure.try_set(Some(error));
-                }
-            }
-            busy.try_set(false);
+        let call = async move { api.post::<_, Session>("auth/confirm", &shown).await };
+        sending.run(call, move |session| {
+            api.session.set(SignedIn::Yes(Box::new(session)));
+            api.proof.answer(true);
+            api.proof.open.try_set(false);
         });
     };
     let field = move || {
@@ -110,6 +101,7 @@ fn form() -> AnyView {
                         })
                 }}
                 <PasskeyProof />
+                {move || api.proof.open.get().then(|| view! { <ProviderProof /> })}
                 <Button
                     kind=Kind::Quiet
                     small=true

@@ -9,10 +9,14 @@ use openapi::auth::Session;
 use openapi::people::{AcceptInvitation, InvitationShown, LinkToken};
 use web_sys::SubmitEvent;
 
+use super::new_email::NewEmailOutside;
+use super::register::RegisterPage;
 use super::sign_in::SignIn;
 use crate::api::{Failure, SignedIn, use_api};
 use crate::format;
-use crate::ui::{Button, FailureView, Kind, Mark, PageHead, PasswordField, TextField, use_toasts};
+use crate::ui::{
+    Button, FailureView, Kind, Mark, PageHead, PasswordField, Sending, TextField, use_toasts,
+};
 
 /// What somebody sees who is not signed in, by the address.
 #[component]
@@ -22,6 +26,8 @@ pub fn Outside() -> impl IntoView {
         "/invitation" => view! { <Invited /> }.into_any(),
         "/forgot-password" => view! { <Forgotten /> }.into_any(),
         "/reset-password" => view! { <Reset /> }.into_any(),
+        "/register" => view! { <RegisterPage /> }.into_any(),
+        "/new-email" => view! { <NewEmailOutside /> }.into_any(),
         _ => view! { <SignIn /> }.into_any(),
     }
 }
@@ -61,7 +67,8 @@ pub(super) fn said(failure: RwSignal<Option<Failure>>, testid: &'static str) -> 
     .into_any()
 }
 
-fn to_sign_in() -> AnyView {
+/// The way back.
+pub(super) fn to_sign_in() -> AnyView {
     view! {
         <p class="small">
             <A href="/">"To the sign-in"</A>
@@ -71,7 +78,7 @@ fn to_sign_in() -> AnyView {
 }
 
 /// What stands behind `#`.
-fn token() -> String {
+pub(super) fn token() -> String {
     let hash = window().location().hash().unwrap_or_default();
     hash.trim_start_matches('#').to_owned()
 }
@@ -81,27 +88,17 @@ fn token() -> String {
 fn Forgotten() -> impl IntoView {
     let api = use_api();
     let email = RwSignal::new(String::new());
-    let busy = RwSignal::new(false);
     let sent = RwSignal::new(false);
-    let failure = RwSignal::new(None::<Failure>);
+    let sending = Sending::here();
     Effect::new(|_| document().set_title("Forgotten password · Signalbox"));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        busy.set(true);
-        failure.set(None);
         let request = ForgottenPassword {
             email: email.get_untracked().trim().to_owned(),
         };
-        spawn_local(async move {
-            match api.post::<_, ()>("auth/password-reset", &request).await {
-                Ok(()) => {
-                    sent.try_set(true);
-                }
-                Err(error) => {
-                    failure.try_set(Some(error));
-                }
-            }
-            busy.try_set(false);
+        let call = async move { api.post::<_, ()>("auth/password-reset", &request).await };
+        sending.run(call, move |()| {
+            sent.try_set(true);
         });
     };
     frame(
@@ -116,7 +113,7 @@ fn Forgotten() -> impl IntoView {
                     required=true
                     testid="email"
                 />
-                {said(failure, "forgotten-failed")}
+                {said(sending.failure, "forgotten-failed")}
                 {move || {
                     sent.get()
                         .then(|| {
@@ -127,7 +124,7 @@ fn Forgotten() -> impl IntoView {
                             }
                         })
                 }}
-                <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="forgotten-submit">
+                <Button kind=Kind::Primary submit=true busy=sending.busy attr:data-testid="forgotten-submit">
                     "Send a link"
                 </Button>
                 {to_sign_in()}
@@ -144,34 +141,23 @@ fn Reset() -> impl IntoView {
     let toasts = use_toasts();
     let navigate = use_navigate();
     let password = RwSignal::new(String::new());
-    let busy = RwSignal::new(false);
-    let faults = RwSignal::new(Vec::new());
-    let failure = RwSignal::new(None::<Failure>);
+    let sending = Sending::here();
+    let (busy, faults) = (sending.busy, sending.faults);
     Effect::new(|_| document().set_title("New password · Signalbox"));
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        busy.set(true);
-        failure.set(None);
         let request = ResetPassword {
             token: token(),
             password: password.get_untracked(),
         };
         let navigate = navigate.clone();
-        spawn_local(async move {
-            match api
-                .post::<_, ()>("auth/password-reset/accept", &request)
+        let call = async move {
+            api.post::<_, ()>("auth/password-reset/accept", &request)
                 .await
-            {
-                Ok(()) => {
-                    toasts.good("The password is set. Sign in with it.");
-                    navigate("/", Default::default());
-                }
-                Err(error) => {
-                    faults.try_set(error.errors());
-                    failure.try_set(Some(error));
-                }
-            }
-            busy.try_set(false);
+        };
+        sending.run(call, move |()| {
+            toasts.good("The password is set. Sign in with it.");
+            navigate("/", Default::default());
         });
     };
     frame(
@@ -186,7 +172,7 @@ fn Reset() -> impl IntoView {
                     at="password"
                     testid="new-password"
                 />
-                {said(failure, "reset-failed")}
+                {said(sending.failure, "reset-failed")}
                 <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="reset-submit">
                     "Set the password"
                 </Button>
@@ -238,36 +224,25 @@ fn join_form(invitation: InvitationShown, known: RwSignal<bool>) -> AnyView {
     let navigate = use_navigate();
     let name = RwSignal::new(String::new());
     let password = RwSignal::new(String::new());
-    let busy = RwSignal::new(false);
-    let faults = RwSignal::new(Vec::new());
-    let failure = RwSignal::new(None::<Failure>);
+    let sending = Sending::here();
+    let (busy, faults) = (sending.busy, sending.faults);
     let email = invitation.email.clone();
     let hints = Signal::derive(move || vec![email.clone(), name.get()]);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        busy.set(true);
-        failure.set(None);
         let request = AcceptInvitation {
             token: token(),
             name: name.get_untracked().trim().to_owned(),
             password: password.get_untracked(),
         };
         let navigate = navigate.clone();
-        spawn_local(async move {
-            match api
-                .post::<_, Session>("auth/invitation/accept", &request)
+        let call = async move {
+            api.post::<_, Session>("auth/invitation/accept", &request)
                 .await
-            {
-                Ok(session) => {
-                    navigate("/", Default::default());
-                    api.session.set(SignedIn::Yes(Box::new(session)));
-                }
-                Err(error) => {
-                    faults.try_set(error.errors());
-                    failure.try_set(Some(error));
-                    busy.try_set(false);
-                }
-            }
+        };
+        sending.run(call, move |session| {
+            navigate("/", Default::default());
+            api.session.set(SignedIn::Yes(Box::new(session)));
         });
     };
     let until = format::moment(invitation.expires_at);
@@ -300,7 +275,7 @@ fn join_form(invitation: InvitationShown, known: RwSignal<bool>) -> AnyView {
                 at="password"
                 testid="join-password"
             />
-            {said(failure, "join-failed")}
+            {said(sending.failure, "join-failed")}
             <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="join">
                 "Join"
             </Button>
@@ -339,26 +314,19 @@ fn accept(invitation: InvitationShown) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let navigate = use_navigate();
-    let busy = RwSignal::new(false);
+    let sending = Sending::with_toasts();
+    let busy = sending.busy;
     let press = move |_| {
-        busy.set(true);
         let navigate = navigate.clone();
-        spawn_local(async move {
+        let call = async move {
             let token = LinkToken { token: token() };
-            let joined = api.post::<_, ()>("me/invitations/accept", &token).await;
-            let session = match joined {
-                Ok(()) => api.get::<Session>("auth/session").await,
-                Err(failure) => Err(failure),
-            };
-            match session {
-                Ok(session) => {
-                    api.session.set(SignedIn::Yes(Box::new(session)));
-                    toasts.good("You are a member now.");
-                    navigate("/", Default::default());
-                }
-                Err(failure) => toasts.failed(&failure),
-            }
-            busy.try_set(false);
+            api.post::<_, ()>("me/invitations/accept", &token).await?;
+            api.get::<Session>("auth/session").await
+        };
+        sending.run(call, move |session| {
+            api.session.set(SignedIn::Yes(Box::new(session)));
+            toasts.good("You are a member now.");
+            navigate("/", Default::default());
         });
     };
     view! {

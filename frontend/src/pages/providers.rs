@@ -54,6 +54,35 @@ pub fn ProviderLinks() -> impl IntoView {
     .into_any()
 }
 
+/// Links to providers that ask a person anew, for what has to be confirmed. The page is left and come
+/// back to, so what was begun is begun once more.
+#[component]
+pub fn ProviderProof() -> impl IntoView {
+    let list = load::<Page<SignInProvider>>(|| "auth/providers".to_owned());
+    let place = use_location();
+    (move || {
+        let back = format!("{}{}", place.pathname.get(), place.search.get());
+        let providers = list.get().map(|page| page.items).unwrap_or_default();
+        providers
+            .into_iter()
+            .filter(|provider| provider.confirms)
+            .map(|provider| {
+                let address = format!(
+                    "/api/v1/auth/providers/{}/start?confirm=true&return_to={}",
+                    encode(&provider.name),
+                    encode(&back)
+                );
+                view! {
+                    <a class="button" href=address rel="external" data-testid="provider-proof">
+                        {format!("Confirm with {}, then begin again", provider.title)}
+                    </a>
+                }
+            })
+            .collect_view()
+    })
+    .into_any()
+}
+
 /// Whether a provider has led to the second step.
 pub fn at_second_step() -> bool {
     use_query_map().with_untracked(|query| {

@@ -1,7 +1,6 @@
 //! Signing in: the password, then the second factor if there is one.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use leptos_router::components::A;
 use openapi::account::SecondFactorCode;
 use openapi::auth::{LoginRequest, Session};
@@ -11,8 +10,9 @@ use web_sys::SubmitEvent;
 use super::outside::{frame, said};
 use super::passkeys::PasskeySignIn;
 use super::providers::{ProviderLinks, at_second_step};
-use crate::api::{Failure, SignedIn, use_api};
-use crate::ui::{Button, Kind, TextField};
+use super::register::RegisterLink;
+use crate::api::{SignedIn, use_api};
+use crate::ui::{Button, Kind, Sending, TextField};
 
 /// The sign-in page.
 #[component]
@@ -32,30 +32,24 @@ fn first_step(second: RwSignal<bool>) -> AnyView {
     let api = use_api();
     let email = RwSignal::new(String::new());
     let password = RwSignal::new(String::new());
-    let busy = RwSignal::new(false);
-    let failure = RwSignal::new(None::<Failure>);
+    let sending = Sending::here();
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        if busy.get_untracked() {
-            return;
-        }
-        busy.set(true);
-        failure.set(None);
         let request = LoginRequest {
             email: email.get_untracked().trim().to_owned(),
             password: password.get_untracked(),
         };
-        spawn_local(async move {
+        let call = async move {
             match api.post::<_, Session>("auth/login", &request).await {
-                Ok(session) => api.session.set(SignedIn::Yes(Box::new(session))),
-                Err(error) if error.code() == Some(Code::SecondFactorRequired) => {
-                    second.try_set(true);
-                }
-                Err(error) => {
-                    failure.try_set(Some(error));
-                }
+                Err(error) if error.code() == Some(Code::SecondFactorRequired) => Ok(None),
+                answer => answer.map(Some),
             }
-            busy.try_set(false);
+        };
+        sending.run(call, move |session| match session {
+            Some(session) => api.session.set(SignedIn::Yes(Box::new(session))),
+            None => {
+                second.try_set(true);
+            }
         });
     };
     frame(
@@ -78,12 +72,13 @@ fn first_step(second: RwSignal<bool>) -> AnyView {
                     required=true
                     testid="password"
                 />
-                {said(failure, "sign-in-failed")}
-                <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="sign-in-submit">
+                {said(sending.failure, "sign-in-failed")}
+                <Button kind=Kind::Primary submit=true busy=sending.busy attr:data-testid="sign-in-submit">
                     "Sign in"
                 </Button>
                 <PasskeySignIn />
                 <ProviderLinks />
+                <RegisterLink />
                 <p class="small">
                     <A href="/forgot-password" attr:data-testid="forgot-password">
                         "Forgot your password?"
@@ -98,26 +93,15 @@ fn first_step(second: RwSignal<bool>) -> AnyView {
 fn second_step(second: RwSignal<bool>) -> AnyView {
     let api = use_api();
     let code = RwSignal::new(String::new());
-    let busy = RwSignal::new(false);
-    let failure = RwSignal::new(None::<Failure>);
+    let sending = Sending::here();
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        if busy.get_untracked() {
-            return;
-        }
-        busy.set(true);
-        failure.set(None);
         let request = SecondFactorCode {
             code: code.get_untracked(),
         };
-        spawn_local(async move {
-            match api.post::<_, Session>("auth/second-factor", &request).await {
-                Ok(session) => api.session.set(SignedIn::Yes(Box::new(session))),
-                Err(error) => {
-                    failure.try_set(Some(error));
-                }
-            }
-            busy.try_set(false);
+        let call = async move { api.post::<_, Session>("auth/second-factor", &request).await };
+        sending.run(call, move |session| {
+            api.session.set(SignedIn::Yes(Box::new(session)));
         });
     };
     frame(
@@ -132,8 +116,8 @@ fn second_step(second: RwSignal<bool>) -> AnyView {
                     help="Six digits of the app, or one of your recovery codes."
                     testid="code"
                 />
-                {said(failure, "code-failed")}
-                <Button kind=Kind::Primary submit=true busy=busy attr:data-testid="code-submit">
+                {said(sending.failure, "code-failed")}
+                <Button kind=Kind::Primary submit=true busy=sending.busy attr:data-testid="code-submit">
                     "Continue"
                 </Button>
                 <PasskeySignIn />

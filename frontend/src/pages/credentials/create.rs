@@ -1,7 +1,6 @@
 //! The form for a new credential.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use openapi::auth::WhoAmI;
 use openapi::credentials::{CredentialKind, CredentialRevealed, NewCredential, Rotation};
 use web_sys::SubmitEvent;
@@ -9,7 +8,7 @@ use web_sys::SubmitEvent;
 use super::Shown;
 use crate::api::{load, use_api};
 use crate::ui::{
-    AreaField, Button, FaultList, Kind, SelectField, TextField, TickField, show, use_toasts,
+    AreaField, Button, FaultList, Kind, SelectField, Sending, TextField, TickField, show,
 };
 
 /// The form, once it is known what the maker may hand out.
@@ -20,15 +19,14 @@ pub(super) fn create_dialog(open: RwSignal<bool>, shown: Shown) -> AnyView {
 
 fn form(scopes: Vec<String>, open: RwSignal<bool>, shown: Shown) -> AnyView {
     let api = use_api();
-    let toasts = use_toasts();
     let name = RwSignal::new(String::new());
     let kind = RwSignal::new("hmac".to_owned());
     let chosen = RwSignal::new(Vec::<String>::new());
     let networks = RwSignal::new(String::new());
     let days = RwSignal::new(String::new());
     let rate = RwSignal::new(String::new());
-    let faults = RwSignal::new(Vec::new());
-    let busy = RwSignal::new(false);
+    let sending = Sending::with_toasts();
+    let (busy, faults) = (sending.busy, sending.faults);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let days = days.get_untracked();
@@ -57,19 +55,10 @@ fn form(scopes: Vec<String>, open: RwSignal<bool>, shown: Shown) -> AnyView {
             },
             rotation,
         };
-        busy.set(true);
-        spawn_local(async move {
-            match api.post::<_, CredentialRevealed>("credentials", &new).await {
-                Ok(made) => {
-                    open.try_set(false);
-                    shown.reveal(made);
-                }
-                Err(failure) => {
-                    faults.try_set(failure.errors());
-                    toasts.failed(&failure);
-                }
-            }
-            busy.try_set(false);
+        let call = async move { api.post::<_, CredentialRevealed>("credentials", &new).await };
+        sending.run(call, move |made| {
+            open.try_set(false);
+            shown.reveal(made);
         });
     };
     let kinds = [

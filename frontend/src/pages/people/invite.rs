@@ -1,22 +1,20 @@
 //! The form for an invitation.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use openapi::people::{InvitationSent, NewInvitation};
 use web_sys::SubmitEvent;
 
 use super::{ROLES, Shown};
 use crate::api::use_api;
-use crate::ui::{Button, FaultList, Kind, SelectField, TextField, use_toasts};
+use crate::ui::{Button, FaultList, Kind, SelectField, Sending, TextField};
 
 pub(super) fn form(open: RwSignal<bool>, shown: Shown) -> AnyView {
     let api = use_api();
-    let toasts = use_toasts();
     let email = RwSignal::new(String::new());
     let role = RwSignal::new("viewer".to_owned());
     let days = RwSignal::new("7".to_owned());
-    let faults = RwSignal::new(Vec::new());
-    let busy = RwSignal::new(false);
+    let sending = Sending::with_toasts();
+    let (busy, faults) = (sending.busy, sending.faults);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let new = NewInvitation {
@@ -25,19 +23,10 @@ pub(super) fn form(open: RwSignal<bool>, shown: Shown) -> AnyView {
             // What is no number is told by the server, like what is too large.
             expires_in_days: days.get_untracked().trim().parse().unwrap_or_default(),
         };
-        busy.set(true);
-        spawn_local(async move {
-            match api.post::<_, InvitationSent>("invitations", &new).await {
-                Ok(sent) => {
-                    open.try_set(false);
-                    shown.reveal(sent);
-                }
-                Err(failure) => {
-                    faults.try_set(failure.errors());
-                    toasts.failed(&failure);
-                }
-            }
-            busy.try_set(false);
+        let call = async move { api.post::<_, InvitationSent>("invitations", &new).await };
+        sending.run(call, move |sent| {
+            open.try_set(false);
+            shown.reveal(sent);
         });
     };
     view! {

@@ -1,11 +1,13 @@
 //! The people of the workspace: members, roles, invitations.
 
 mod invite;
+mod policy;
+mod registrations;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use openapi::page::Page;
-use openapi::people::{ChangeMember, Invitation, InvitationSent, Member, MemberPolicy};
+use openapi::people::{ChangeMember, Invitation, InvitationSent, Member};
 
 use crate::api::{Load, load, use_api};
 use crate::format;
@@ -74,7 +76,8 @@ pub fn People() -> impl IntoView {
             <Card title="Invitations" text="Not answered yet." flush=true>
                 {show(shown.invitations, move |page| invitations(page.items, shown))}
             </Card>
-            {policy()}
+            {registrations::card(shown.members)}
+            {policy::cards()}
         </div>
         <Dialog open=inviting title="Invite somebody" testid="invite-dialog">
             {invite::form(inviting, shown)}
@@ -337,54 +340,6 @@ fn invitation(row: Invitation, shown: Shown) -> AnyView {
                 </Button>
             </td>
         </tr>
-    }
-    .into_any()
-}
-
-fn policy() -> AnyView {
-    let policy = load::<MemberPolicy>(|| "member-policy".to_owned());
-    view! {
-        <Card title="Second factor" text="What is asked of everybody here.">
-            {show(policy, move |now| policy_form(now, policy))}
-        </Card>
-    }
-    .into_any()
-}
-
-fn policy_form(now: MemberPolicy, shown: Load<MemberPolicy>) -> AnyView {
-    let api = use_api();
-    let toasts = use_toasts();
-    let busy = RwSignal::new(false);
-    let on = now.require_second_factor;
-    let press = move |_| {
-        let wanted = MemberPolicy {
-            require_second_factor: !on,
-        };
-        busy.set(true);
-        spawn_local(async move {
-            match api
-                .patch::<_, MemberPolicy>("member-policy", &wanted, None)
-                .await
-            {
-                Ok(now) => shown.put(now),
-                Err(failure) => toasts.failed(&failure),
-            }
-            busy.try_set(false);
-        });
-    };
-    view! {
-        <div class="row wrap">
-            <span data-testid="policy-state">
-                {if on {
-                    "Everybody needs a second factor. Who has none is sent to set one up."
-                } else {
-                    "A password is enough."
-                }}
-            </span>
-            <Button busy=busy attr:data-testid="policy-switch" press=press>
-                {if on { "Let a password be enough" } else { "Require a second factor" }}
-            </Button>
-        </div>
     }
     .into_any()
 }

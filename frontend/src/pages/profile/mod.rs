@@ -1,10 +1,10 @@
-//! One's own account: name, password, second factor, sessions.
+//! One's own account: name, address, password, second factor, sessions.
 
+mod email;
 mod factor;
 mod sessions;
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use openapi::account::{ChangePassword, ChangeProfile, Profile};
 use openapi::auth::Session;
 use web_sys::SubmitEvent;
@@ -13,7 +13,7 @@ use crate::api::{Load, SignedIn, load, use_api};
 use crate::format;
 use crate::pages::passkeys::OwnPasskeys;
 use crate::ui::{
-    Button, Card, FaultList, Kind, PageHead, PasswordField, TextField, show, use_toasts,
+    Button, Card, FaultList, Kind, PageHead, PasswordField, Sending, TextField, show, use_toasts,
 };
 
 /// The page.
@@ -24,6 +24,7 @@ pub fn ProfilePage() -> impl IntoView {
         <PageHead title="Profile" text="Your account, in all workspaces." />
         <div class="stack" data-testid="profile-page">
             {show(profile, move |it| name_card(it, profile))}
+            {email::card()}
             {show(profile, move |it| password_card(it, profile))}
             {show(profile, move |it| factor::card(&it, profile))}
             <OwnPasskeys />
@@ -37,31 +38,22 @@ fn name_card(profile: Profile, shown: Load<Profile>) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let name = RwSignal::new(profile.user.name);
-    let faults = RwSignal::new(Vec::new());
-    let busy = RwSignal::new(false);
+    let sending = Sending::with_toasts();
+    let (busy, faults) = (sending.busy, sending.faults);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let wanted = ChangeProfile {
             name: name.get_untracked().trim().to_owned(),
         };
-        busy.set(true);
-        spawn_local(async move {
-            match api.patch::<_, Profile>("me", &wanted, None).await {
-                Ok(now) => {
-                    toasts.good("Saved.");
-                    api.session.update(|session| {
-                        if let SignedIn::Yes(session) = session {
-                            session.user.name.clone_from(&now.user.name);
-                        }
-                    });
-                    shown.put(now);
+        let call = async move { api.patch::<_, Profile>("me", &wanted, None).await };
+        sending.run(call, move |now| {
+            toasts.good("Saved.");
+            api.session.update(|session| {
+                if let SignedIn::Yes(session) = session {
+                    session.user.name.clone_from(&now.user.name);
                 }
-                Err(failure) => {
-                    faults.try_set(failure.errors());
-                    toasts.failed(&failure);
-                }
-            }
-            busy.try_set(false);
+            });
+            shown.put(now);
         });
     };
     view! {
@@ -92,8 +84,8 @@ fn password_card(profile: Profile, shown: Load<Profile>) -> AnyView {
     let toasts = use_toasts();
     let current = RwSignal::new(String::new());
     let new = RwSignal::new(String::new());
-    let faults = RwSignal::new(Vec::new());
-    let busy = RwSignal::new(false);
+    let sending = Sending::with_toasts();
+    let (busy, faults) = (sending.busy, sending.faults);
     let has = profile.has_password;
     let hints = Signal::stored(vec![profile.user.email, profile.user.name]);
     let submit = move |event: SubmitEvent| {
@@ -102,20 +94,11 @@ fn password_card(profile: Profile, shown: Load<Profile>) -> AnyView {
             current_password: has.then(|| current.get_untracked()),
             new_password: new.get_untracked(),
         };
-        busy.set(true);
-        spawn_local(async move {
-            match api.post::<_, Session>("me/password", &wanted).await {
-                Ok(session) => {
-                    api.session.set(SignedIn::Yes(Box::new(session)));
-                    toasts.good("The password is changed. All other sessions have ended.");
-                    shown.reload();
-                }
-                Err(failure) => {
-                    faults.try_set(failure.errors());
-                    toasts.failed(&failure);
-                }
-            }
-            busy.try_set(false);
+        let call = async move { api.post::<_, Session>("me/password", &wanted).await };
+        sending.run(call, move |session| {
+            api.session.set(SignedIn::Yes(Box::new(session)));
+            toasts.good("The password is changed. All other sessions have ended.");
+            shown.reload();
         });
     };
     let since = profile
