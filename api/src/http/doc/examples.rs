@@ -1,5 +1,7 @@
 //! Examples, made from the types themselves, so that they always have their form.
 
+mod people;
+
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
@@ -65,16 +67,6 @@ fn schema_name(schema: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-const PASSWORD: &str = "correct horse battery staple";
-const TOKEN: &str = "q0pJ7c1m9Zt3vH5s8LxK2fWbYd6aRnEuGiTo4CyMlPQ";
-
-fn invitation() -> Value {
-    json!({
-        "id": ID, "email": "ada@example.com", "role": "operator", "invited_by": "admin@localhost",
-        "created_at": TIME, "expires_at": TIME, "expired": false, "revision": 1
-    })
-}
-
 /// An example by the name of each schema that stands in a body.
 pub fn all() -> HashMap<&'static str, Value> {
     let workspace = json!({"id": ID, "slug": "main", "name": "Main", "created_at": TIME});
@@ -94,7 +86,8 @@ pub fn all() -> HashMap<&'static str, Value> {
             "deliveries": [delivery]
         }),
     );
-    HashMap::from([
+    let mut all = people::all();
+    all.extend([
         (
             "LoginRequest",
             json!({"email": "admin@localhost", "password": "correct horse battery staple"}),
@@ -124,87 +117,6 @@ pub fn all() -> HashMap<&'static str, Value> {
             }),
         ),
         ("RemoveWorkspace", json!({"slug": "acme"})),
-        ("SecondFactorCode", json!({"code": "287082"})),
-        ("ConfirmIdentity", json!({"password": PASSWORD})),
-        (
-            "PasswordToJudge",
-            json!({"password": PASSWORD, "hints": ["ada@example.com", "Ada"]}),
-        ),
-        (
-            "PasswordStrength",
-            json!({"score": 4, "acceptable": true, "advice": []}),
-        ),
-        ("ForgottenPassword", json!({"email": "ada@example.com"})),
-        (
-            "ResetPassword",
-            json!({"token": TOKEN, "password": PASSWORD}),
-        ),
-        ("LinkToken", json!({"token": TOKEN})),
-        (
-            "AcceptInvitation",
-            json!({"token": TOKEN, "name": "Ada", "password": PASSWORD}),
-        ),
-        (
-            "InvitationShown",
-            json!({"workspace": "Main", "email": "ada@example.com", "role": "operator", "expires_at": TIME}),
-        ),
-        (
-            "Member",
-            json!({
-                "id": ID, "email": "ada@example.com", "name": "Ada", "role": "operator",
-                "enabled": true, "joined_at": TIME, "last_seen_at": TIME, "second_factor": true,
-                "revision": 1
-            }),
-        ),
-        ("ChangeMember", json!({"role": "viewer"})),
-        ("MemberPolicy", json!({"require_second_factor": true})),
-        ("Invitation", invitation()),
-        (
-            "NewInvitation",
-            json!({"email": "ada@example.com", "role": "operator", "expires_in_days": 7}),
-        ),
-        (
-            "InvitationSent",
-            json!({
-                "invitation": invitation(), "mailed": false,
-                "link": format!("https://signalbox.example.com/invitation#{TOKEN}")
-            }),
-        ),
-        (
-            "Profile",
-            json!({
-                "user": {"id": ID, "email": "ada@example.com", "name": "Ada"}, "created_at": TIME,
-                "has_password": true, "password_changed_at": TIME, "second_factor_since": TIME,
-                "recovery_codes_left": 9
-            }),
-        ),
-        ("ChangeProfile", json!({"name": "Ada"})),
-        (
-            "ChangePassword",
-            json!({"current_password": PASSWORD, "new_password": "seven purple ducks rehearse"}),
-        ),
-        (
-            "OwnSession",
-            json!({
-                "id": ID, "current": true, "remote_addr": "192.0.2.10", "user_agent": "Firefox",
-                "started_at": TIME, "last_seen_at": TIME, "expires_at": TIME
-            }),
-        ),
-        (
-            "NewSecondFactor",
-            json!({
-                "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
-                "uri": "otpauth://totp/Signalbox:ada%40example%2Ecom?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Signalbox",
-                "qr_svg": "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 45 45\"></svg>"
-            }),
-        ),
-        (
-            "RecoveryCodes",
-            json!({
-                "codes": ["h3kd-w9ra-0xqm-7tcp"],
-                "csrf_token": "xw2m0cQ3Jw0aQK2dYt0m1mJ3c7n0N9m3cM2b6q1lq3E"
-            }),
-        ),
         ("Credential", credential()),
         (
             "CredentialRevealed",
@@ -451,7 +363,8 @@ pub fn all() -> HashMap<&'static str, Value> {
                 "redis": {"state": "not used"}
             }),
         ),
-    ])
+    ]);
+    all
 }
 
 fn extend(value: &mut Value, more: Value) {
