@@ -47,9 +47,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_mail::Migration),
             Box::new(m20261121_000014_roles::Migration),
             Box::new(m20261121_000015_source_secrets::Migration),
+            Box::new(m20261121_000113_sign_in::Migration),
+            // Younger than the one before, whatever their numbers say.
             Box::new(m20261121_000016_registration::Migration),
             Box::new(m20261121_000017_removal::Migration),
-            Box::new(m20261121_000113_sign_in::Migration),
         ]
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::{Database, Server};
+use tests::{Database, Options, Server};
 use thirtyfour::ChromiumLikeCapabilities as _;
 use thirtyfour::extensions::query::ElementQueryable as _;
 use thirtyfour::prelude::{By, DesiredCapabilities, WebDriver, WebElement};
@@ -82,7 +82,18 @@ pub async fn with_person<F>(file: tests::yaml::File, test: impl FnOnce(Person) -
 where
     F: Future<Output = ()>,
 {
-    let server = Server::start(Database::Sqlite).await;
+    with_person_on(Options::default(), file, test).await;
+}
+
+/// The same on a server with these settings.
+pub async fn with_person_on<F>(
+    options: Options,
+    file: tests::yaml::File,
+    test: impl FnOnce(Person) -> F,
+) where
+    F: Future<Output = ()>,
+{
+    let server = Server::start_with(Database::Sqlite, options).await;
     server.apply(&file.text()).await;
     // Sets up what every client for HTTP in this process needs.
     drop(tests::client::http());

@@ -1,13 +1,14 @@
 //! People in the console: invited, with a second factor, in sessions that they end themselves.
 
 use openapi::page::Page;
-use openapi::people::{Invitation, Member};
+use openapi::people::{Invitation, Member, MemberPolicy};
 use openapi::problem::Code;
 use serde_json::{Value, json};
+use tests::fakes::MailSink;
 use tests::yaml::File;
-use tests::{phone, wait_until};
+use tests::{Options, phone, wait_until};
 
-use crate::browser::{Person, with_person};
+use crate::browser::{Person, with_person, with_person_on};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "seven purple ducks rehearse";
@@ -165,6 +166,62 @@ async fn browser_asks_again_who_it_is_before_what_is_dangerous() {
         person.see_text("toasts", "owner").await;
         let members: Page<Member> = person.server.client().read("/api/v1/members").await;
         assert_eq!(members.items[0].role, "owner");
+        person.no_faults().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_lets_somebody_register_who_is_approved() {
+    let sink = MailSink::start().await;
+    let options = sink.settings(Options::default());
+    with_person_on(options, File::new(), async |person| {
+        person.sign_in().await;
+        person.open("/people").await;
+        person.click("registration-enabled").await;
+        person.fill("registration-domains", "example.com").await;
+        person.choose("registration-role", "operator").await;
+        person.click("registration-save").await;
+        let client = person.server.client();
+        wait_until("the policy is stored", async || {
+            let policy: MemberPolicy = client.read("/api/v1/member-policy").await;
+            policy.self_registration.enabled.then_some(())
+        })
+        .await;
+        person.open("/mail").await;
+        person.see_text("mail-page", "box@example.com").await;
+        sign_out(&person).await;
+
+        person.click("register-link").await;
+        person.fill("register-email", ADA).await;
+        person.click("register-send").await;
+        person.see("register-sent").await;
+        let mail = wait_until("the mail has come", async || {
+            let all = sink.received();
+            all.into_iter().find(|mail| mail.to == [ADA])
+        })
+        .await;
+        let link = mail.link();
+        let (_, token) = link.split_once('#').expect("a link");
+        person.open(&format!("/register#{token}")).await;
+        person.see_text("register-address", ADA).await;
+        person.fill("register-name", "Ada").await;
+        person.fill("register-password", PASSWORD).await;
+        person.click("register").await;
+        person.see("register-waits").await;
+
+        person.sign_in().await;
+        person.open("/people").await;
+        person.see_text("registrations", ADA).await;
+        person.click("registration-approve").await;
+        let ada = wait_until("she is a member", async || {
+            let all: Page<Member> = client.read("/api/v1/members").await;
+            all.items.into_iter().find(|member| member.email == ADA)
+        })
+        .await;
+        assert_eq!(ada.role, "operator");
+        person.open("/mail").await;
+        person.see_text("mails", "a…@example.com").await;
         person.no_faults().await;
     })
     .await;

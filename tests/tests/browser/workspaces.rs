@@ -91,3 +91,46 @@ async fn browser_makes_a_role_sets_a_quota_and_moves_between_workspaces() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_reports_on_a_period_and_deletes_a_workspace() {
+    with_person(File::new().source("a"), async |person| {
+        let owner = person.server.session().await;
+        let acme = json!({ "slug": "acme", "name": "Acme" });
+        owner.post("/api/v1/workspaces", &acme).await.done();
+        person.sign_in().await;
+        person.open("/audit").await;
+        person.click("audit-report").await;
+        person.click("report-make").await;
+        person.see_text("report", "sign_in").await;
+        person.see_text("report", "source.create").await;
+        let file = person.see("report-json").await;
+        let address = file.attr("href").await.unwrap().unwrap();
+        assert!(address.contains("workspace=main"), "{address}");
+
+        person.open("/workspace").await;
+        person.choose("workspace-switch", "acme").await;
+        person.see_text("workspace-name", "Acme").await;
+        person.click("workspace-delete").await;
+        person.see_text("workspace-delete-preview", "Members").await;
+        person.fill("workspace-delete-slug", "main").await;
+        let yes = person.see("workspace-delete-yes").await;
+        assert!(
+            !yes.is_enabled().await.unwrap(),
+            "another name does nothing"
+        );
+        person.fill("workspace-delete-slug", "acme").await;
+        person.click("workspace-delete-yes").await;
+        person.see_text("workspace-name", "Main").await;
+        let left: Page<Workspace> = owner.read("/api/v1/workspaces").await;
+        assert_eq!(left.items.len(), 1);
+
+        // The first one stays, and says why.
+        person.click("workspace-delete").await;
+        person.fill("workspace-delete-slug", "main").await;
+        person.click("workspace-delete-yes").await;
+        person.see_text("toasts", "first workspace").await;
+        person.no_faults().await;
+    })
+    .await;
+}
