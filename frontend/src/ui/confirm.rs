@@ -1,5 +1,7 @@
 //! Asking before something is done that is hard to take back. One dialog serves all pages.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
 use super::button::{Button, Kind};
@@ -18,11 +20,14 @@ pub struct Question {
     pub danger: bool,
 }
 
+/// What a yes does. It outlives the row or page that asked, which may be drawn anew meanwhile.
+type Then = Arc<dyn Fn() + Send + Sync>;
+
 /// Asks.
 #[derive(Clone, Copy)]
 pub struct Confirm {
     open: RwSignal<bool>,
-    question: RwSignal<Option<(Question, Callback<()>)>>,
+    question: RwSignal<Option<(Question, Then)>>,
 }
 
 /// Asks, from the context.
@@ -41,8 +46,7 @@ impl Confirm {
 
     /// Asks, and calls `then` if the answer is yes.
     pub fn ask(self, question: Question, then: impl Fn() + Send + Sync + 'static) {
-        self.question
-            .set(Some((question, Callback::new(move |()| then()))));
+        self.question.set(Some((question, Arc::new(then))));
         self.open.set(true);
     }
 }
@@ -79,7 +83,7 @@ pub fn ConfirmHost() -> impl IntoView {
                                     attr:data-testid="confirm-yes"
                                     press=move |_| {
                                         open.set(false);
-                                        then.run(());
+                                        then();
                                     }
                                 >
                                     {question.yes}
