@@ -105,7 +105,8 @@ fn shown(report: ComplianceReport) -> AnyView {
     );
     view! {
         <div class="stack" data-testid="report">
-            <p class=format!("notice {tone}")>{words} " " <code class="small wrap">{report.log.hash}</code></p>
+            <p class=format!("notice {tone}")>{words}</p>
+            <code class="block small wrap">{report.log.hash}</code>
             {(!report.complete)
                 .then(|| {
                     view! {
@@ -142,7 +143,7 @@ fn counts(title: &'static str, counts: Vec<AuditCount>) -> AnyView {
                 <tr>
                     <td class="mono small title-cell">{row.action}</td>
                     <td class="small">{row.actor}</td>
-                    <td class="nowrap">{format::natural(row.count)} " times"</td>
+                    <td class="nowrap">{format::natural(row.count)} "×"</td>
                     <td class="nowrap"><Ago at=row.last_at /></td>
                 </tr>
             }
