@@ -55,8 +55,8 @@ impl Known {
     }
 }
 
-/// Compares a line that was kept elsewhere with the log. It proves something only of a chain that
-/// holds.
+/// Compares a line that was kept elsewhere with the log, and says in the report if it is another one.
+/// It proves something only of a chain that holds.
 ///
 /// # Errors
 /// The database failed.
@@ -64,6 +64,7 @@ pub async fn compare(
     db: &DatabaseConnection,
     workspace: Uuid,
     kept: &Kept,
+    report: &mut Report,
 ) -> Result<Known, DbErr> {
     let chain = chain(db, workspace).await?;
     if kept.seq < chain.anchor_seq {
@@ -79,11 +80,15 @@ pub async fn compare(
             .await?
             .and_then(|row| row.hash)
     };
-    Ok(if hash.as_deref() == Some(kept.hash.as_str()) {
-        Known::Holds
-    } else {
-        Known::Rewritten
-    })
+    if hash.as_deref() == Some(kept.hash.as_str()) {
+        return Ok(Known::Holds);
+    }
+    report.broken.get_or_insert(Break {
+        seq: kept.seq,
+        id: None,
+        what: Known::Rewritten.word(),
+    });
+    Ok(Known::Rewritten)
 }
 
 /// What was found in one workspace.

@@ -94,19 +94,12 @@ async fn look(db: &Db, kept: &[(String, Kept)]) -> anyhow::Result<Vec<(String, c
     for workspace in workspaces {
         let mut report = chain::verify(db.read(), workspace.id).await?;
         for (_, kept) in kept.iter().filter(|(slug, _)| *slug == workspace.slug) {
-            match chain::compare(db.read(), workspace.id, kept).await? {
-                Known::Holds => {}
-                Known::Deleted => tracing::warn!(
+            let known = chain::compare(db.read(), workspace.id, kept, &mut report).await?;
+            if known == Known::Deleted {
+                tracing::warn!(
                     workspace = %workspace.slug, seq = kept.seq,
                     "The line that was kept was deleted by age: nothing can be said of it."
-                ),
-                Known::Rewritten => {
-                    report.broken.get_or_insert(chain::Break {
-                        seq: kept.seq,
-                        id: None,
-                        what: "rewritten",
-                    });
-                }
+                );
             }
         }
         found.push((workspace.slug, report));

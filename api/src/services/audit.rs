@@ -319,18 +319,9 @@ pub async fn verification(
     let (db, workspace) = (core.db.read(), scope.workspace());
     let mut report = chain::verify(db, workspace).await?;
     let known = match &kept {
-        Some(kept) => Some(chain::compare(db, workspace, kept).await?),
+        Some(kept) => Some(chain::compare(db, workspace, kept, &mut report).await?),
         None => None,
     };
-    if let Some(kept) = kept
-        && known == Some(chain::Known::Rewritten)
-    {
-        report.broken.get_or_insert(chain::Break {
-            seq: kept.seq,
-            id: None,
-            what: "rewritten",
-        });
-    }
     Ok(AuditVerification {
         known: known.map(|known| known.word().to_owned()),
         intact: report.broken.is_none(),

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use reqwest::Method;
 use serde_json::json;
 use tests::yaml::File;
-use tests::{Client, Database, Options, Server, both};
+use tests::{Client, Database, Options, Server, both, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -100,15 +100,13 @@ async fn every_answer_tells_browsers_what_they_may_do() {
             .set("public_url", public)
             .set("cors_origins", "https://console.example");
         let server = Server::start_with(Database::Sqlite, options).await;
-        // It tells its public address; this is where it listens.
-        let log = server.log();
-        let address = log
-            .split("address=")
-            .nth(1)
-            .unwrap()
-            .split_whitespace()
-            .next()
-            .unwrap();
+        // It tells its public address; the log, which may follow later, has where it listens.
+        let address = wait_until("it says where it listens", async || {
+            let log = server.log();
+            let (_, after) = log.split_once("address=")?;
+            after.split_once(' ').map(|(address, _)| address.to_owned())
+        })
+        .await;
         let stranger = Client::new(Arc::new(RwLock::new(format!("http://{address}"))));
         for path in [
             "/livez",

@@ -363,7 +363,12 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
         assert_eq!(status(node).await["status"], "degraded");
         assert_eq!(status(node).await["redis"]["state"], "degraded");
         assert!(metric(node, "signalbox_limits_without_redis_total").await >= 1.0);
+        // The log comes by another way than answers do.
         let said = |text: &str| node.log().matches(text).count();
+        wait_until("it is said", async || {
+            (said("Redis does not answer") > said("Redis answers again")).then_some(())
+        })
+        .await;
         assert_eq!(
             said("Redis does not answer"),
             said("Redis answers again") + 1,
