@@ -110,10 +110,11 @@ impl Handle {
 
     /// Writes the outcome of an attempt, sooner or later. Waits while too many are waiting.
     pub async fn settle(&self, settlement: Settlement) {
-        if self.0.settlements.send(settlement).await.is_err() {
-            tracing::warn!(
+        match self.0.settlements.reserve().await {
+            Ok(place) => place.send(settlement),
+            Err(_stopped) => tracing::warn!(
                 "A settlement came after the journal had stopped; its delivery is repeated."
-            );
+            ),
         }
     }
 

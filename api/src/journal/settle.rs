@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{attempt, delivery, link};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DbErr, EntityTrait as _, QueryTrait as _};
+use sea_orm::{ActiveValue::Set, DbErr, EntityTrait as _, QueryTrait as _, Value};
 use uuid::Uuid;
 
 use super::clean;
@@ -14,7 +14,7 @@ use super::sql::{self, Values};
 use super::stats::{Counters, metric};
 use super::store::Txn;
 use crate::connectors::{Effect, LinkChange};
-use crate::db::{Sql, bump_configuration};
+use crate::db::{DirectTransaction, Sql, bump_configuration};
 use crate::dispatch;
 
 /// What a batch of settlements came to, to be told after the commit.
@@ -124,41 +124,20 @@ fn pause_of(s: &Settlement) -> Pause {
 /// Moves the deliveries on, where the lease still holds. Returns id and fence of those that were: a
 /// batch can hold an outcome of a lease that was lost beside one of the lease after it.
 async fn update(
-    txn: &impl Sql,
+    txn: &Txn,
     node: Uuid,
     batch: &[Settlement],
     now: i64,
 ) -> Result<HashSet<(Uuid, i64)>, DbErr> {
+    if let Txn::Direct(txn) = txn {
+        return update_each(txn, node, batch, now);
+    }
     let mut written = HashSet::with_capacity(batch.len());
     for chunk in sql::padded(batch) {
         let mut rows = Values::of(txn);
         for s in chunk {
-            let row = &s.claimed;
-            let (due_at, unsure) = match s.next {
-                NewState::Retrying { due_at, unsure } => (due_at, unsure),
-                _ => (row.due_at, row.unsure),
-            };
-            let tried = s.started_at.is_some();
-            rows.row([
-                row.id.into(),
-                row.fence.into(),
-                s.next.state().as_str().into(),
-                due_at.into(),
-                unsure.into(),
-                (row.attempts + i32::from(tried)).into(),
-                row.tried_at.or(s.started_at).into(),
-                s.fault.as_ref().map(|f| clean::text(f.code.clone())).into(),
-                s.fault.as_ref().map(|f| clean::fault(&f.message)).into(),
-                s.effect.map(|e| e.word().to_owned()).into(),
-                s.record.as_ref().map(|r| clean::text(r.id.clone())).into(),
-                s.record
-                    .as_ref()
-                    .and_then(|r| r.url.clone())
-                    .map(clean::text)
-                    .into(),
-                Some(now).filter(|_| !s.next.state().is_open()).into(),
-                s.next.is_lane_parked().into(),
-            ]);
+            let lease = [s.claimed.id.into(), s.claimed.fence.into()];
+            rows.row(lease.into_iter().chain(moved(s, now)));
         }
         // In the order of the text.
         let (updated, owner) = (rows.single(now.into()), rows.single(node.into()));
@@ -180,6 +159,65 @@ async fn update(
         }
     }
     Ok(written)
+}
+
+/// The same on SQLite, where a list of values costs a table of its own: one by one by the same
+/// statement.
+fn update_each(
+    txn: &DirectTransaction,
+    node: Uuid,
+    batch: &[Settlement],
+    now: i64,
+) -> Result<HashSet<(Uuid, i64)>, DbErr> {
+    let text = "UPDATE delivery SET state = ?, due_at = ?, unsure = ?, attempts = ?, tried_at = ?, \
+                error_code = ?, error = ?, effect = ?, record_id = COALESCE(?, record_id), \
+                record_url = COALESCE(?, record_url), finished_at = ?, lane_parked = ?, \
+                lease_owner = NULL, updated_at = ? \
+                WHERE id = ? AND fence = ? AND state = 'leased' AND lease_owner = ?";
+    let rows = batch.iter().map(|s| {
+        let lease = [
+            now.into(),
+            s.claimed.id.into(),
+            s.claimed.fence.into(),
+            node.into(),
+        ];
+        moved(s, now).into_iter().chain(lease)
+    });
+    let changed = txn.each(text, rows)?;
+    Ok(batch
+        .iter()
+        .zip(changed)
+        .filter(|(_, changed)| *changed > 0)
+        .map(|(s, _)| (s.claimed.id, s.claimed.fence))
+        .collect())
+}
+
+/// What an outcome makes of the row, from its state to whether its lane is parked.
+fn moved(s: &Settlement, now: i64) -> [Value; 12] {
+    let row = &s.claimed;
+    let (due_at, unsure) = match s.next {
+        NewState::Retrying { due_at, unsure } => (due_at, unsure),
+        _ => (row.due_at, row.unsure),
+    };
+    let tried = s.started_at.is_some();
+    [
+        s.next.state().as_str().into(),
+        due_at.into(),
+        unsure.into(),
+        (row.attempts + i32::from(tried)).into(),
+        row.tried_at.or(s.started_at).into(),
+        s.fault.as_ref().map(|f| clean::text(f.code.clone())).into(),
+        s.fault.as_ref().map(|f| clean::fault(&f.message)).into(),
+        s.effect.map(|e| e.word().to_owned()).into(),
+        s.record.as_ref().map(|r| clean::text(r.id.clone())).into(),
+        s.record
+            .as_ref()
+            .and_then(|r| r.url.clone())
+            .map(clean::text)
+            .into(),
+        Some(now).filter(|_| !s.next.state().is_open()).into(),
+        s.next.is_lane_parked().into(),
+    ]
 }
 
 fn count(counters: &mut Counters, s: &Settlement, now: i64) {

@@ -78,7 +78,8 @@ impl Txn {
         let values = rows
             .iter()
             .map(|row| columns.iter().map(|column| row.get(*column)));
-        txn.each(&text, values)
+        txn.each(&text, values)?;
+        Ok(())
     }
 
     /// Makes it durable.

@@ -71,7 +71,7 @@ impl Direct {
 }
 
 impl DirectTransaction {
-    /// Runs a statement once for each row of values.
+    /// Runs a statement once for each row of values. Returns how many rows each run changed.
     ///
     /// # Errors
     /// One of them failed; those before it have run.
@@ -79,16 +79,17 @@ impl DirectTransaction {
         &self,
         text: &str,
         rows: impl Iterator<Item = impl Iterator<Item = Value>>,
-    ) -> Result<(), DbErr> {
+    ) -> Result<Vec<usize>, DbErr> {
         self.file.with(fault::exec, |connection| {
             let mut statement = connection.prepare_cached(text)?;
+            let mut changed = Vec::with_capacity(rows.size_hint().0);
             for row in rows {
                 for (at, value) in row.enumerate() {
                     statement.raw_bind_parameter(at + 1, Bound(&value))?;
                 }
-                statement.raw_execute()?;
+                changed.push(statement.raw_execute()?);
             }
-            Ok(())
+            Ok(changed)
         })
     }
 
