@@ -117,22 +117,24 @@ fn words(name: &str) -> Vec<String> {
 
 /// The same value with secret-looking parts replaced. Numbers, booleans and empty values of such
 /// names are replaced too, objects and lists wholly.
-pub fn value(value: Value) -> Value {
+pub fn value(mut value: Value) -> Value {
+    hide(&mut value);
+    value
+}
+
+fn hide(value: &mut Value) {
     match value {
-        Value::Object(map) => Value::Object(
-            map.into_iter()
-                .map(|(name, inner)| {
-                    let shown = if inner.is_null() || !is_secret(&name) {
-                        self::value(inner)
-                    } else {
-                        Value::String(MASK.to_owned())
-                    };
-                    (name, shown)
-                })
-                .collect(),
-        ),
-        Value::Array(all) => Value::Array(all.into_iter().map(self::value).collect()),
-        other => other,
+        Value::Object(map) => {
+            for (name, inner) in map {
+                if inner.is_null() || !is_secret(name) {
+                    hide(inner);
+                } else {
+                    *inner = Value::String(MASK.to_owned());
+                }
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(hide),
+        _ => {}
     }
 }
 
