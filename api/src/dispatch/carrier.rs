@@ -39,7 +39,7 @@ const NOTED: i64 = 15_000;
 const BREATH: Duration = Duration::from_millis(20);
 
 struct Carrier {
-    core: Core,
+    core: Arc<Core>,
     desk: Arc<Desk>,
     calls: JoinSet<Outcome>,
     /// Claims whose commit was never answered.
@@ -71,7 +71,7 @@ struct Carrier {
 }
 
 /// Works until `shutdown`, then waits for the calls in flight.
-pub async fn run(core: Core, desk: Arc<Desk>, shutdown: CancellationToken) {
+pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) {
     let breaker = Breaker::new(BreakerPolicy {
         failures: core.dispatch.0.options.breaker_failures,
         ..BreakerPolicy::default()
@@ -327,7 +327,7 @@ impl Carrier {
     }
 
     fn call(&mut self, connection: &Arc<ConnectionConfig>, delivery: delivery::Model) {
-        let core = self.core.clone();
+        let core = Arc::clone(&self.core);
         let (connection, policy) = (Arc::clone(connection), Arc::clone(&self.policy));
         self.calls
             .spawn(execute::attempt(core, connection, policy, delivery));

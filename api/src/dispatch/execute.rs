@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// Makes one attempt and hands its outcome to the journal. Returns the outcome for the breaker.
 pub async fn attempt(
-    core: Core,
+    core: Arc<Core>,
     connection: Arc<ConnectionConfig>,
     policy: Arc<RetryPolicy>,
     claimed: delivery::Model,
@@ -107,7 +107,8 @@ async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Mo
             status: None,
         }));
     };
-    let link = match find_link(core, claimed).await {
+    // A query's future is large, and most deliveries have no key.
+    let link = match Box::pin(find_link(core, claimed)).await {
         Ok(link) => link,
         Err(error) => {
             tracing::warn!(%error, delivery.id = %claimed.id, "The ledger could not be read.");
@@ -185,5 +186,20 @@ pub fn action(word: &str) -> Option<Action> {
         "note" => Some(Action::Note),
         "ignore" => Some(Action::Ignore),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is moved to its task.
+    #[test]
+    fn the_future_of_an_attempt_is_small() {
+        fn size<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(attempt);
+        assert!(size <= 4096, "{size}");
     }
 }

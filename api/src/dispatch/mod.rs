@@ -372,6 +372,7 @@ impl Service {
     /// all of them ended.
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) -> bool {
         let handle = self.core.dispatch.clone();
+        let core = Arc::new(self.core.clone());
         let mut carriers = JoinSet::new();
         let mut keeper = tokio::spawn(node::keep(self.core.clone(), shutdown.clone()));
         if handle.0.options.works {
@@ -379,7 +380,7 @@ impl Service {
                 let desks: Vec<_> = handle.0.desks.lock().values().cloned().collect();
                 for desk in desks {
                     if !desk.has_carrier.swap(true, Ordering::AcqRel) {
-                        carriers.spawn(carrier::run(self.core.clone(), desk, shutdown.clone()));
+                        carriers.spawn(carrier::run(Arc::clone(&core), desk, shutdown.clone()));
                     }
                 }
                 tokio::select! {

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::request;
 
 /// Header that carries the id of the request.
-pub const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Scripts, styles and calls from here only; wasm may be compiled; nobody frames it.
 const CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
@@ -28,22 +28,22 @@ const CSP: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; sty
                    manifest-src 'self'; base-uri 'none'; form-action 'self'; \
                    frame-ancestors 'none'";
 
-const HEADERS: &[(&str, &str)] = &[
-    ("content-security-policy", CSP),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
+static HEADERS: [(HeaderName, HeaderValue); 7] = [
+    (header::CONTENT_SECURITY_POLICY, fixed(CSP)),
+    (header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
+    (header::X_FRAME_OPTIONS, fixed("DENY")),
+    (header::REFERRER_POLICY, fixed("no-referrer")),
+    (header::CROSS_ORIGIN_OPENER_POLICY, fixed("same-origin")),
+    (header::CROSS_ORIGIN_RESOURCE_POLICY, fixed("same-origin")),
     (
-        "permissions-policy",
-        "camera=(), geolocation=(), microphone=()",
+        header::PERMISSIONS_POLICY,
+        fixed("camera=(), geolocation=(), microphone=()"),
     ),
 ];
 
-/// What the numbers call the way of a request, where a handler serves more than one resource.
-#[derive(Clone, Copy, Debug)]
-pub struct Route(pub &'static str);
+const fn fixed(text: &'static str) -> HeaderValue {
+    HeaderValue::from_static(text)
+}
 
 /// The outermost layer below the log.
 pub async fn finish<B: MessageBody + 'static>(
@@ -59,7 +59,7 @@ pub async fn finish<B: MessageBody + 'static>(
     let metrics = req.app_data::<web::Data<Metrics>>().cloned();
     let secure = req
         .app_data::<web::Data<Core>>()
-        .is_some_and(|core| core.settings.public_url.starts_with("https://"));
+        .is_some_and(|core| is_secure(core));
     let method = method(req.method());
     let mut response = match request::within(id.clone(), next.call(req)).await {
         Ok(response) => problem_document(response, &id),
@@ -76,41 +76,40 @@ pub async fn finish<B: MessageBody + 'static>(
     }
     if let Some(metrics) = metrics {
         let request = response.request();
-        let named = request.extensions().get::<Route>().copied();
-        let route = match named {
-            Some(Route(name)) => name.to_owned(),
-            None => request
-                .match_pattern()
-                .unwrap_or_else(|| "other".to_owned()),
-        };
+        let route = request.match_pattern();
+        let route = route.unwrap_or_else(|| "other".to_owned());
         let status = response.status().as_u16();
         metrics.http(method, route, status, started.elapsed().as_secs_f64());
     }
     Ok(response)
 }
 
+/// Whether people come by HTTPS.
+pub fn is_secure(core: &Core) -> bool {
+    core.settings.public_url.starts_with("https://")
+}
+
 /// Adds what every answer carries. Where people come by HTTPS, browsers are told to come by nothing
 /// else for a year (RFC 6797).
-fn dress(headers: &mut HeaderMap, id: &str, secure: bool) {
+pub fn dress(headers: &mut HeaderMap, id: &str, secure: bool) {
     if secure {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000"),
         );
     }
-    for (name, value) in HEADERS {
-        let name = HeaderName::from_static(name);
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
+    for (name, value) in &HEADERS {
+        if !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
         }
     }
     if let Ok(value) = HeaderValue::from_str(id) {
-        headers.insert(HeaderName::from_static(REQUEST_ID), value);
+        headers.insert(REQUEST_ID, value);
     }
 }
 
 /// A label of few values, whatever is sent.
-fn method(method: &Method) -> &'static str {
+pub fn method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",

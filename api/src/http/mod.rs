@@ -13,6 +13,7 @@ pub mod extract;
 pub mod fallback;
 pub mod finish;
 pub mod health;
+mod hooks;
 pub mod problem;
 pub mod routes;
 mod server;

@@ -12,6 +12,7 @@ use openapi::problem::{Code, FieldError, Problem};
 use sea_orm::{DbErr, SqlErr};
 
 use crate::auth::HashError;
+use crate::request;
 use crate::secrets::KeyringError;
 
 /// Media type of a problem.
@@ -100,7 +101,7 @@ impl ApiError {
 
     /// A fault of the server. The details go to the log and nowhere else.
     pub fn internal(what: &str, details: &dyn fmt::Display) -> Self {
-        tracing::error!(what, error = %details, "a request failed");
+        request::say(|| tracing::error!(what, error = %details, "a request failed"));
         Self::new(Code::Internal)
     }
 
@@ -169,7 +170,7 @@ impl From<DbErr> for ApiError {
             return Self::new(Code::NameTaken);
         }
         if crate::db::is_away(&error) {
-            tracing::warn!(error = %error, "the database cannot be used now");
+            request::say(|| tracing::warn!(%error, "the database cannot be used now"));
             return Self::new(Code::Unavailable)
                 .detail("The database cannot be used now.")
                 .retry_after(2);

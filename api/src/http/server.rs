@@ -17,10 +17,10 @@ use super::extract::path_config;
 use super::finish::finish;
 use super::routes::stream::Stopping;
 use super::trace::RequestSpan;
-use super::{app, console, docs, fallback, health, tls};
+use super::{app, console, docs, fallback, health, hooks, tls};
 use crate::auth::{Authenticator, CSRF_HEADER, WORKSPACE_HEADER};
 use crate::core::Core;
-use crate::ingest::{self, Budget};
+use crate::ingest::Budget;
 use crate::settings::{Role, Settings};
 
 /// What a browser may send across origins.
@@ -78,11 +78,7 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
             .app_data(budget.clone())
             .app_data(metrics.clone())
             .app_data(path_config())
-            .wrap(Compress::default())
-            .wrap(cors(&shared))
-            .wrap(from_fn(finish))
-            .wrap(TracingLogger::<RequestSpan>::new())
-            .configure(|config| routes(config, shared.role))
+            .configure(|config| routes(config, &shared))
     })
     .disable_signals()
     .shutdown_timeout(settings.shutdown_seconds)
@@ -100,16 +96,28 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
     Ok(server)
 }
 
-/// What this role serves beside health and numbers.
-fn routes(config: &mut web::ServiceConfig, role: Role) {
+/// What this role serves: hooks, and behind layers all else.
+fn routes(config: &mut web::ServiceConfig, settings: &Settings) {
+    if settings.role != Role::Worker {
+        hooks::configure(config, settings);
+    }
+    config.service(
+        web::scope("")
+            .wrap(Compress::default())
+            .wrap(cors(settings))
+            .wrap(from_fn(finish))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .configure(|config| layered(config, settings.role)),
+    );
+}
+
+/// Health and numbers; on those that serve people, the API and the console.
+fn layered(config: &mut web::ServiceConfig, role: Role) {
     app::operation(config);
     config.configure(health::heads);
     if role == Role::Worker {
         config.default_service(web::to(fallback::not_offered));
         return;
-    }
-    for prefix in ingest::HOOK_PREFIXES {
-        config.service(web::scope(prefix).default_service(web::to(ingest::hook)));
     }
     app::api(config);
     config
@@ -118,7 +126,7 @@ fn routes(config: &mut web::ServiceConfig, role: Role) {
 }
 
 /// No other origin, unless it is named.
-fn cors(settings: &Settings) -> Cors {
+pub fn cors(settings: &Settings) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allowed_headers(HEADERS.iter().copied())

@@ -1,14 +1,13 @@
 //! The span of a request. The path only: a query string may carry a token. Of a hook not even all
 //! of that: behind the slug may stand the token of the source.
 
-use actix_web::Error;
 use actix_web::HttpMessage as _;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::{Error, HttpRequest};
 use tracing::Span;
+use tracing::field::Empty;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
-
-use crate::ingest::HOOK_PREFIXES;
 
 /// Makes the span that the log lines of a request stand under.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +22,9 @@ impl RootSpanBuilder for RequestSpan {
         tracing::info_span!(
             "request",
             request_id = %id,
-            correlation_id = tracing::field::Empty,
             method = %request.method(),
-            path = without_token(request.path()),
-            status = tracing::field::Empty,
+            path = request.path(),
+            status = Empty,
         )
     }
 
@@ -35,20 +33,33 @@ impl RootSpanBuilder for RequestSpan {
             Ok(response) => response.status(),
             Err(error) => error.as_response_error().status_code(),
         };
-        span.record("status", status.as_u16());
-        tracing::debug!(parent: &span, status = status.as_u16(), "answered");
+        answered(&span, status.as_u16());
     }
 }
 
-/// The path up to the slug of a source, for hooks; all of it for others.
+/// The span of an event's request; nothing, unless somebody listens at debug level.
+pub fn of_hook(request: &HttpRequest, id: &str) -> Span {
+    tracing::debug_span!(
+        "request",
+        request_id = %id,
+        correlation_id = Empty,
+        method = %request.method(),
+        path = without_token(request.path()),
+        status = Empty,
+    )
+}
+
+/// Notes how a request was answered.
+pub fn answered(span: &Span, status: u16) {
+    span.record("status", status);
+    tracing::debug!(parent: span, status, "answered");
+}
+
+/// The path of a hook, up to the slug of its source.
 fn without_token(path: &str) -> &str {
-    let hook = HOOK_PREFIXES.iter().any(|prefix| {
-        path.strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with('/'))
-    });
     match path.match_indices('/').nth(3) {
-        Some((end, _)) if hook => path.get(..end).unwrap_or_default(),
-        _ => path,
+        Some((end, _)) => path.get(..end).unwrap_or_default(),
+        None => path,
     }
 }
 
@@ -61,6 +72,5 @@ mod tests {
         assert_eq!(without_token("/hooks/main/kuma/sbt_1"), "/hooks/main/kuma");
         assert_eq!(without_token("/w/main/kuma/a/b"), "/w/main/kuma");
         assert_eq!(without_token("/hooks/kuma"), "/hooks/kuma");
-        assert_eq!(without_token("/api/v1/rules/1/2"), "/api/v1/rules/1/2");
     }
 }

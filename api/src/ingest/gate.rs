@@ -27,9 +27,8 @@ pub async fn check(
         return Err(ApiError::new(Code::AddressNotAllowed));
     }
     if let Some(rate) = source.rate_per_minute
-        && let Err(wait) = limits
-            .take(&Key::Source(source.id), Rate::per_minute(rate))
-            .await
+        && let Err(wait) =
+            Box::pin(limits.take(&Key::Source(source.id), Rate::per_minute(rate))).await
     {
         return Err(ApiError::new(Code::RateLimited).retry_after(wait.as_secs() + 1));
     }

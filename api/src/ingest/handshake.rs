@@ -58,7 +58,10 @@ pub async fn before(
         }
         Scheme::Asana(_) => match request.headers().get(HOOK_SECRET) {
             None => Ok(None),
-            Some(secret) => learn(core, source, secret, token, refused).await.map(Some),
+            // Rare, and its future is large.
+            Some(secret) => Box::pin(learn(core, source, secret, token, refused))
+                .await
+                .map(Some),
         },
         _ => Ok(None),
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use engine::signature::{AuthCode, Scheme};
 use entity::event;
 use futures_util::StreamExt as _;
 use openapi::problem::Code;
 use openapi::sources::Accepted;
+use serde::Serializer as _;
 use serde_json::Value;
 
 use super::budget::Share;
@@ -19,7 +20,6 @@ use super::refuse::{self, Refused};
 use super::{Budget, gate, handshake, parse, replay, route};
 use crate::auth::client_address;
 use crate::core::Core;
-use crate::http::finish::Route;
 use crate::http::problem::ApiError;
 use crate::journal::Accept;
 use crate::lifecycle;
@@ -44,14 +44,13 @@ const LONGEST_CORRELATION: usize = 100;
 /// # Errors
 /// See the module for the order of the checks.
 pub async fn hook(
-    request: HttpRequest,
+    request: &HttpRequest,
     payload: web::Payload,
-    core: web::Data<Core>,
-    budget: web::Data<Budget>,
+    core: &Core,
+    budget: &Budget,
 ) -> Result<HttpResponse, ApiError> {
-    request.extensions_mut().insert(Route("/hooks/{slug}"));
     let (source, token) =
-        find(&core, request.match_info().unprocessed()).ok_or_else(ApiError::not_found)?;
+        find(core, request.match_info().unprocessed()).ok_or_else(ApiError::not_found)?;
     if !handshake::allows(&source.scheme, request.method()) {
         let mut error = ApiError::new(Code::MethodNotAllowed);
         error.allow = Some("GET, POST".to_owned());
@@ -70,18 +69,18 @@ pub async fn hook(
     // Held until the answer is known.
     let mut share = budget.share();
     let asked = Asked {
-        request: &request,
+        request,
         source: &source,
         token,
     };
-    match receive(&core, &mut share, asked, payload, &mut refused).await {
+    match receive(core, &mut share, asked, payload, &mut refused).await {
         Ok(Answer::Accepted(accepted)) => Ok(HttpResponse::Accepted().json(accepted)),
         Ok(Answer::Handshake(answer)) => Ok(answer),
         Err(error) => {
             if refused.reason.is_empty() {
                 refused.reason = error.code.id();
             }
-            refuse::note(&core, &error, &refused);
+            refuse::note(core, &error, &refused);
             Err(error)
         }
     }
@@ -253,12 +252,14 @@ async fn read(
     limit: usize,
     share: &mut Share,
 ) -> Result<Bytes, ApiError> {
+    // Most bodies come in one piece, which is not copied.
+    let mut whole = Bytes::new();
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| {
             ApiError::new(Code::MalformedBody).detail("The body ended before it was complete.")
         })?;
-        if body.len() + chunk.len() > limit {
+        if whole.len() + body.len() + chunk.len() > limit {
             return Err(ApiError::new(Code::BodyTooLarge));
         }
         share.grow(chunk.len()).map_err(|_| {
@@ -266,9 +267,18 @@ async fn read(
                 .detail("Too many requests are under way.")
                 .retry_after(1)
         })?;
+        if whole.is_empty() && body.is_empty() {
+            whole = chunk;
+            continue;
+        }
+        body.extend_from_slice(&std::mem::take(&mut whole));
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(if body.is_empty() {
+        whole
+    } else {
+        body.freeze()
+    })
 }
 
 fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -307,16 +317,15 @@ fn scalar(value: &Value) -> Option<String> {
 /// The headers to keep, as a JSON list of name and value; not those with credentials, nor the one
 /// that this source's token stands in.
 fn kept(headers: &HeaderMap, token: Option<&str>) -> String {
-    let list: Vec<(&str, String)> = headers
+    let list = headers
         .iter()
         .filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()))
         .filter(|(name, _)| token.is_none_or(|token| !name.as_str().eq_ignore_ascii_case(token)))
-        .map(|(name, value)| {
-            (
-                name.as_str(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
-        .collect();
-    serde_json::to_string(&list).unwrap_or_default()
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+    let mut text = Vec::with_capacity(256);
+    let written = serde_json::Serializer::new(&mut text).collect_seq(list);
+    written
+        .ok()
+        .and_then(|()| String::from_utf8(text).ok())
+        .unwrap_or_default()
 }

@@ -15,6 +15,7 @@ use crate::clock::from_ms;
 use crate::core::Core;
 use crate::journal::{AcceptEvent, NewDelivery};
 use crate::maintenance::Cover;
+use crate::request;
 use crate::snapshot::{SourceConfig, WorkspaceConfig};
 
 /// Longest key of a lane in bytes; a longer one would not fit the databases' indexes well.
@@ -142,11 +143,14 @@ fn ask(
     match catch_unwind(AssertUnwindSafe(|| workspace.rules.evaluate(&input))) {
         Ok(Ok(verdict)) => Ok(verdict),
         Ok(Err(fault)) => {
-            tracing::warn!(event.id = %event.id, fault.code = fault.code.as_str(), "An event could not be routed.");
-            Err(fault.code.as_str())
+            let code = fault.code.as_str();
+            request::say(|| {
+                tracing::warn!(event.id = %event.id, fault.code = code, "An event could not be routed.");
+            });
+            Err(code)
         }
         Err(_panic) => {
-            tracing::error!(event.id = %event.id, "The engine panicked.");
+            request::say(|| tracing::error!(event.id = %event.id, "The engine panicked."));
             Err("engine_panic")
         }
     }

@@ -43,6 +43,9 @@ pub fn title_of(payload: &Value) -> String {
 }
 
 fn one_line(text: &str) -> String {
+    if is_line(text) {
+        return text.to_owned();
+    }
     let mut line = String::new();
     // What is far beyond the cut need not be looked at.
     let start: String = text.chars().take(LONGEST * 4).collect();
@@ -57,6 +60,17 @@ fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+/// Whether nothing is to be done: most texts are short lines of plain letters.
+fn is_line(text: &str) -> bool {
+    let mut before = b' ';
+    let mut fits = |byte: u8| {
+        let fits = byte.is_ascii_graphic() || (byte == b' ' && before != b' ');
+        before = byte;
+        fits
+    };
+    text.len() <= LONGEST && text.bytes().all(&mut fits) && before != b' '
 }
 
 #[cfg(test)]
@@ -74,6 +88,15 @@ mod tests {
         assert_eq!(title_of(&json!({"monitor": {"name": "web1"}})), "web1");
         assert_eq!(title_of(&json!({"msg": "", "text": "t"})), "t");
         assert_eq!(title_of(&json!([1, 2])), "");
+        for (text, line) in [
+            ("a b", "a b"),
+            (" a", "a"),
+            ("a ", "a"),
+            ("a  b", "a b"),
+            ("é a", "é a"),
+        ] {
+            assert_eq!(title_of(&json!({ "msg": text })), line);
+        }
         let long = title_of(&json!({"msg": "é".repeat(1000)}));
         assert_eq!(long.chars().count(), LONGEST);
         assert!(long.ends_with('…'));
