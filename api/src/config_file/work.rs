@@ -10,6 +10,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
+use uuid::Uuid;
 
 use super::FileError;
 use super::current::Current;
@@ -20,10 +21,12 @@ use super::write::Writer;
 use crate::auth::Role;
 use crate::clock::Clock;
 use crate::connectors::Registry;
-use crate::db::{Db, bump_configuration};
+use crate::db::{Db, Transaction, bump_configuration};
+use crate::lifecycle::{self, Message};
 use crate::scope::Scope;
 use crate::secrets::Keyring;
 use crate::services::validate::{Kinds, error};
+use crate::snapshot;
 
 /// How often the nodes are looked at while waiting for them.
 const LOOK: Duration = Duration::from_millis(100);
@@ -133,6 +136,8 @@ pub async fn apply(
     if !difference.steps.is_empty() {
         let mut writer = Writer::new(&txn, scope, &store.keyring, &store.clock, &current).await?;
         writer.carry_out(&difference).await?;
+        let resumed = std::mem::take(&mut writer.resumed);
+        tell_resumed(store, &txn, resumed).await?;
         bump_configuration(&txn).await?;
     }
     let revision = revision(&txn, false).await?;
@@ -142,6 +147,28 @@ pub async fn apply(
         warnings: difference.warnings,
         revision,
     })
+}
+
+/// Tells subscribers of connections that go on. Those that subscribed before this file was applied
+/// are told; servers look for what is due every second.
+async fn tell_resumed(
+    store: &Store,
+    txn: &Transaction,
+    resumed: Vec<Uuid>,
+) -> Result<(), FileError> {
+    if resumed.is_empty() {
+        return Ok(());
+    }
+    let before = snapshot::load(&store.db, &store.keyring, 0).await?;
+    let now = store.clock.now_ms();
+    for id in resumed {
+        let message = before
+            .connection(id)
+            .and_then(|c| Message::resumed(&c, now));
+        // Nobody here has carriers to wake.
+        let _subscribers = lifecycle::publish_in(txn, &before, message).await?;
+    }
+    Ok(())
 }
 
 fn check(

@@ -53,6 +53,8 @@ pub(super) struct Writer<'a> {
     /// Ids of the connections by name; grows as connections are made.
     names: BTreeMap<String, Uuid>,
     next_seq: i64,
+    /// Connections that needed attention, and go on with what the file says.
+    pub resumed: Vec<Uuid>,
 }
 
 impl<'a> Writer<'a> {
@@ -90,6 +92,7 @@ impl<'a> Writer<'a> {
                 .map(|c| (c.row.name.clone(), c.row.id))
                 .collect(),
             next_seq: last.flatten().unwrap_or(0).saturating_add(1),
+            resumed: Vec::new(),
         })
     }
 
@@ -186,7 +189,7 @@ impl<'a> Writer<'a> {
     }
 
     async fn connection(
-        &self,
+        &mut self,
         stored: Option<&CurrentConnection>,
         entry: &ConnectionEntry,
         secrets: &[&str],
@@ -231,6 +234,9 @@ impl<'a> Writer<'a> {
         connection::Entity::update(active.reset_all())
             .exec(self.txn)
             .await?;
+        if stored.is_some_and(|before| before.row.state != "ok") {
+            self.resumed.push(id);
+        }
         Ok(id)
     }
 

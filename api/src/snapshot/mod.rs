@@ -37,7 +37,7 @@ use crate::live::Hub;
 use crate::maintenance;
 use crate::secrets::Keyring;
 
-pub use load::compile;
+pub use load::{compile, load};
 
 /// How often the revision is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -280,7 +280,7 @@ impl Snapshots {
         if revision == self.0.current.load().revision {
             return Ok(());
         }
-        let snapshot = load::load(&self.0.db, &self.0.keyring, revision).await?;
+        let snapshot = load(&self.0.db, &self.0.keyring, revision).await?;
         for connection in snapshot.connections.values() {
             self.0
                 .dispatch

@@ -278,6 +278,15 @@ both! {
         drained(&server).await;
         let told = told(&hub);
         assert_eq!((told["connection.attention"].len(), told["connection.resumed"].len()), (1, 1), "once each");
+
+        // A file that changes a connection which needs attention lets it go on, too.
+        sink.answer(401);
+        server.anonymous().hook("alerts", &json!({ "n": 5 })).await;
+        told_of(&hub, "connection.attention", 2).await;
+        sink.answer(200);
+        server.apply(&File::new().http_with("sink", &sink.url, json!({ "concurrency": 3 })).text()).await;
+        told_of(&hub, "connection.resumed", 2).await;
+        drained(&server).await;
         let messages: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=hub").await;
         assert!(messages.iter().all(|m| m.event_id == Uuid::nil()));
     }
