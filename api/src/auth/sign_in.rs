@@ -305,19 +305,25 @@ impl Authenticator {
         Ok(txn.commit().await?)
     }
 
-    /// Counts a link that somebody tried, which may be a guess.
+    /// What a link that somebody tried stands for, as `look` finds it. One that stands for nothing
+    /// counts, since it may be a guess.
     ///
     /// # Errors
-    /// 429 after too many failures.
-    pub async fn may_try_link(&self, req: &HttpRequest) -> ApiResult<()> {
+    /// 404 with this advice for a link that is no good, 429 after too many of them; what `look` fails
+    /// with.
+    pub async fn by_link<T>(
+        &self,
+        req: &HttpRequest,
+        advice: &str,
+        look: impl Future<Output = ApiResult<Option<T>>>,
+    ) -> ApiResult<T> {
         let key = limiter_key(self.address(req));
-        self.may_try(&[(Tries::LinksOfAddress, &key)]).await
-    }
-
-    /// Says that a link was of no use.
-    pub async fn link_failed(&self, req: &HttpRequest) {
-        let key = limiter_key(self.address(req));
+        self.may_try(&[(Tries::LinksOfAddress, &key)]).await?;
+        if let Some(found) = look.await? {
+            return Ok(found);
+        }
         self.failed(Tries::LinksOfAddress, &key).await;
+        Err(ApiError::new(Code::LinkInvalid).detail(advice))
     }
 
     /// Counts a request for a link to a new password.

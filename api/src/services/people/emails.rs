@@ -127,22 +127,20 @@ pub async fn change_email(
     req: &HttpRequest,
     token: &str,
 ) -> ApiResult<()> {
-    authenticator.may_try_link(req).await?;
+    const GONE: &str = "It was used or has ended. Ask for a new one in your profile.";
     let now = core.clock.now_ms();
-    let txn = core.db.begin().await?;
-    let what = (Begun::NewEmail, Whose::Anybodys);
-    let begun = take_once(&txn, now, what, token).await?;
-    let found = match begun.as_ref().and_then(|begun| begun.user_id) {
-        None => None,
-        Some(id) => user::Entity::find_by_id(id).one(&txn).await?,
+    let look = async {
+        let txn = core.db.begin().await?;
+        let what = (Begun::NewEmail, Whose::Anybodys);
+        let begun = take_once(&txn, now, what, token).await?;
+        let found = match begun.as_ref().and_then(|begun| begun.user_id) {
+            None => None,
+            Some(id) => user::Entity::find_by_id(id).one(&txn).await?,
+        };
+        let user = found.filter(|user| user.disabled_at.is_none());
+        Ok(begun.zip(user).map(|(begun, user)| (txn, begun, user)))
     };
-    let user = found.filter(|user| user.disabled_at.is_none());
-    let (Some(begun), Some(user)) = (begun, user) else {
-        drop(txn);
-        authenticator.link_failed(req).await;
-        return Err(ApiError::new(Code::LinkInvalid)
-            .detail("It was used or has ended. Ask for a new one in your profile."));
-    };
+    let (txn, begun, user) = authenticator.by_link(req, GONE, look).await?;
     let by = Actor::person(&user.email, authenticator.address(req));
     let own = authenticator.session_of_browser(req);
     store(&txn, &core.clock, &by, &user, &begun.data).await?;

@@ -309,20 +309,11 @@ async fn good(
     req: &HttpRequest,
     token: &str,
 ) -> ApiResult<(invitation::Model, workspace::Model)> {
-    authenticator.may_try_link(req).await?;
-    match of_token(core, token).await? {
-        Some(found) => Ok(found),
-        None => {
-            authenticator.link_failed(req).await;
-            Err(gone())
-        }
-    }
+    let look = of_token(core, token);
+    authenticator.by_link(req, GONE, look).await
 }
 
-fn gone() -> ApiError {
-    ApiError::new(Code::LinkInvalid)
-        .detail("It was used, has ended or was taken back. Ask for a new invitation.")
-}
+const GONE: &str = "It was used, has ended or was taken back. Ask for a new invitation.";
 
 /// What the invitation of a link is for.
 ///
@@ -423,7 +414,7 @@ async fn join(
         .exec(txn)
         .await?;
     if used.rows_affected != 1 {
-        return Err(gone());
+        return Err(ApiError::new(Code::LinkInvalid).detail(GONE));
     }
     let scope = Scope::granted(row.workspace_id);
     let now = core.clock.now_ms();

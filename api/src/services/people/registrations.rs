@@ -251,19 +251,11 @@ async fn good(
     req: &HttpRequest,
     token: &str,
 ) -> ApiResult<(registration::Model, workspace::Model, SelfRegistration)> {
-    authenticator.may_try_link(req).await?;
-    match of_token(core, token).await? {
-        Some(found) => Ok(found),
-        None => {
-            authenticator.link_failed(req).await;
-            Err(gone())
-        }
-    }
+    let look = of_token(core, token);
+    authenticator.by_link(req, GONE, look).await
 }
 
-fn gone() -> ApiError {
-    ApiError::new(Code::LinkInvalid).detail("It was used or has ended. Ask for a new one.")
-}
+const GONE: &str = "It was used or has ended. Ask for a new one.";
 
 /// What a link is for.
 ///
@@ -324,7 +316,7 @@ pub async fn register(
         .exec(&txn)
         .await?;
     if used.rows_affected != 1 {
-        return Err(gone());
+        return Err(ApiError::new(Code::LinkInvalid).detail(GONE));
     }
     let row = registration::Model {
         name: wanted.name,

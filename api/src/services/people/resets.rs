@@ -86,24 +86,23 @@ pub async fn reset_by_link(
     req: &HttpRequest,
     wanted: ResetPassword,
 ) -> ApiResult<()> {
-    authenticator.may_try_link(req).await?;
     let db = core.db.read();
     let now = core.clock.now_ms();
-    let owner = token_owner(db, &wanted.token, Purpose::PasswordReset, now).await?;
-    let user = match owner {
-        None => None,
-        Some(id) => user::Entity::find_by_id(id).one(db).await?,
+    let look = async {
+        let owner = token_owner(db, &wanted.token, Purpose::PasswordReset, now).await?;
+        let user = match owner {
+            None => None,
+            Some(id) => user::Entity::find_by_id(id).one(db).await?,
+        };
+        Ok(user.filter(|user| user.disabled_at.is_none()))
     };
-    let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
-        authenticator.link_failed(req).await;
-        return Err(gone());
-    };
+    let user = authenticator.by_link(req, GONE, look).await?;
     check_password("password", &wanted.password, &[&user.email, &user.name]).await?;
     // Slow on purpose, so before the transaction.
     let hash = hash_password(&wanted.password).await?;
     let txn = core.db.begin().await?;
     if !spend_token(&txn, &wanted.token).await? {
-        return Err(gone());
+        return Err(ApiError::new(Code::LinkInvalid).detail(GONE));
     }
     store_password(&txn, user.id, hash, now).await?;
     end_all(&txn, user.id, None).await?;
@@ -112,6 +111,4 @@ pub async fn reset_by_link(
     Ok(txn.commit().await?)
 }
 
-fn gone() -> ApiError {
-    ApiError::new(Code::LinkInvalid).detail("It was used or has ended. Ask for a new one.")
-}
+const GONE: &str = "It was used or has ended. Ask for a new one.";
