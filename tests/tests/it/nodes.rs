@@ -346,8 +346,14 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
         begun.elapsed()
     );
     for node in &nodes {
-        assert_eq!(status(node).await["status"], "ready");
-        assert_eq!(metric(node, "signalbox_up{part=\"redis\"}").await, 1.0);
+        wait_until("it works with Redis", async || {
+            (status(node).await["status"] == "ready").then_some(())
+        })
+        .await;
+        wait_until("its numbers say so", async || {
+            (metric(node, "signalbox_up{part=\"redis\"}").await == 1.0).then_some(())
+        })
+        .await;
     }
 
     proxy.close();
