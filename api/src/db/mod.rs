@@ -1,5 +1,4 @@
-//! The database: one writer and many readers on SQLite; on PostgreSQL one pool, and a few connections
-//! for the journal alone.
+//! The database: one writer and many readers on SQLite, one pool on PostgreSQL.
 //!
 //! Invariant: on SQLite everything that writes goes through `write`, one at a time.
 //! `synchronous=FULL` makes a commit durable. A crash leaves the WAL, which the next open replays.
@@ -32,18 +31,10 @@ pub use write::{Direct, DirectTransaction, Transaction, Writer};
 pub use writes::Trouble;
 use writes::Writes;
 
-/// Connections of the journal to PostgreSQL. It has one transaction at a time, but the driver looks
-/// after a connection that it gets back before it gives it out again; others stand in for one whose
-/// other end is silent. Few, because each prepares its statements by itself, and the first event on
-/// a new one waits for that.
-const JOURNAL_CONNECTIONS: u32 = 4;
-
 /// Handles to the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
     write: Writer,
-    /// Those of the journal.
-    journal: Writer,
     read: DatabaseConnection,
     location: Location,
     writes: Arc<Writes>,
@@ -79,13 +70,18 @@ impl Db {
         match location {
             Location::Sqlite(path) => Self::open_sqlite(path, connections).await,
             Location::Postgres(url) => {
-                let pool = Database::connect(postgres_options(url, connections)).await?;
-                let mut own = postgres_options(url, JOURNAL_CONNECTIONS);
-                own.connect_lazy(true);
-                let journal = Database::connect(own).await?;
+                let mut options = ConnectOptions::new(url.clone());
+                options
+                    .max_connections(connections)
+                    .min_connections(1)
+                    .acquire_timeout(Duration::from_secs(5))
+                    .connect_timeout(Duration::from_secs(5))
+                    // A question before each use would be one more way to the server and back.
+                    .test_before_acquire_if_idle_for(Duration::from_secs(1))
+                    .sqlx_logging(false);
+                let pool = Database::connect(options).await?;
                 Ok(Self {
                     write: Writer::postgres(pool.clone()),
-                    journal: Writer::postgres(journal),
                     read: pool,
                     location: location.clone(),
                     writes: Arc::default(),
@@ -109,7 +105,6 @@ impl Db {
             .map_sqlx_sqlite_opts(move |_| options.clone());
         let read = Database::connect(pool).await?;
         Ok(Self {
-            journal: write.clone(),
             write,
             read,
             location: Location::Sqlite(path.to_owned()),
@@ -154,11 +149,6 @@ impl Db {
     /// For a single statement that writes.
     pub fn write(&self) -> &Writer {
         &self.write
-    }
-
-    /// The journal's way: on PostgreSQL connections that it shares with nobody.
-    pub fn journal(&self) -> &Writer {
-        &self.journal
     }
 
     /// A way for one thread that talks to SQLite itself; none on PostgreSQL.
@@ -238,20 +228,6 @@ const PRAGMAS: &[(&str, &str)] = &[
     ("cache_size", "-8000"),
     ("wal_autocheckpoint", "4000"),
 ];
-
-/// How pools to a PostgreSQL are made.
-fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_timeout(Duration::from_secs(5))
-        // A question before each use would be one more way to the server and back.
-        .test_before_acquire_if_idle_for(Duration::from_secs(1))
-        .sqlx_logging(false);
-    options
-}
 
 /// How every connection to the file is made.
 fn sqlite_options(path: &Path) -> SqliteConnectOptions {

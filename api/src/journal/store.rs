@@ -1,5 +1,5 @@
 //! The journal's way to the database: on SQLite a connection of its own, without the ORM between; on
-//! PostgreSQL a few connections of its own.
+//! PostgreSQL the pool.
 
 use std::iter::repeat_n;
 
@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::sql;
-use crate::db::{Db, Direct, DirectTransaction, Row, Sql, Transaction, Writer};
+use crate::db::{Db, Direct, DirectTransaction, Row, Sql, Transaction};
 
 /// Where transactions begin.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub enum Store {
     /// SQLite.
     Direct(Direct),
     /// PostgreSQL.
-    Pool(Writer),
+    Pool(Db),
 }
 
 /// A transaction of the journal. Dropped without a commit, nothing has happened.
@@ -34,7 +34,7 @@ impl Store {
     pub fn of(db: &Db) -> Self {
         match db.direct() {
             Some(direct) => Self::Direct(direct),
-            None => Self::Pool(db.journal().clone()),
+            None => Self::Pool(db.clone()),
         }
     }
 
@@ -47,7 +47,7 @@ impl Store {
     pub async fn begin(&self) -> Result<Txn, DbErr> {
         Ok(match self {
             Self::Direct(direct) => Txn::Direct(direct.begin().await?),
-            Self::Pool(writer) => Txn::Pool(writer.begin().await?),
+            Self::Pool(db) => Txn::Pool(db.begin().await?),
         })
     }
 }
