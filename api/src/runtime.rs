@@ -132,7 +132,8 @@ impl Runtime {
         let known = Nodes::new(handle.node(), Lease::new(db.is_postgres().then_some(lease)));
         let (live, outgoing) = hub(&db);
         let metrics = Metrics::new();
-        let redis = Redis::at(settings.redis_url.as_ref())
+        let patience = Duration::from_millis(settings.redis_timeout_ms.max(1));
+        let redis = Redis::at(settings.redis_url.as_ref(), patience)
             .map_err(|error| StartError::Redis(error.to_string()))?;
         let installation: Arc<str> = db.installation().await?.into();
         let snapshots = Snapshots::new(db.clone(), keyring.clone(), handle.clone(), live.clone());

@@ -1,7 +1,7 @@
 //! The one way to Redis.
 //!
-//! Invariant: nothing durable depends on it, and nobody waits long for it: a call has 50 ms, and
-//! after one that failed nobody calls again for a second, so that a Redis that is down or slow costs
+//! Invariant: nothing durable depends on it, and nobody waits long for it: a call has the time of a
+//! setting (50 ms), and after one that failed nobody calls again for a second, so that a Redis that is down or slow costs
 //! next to nothing. Who cannot have it goes on with what this process has in memory, and says so:
 //! in the log once, in `/readyz`, in the numbers. The one exception are the nonces of signed
 //! requests: they wait a little longer, and are refused without it.
@@ -18,8 +18,6 @@ use parking_lot::Mutex;
 
 use crate::secrets::Secret;
 
-/// How long a call may take.
-const PATIENCE: Duration = Duration::from_millis(50);
 /// How long a call may take that must not go without an answer: longer than nobody calls after a
 /// failure, so that one slow answer to somebody else is no reason to refuse.
 const LONGEST: Duration = Duration::from_millis(1_500);
@@ -27,6 +25,8 @@ const LONGEST: Duration = Duration::from_millis(1_500);
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long nobody calls after a call that failed.
 const REST: Duration = Duration::from_secs(1);
+/// How often somebody who waits for a connection looks for it.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Redis cannot be had now.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -39,6 +39,8 @@ pub struct Redis(Option<Arc<Shared>>);
 
 struct Shared {
     client: Client,
+    /// How long a call may take.
+    patience: Duration,
     state: Mutex<State>,
 }
 
@@ -54,16 +56,17 @@ struct State {
 }
 
 impl Redis {
-    /// The server at this address; connects at the first call.
+    /// The server at this address, with so much time for a call; connects at the first one.
     ///
     /// # Errors
     /// The address cannot be read.
-    pub fn at(url: Option<&Secret>) -> Result<Self, RedisError> {
+    pub fn at(url: Option<&Secret>, patience: Duration) -> Result<Self, RedisError> {
         let Some(url) = url else {
             return Ok(Self(None));
         };
         Ok(Self(Some(Arc::new(Shared {
             client: Client::open(url.reveal())?,
+            patience,
             state: Mutex::default(),
         }))))
     }
@@ -88,7 +91,7 @@ impl Redis {
             if begun.elapsed() > REST || !shared.state.lock().connects {
                 return Some(false);
             }
-            tokio::time::sleep(PATIENCE / 5).await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -98,10 +101,17 @@ impl Redis {
     /// It is not used, did not answer in time, or rests after a failure.
     pub async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         let shared = self.0.as_ref().ok_or(Away)?;
-        let Some(mut connection) = shared.connection() else {
-            return Err(Away);
+        let begun = Instant::now();
+        let mut connection = loop {
+            if let Some(connection) = shared.connection() {
+                break connection;
+            }
+            if !shared.is_first() || begun.elapsed() >= shared.patience {
+                return Err(Away);
+            }
+            tokio::time::sleep(LOOK).await;
         };
-        match tokio::time::timeout(PATIENCE, command.query_async(&mut connection)).await {
+        match tokio::time::timeout(shared.patience, command.query_async(&mut connection)).await {
             Ok(Ok(answer)) => {
                 shared.works();
                 Ok(answer)
@@ -123,7 +133,7 @@ impl Redis {
                 if let Some(connection) = shared.connection() {
                     break connection;
                 }
-                tokio::time::sleep(PATIENCE / 5).await;
+                tokio::time::sleep(LOOK).await;
             };
             command.query_async(&mut connection).await
         };
@@ -157,8 +167,7 @@ impl Redis {
 }
 
 impl Shared {
-    /// The connection, unless it is to be left alone now. Without one, begins to make it: whoever
-    /// asks meanwhile goes without.
+    /// The connection, unless it is to be left alone now. Without one, begins to make it.
     fn connection(self: &Arc<Self>) -> Option<MultiplexedConnection> {
         let mut state = self.state.lock();
         if state.rests.is_some_and(|since| since.elapsed() < REST) {
@@ -175,10 +184,17 @@ impl Shared {
         None
     }
 
+    /// Whether the first connection is being made: that is worth a wait. Later, whoever asks
+    /// meanwhile goes without.
+    fn is_first(&self) -> bool {
+        let state = self.state.lock();
+        state.connects && !state.down
+    }
+
     async fn connect(&self) {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(LONGEST));
+            .set_response_timeout(Some(LONGEST.max(self.patience)));
         let made = self
             .client
             .get_multiplexed_async_connection_with_config(&config);

@@ -96,6 +96,9 @@ settings! {
         key_command: Option<String> = "", Never;
         /// Address of a Redis server; expected where several nodes work together.
         redis_url: Option<Secret> = "", Serve;
+        /// Milliseconds that a call of Redis may take. After one that took longer, this server goes by
+        /// itself for a second. More for a Redis that is far away.
+        redis_timeout_ms: u64 = "50", Never;
         /// Connections to PostgreSQL, or readers of the SQLite file.
         db_connections: u32 = "10", Never;
     }

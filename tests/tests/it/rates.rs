@@ -225,7 +225,11 @@ async fn two_nodes_count_together() {
     ) else {
         return;
     };
-    let options = || Options::default().set("redis_url", &redis);
+    // Waited for, however busy this machine is.
+    let options = || {
+        let options = Options::default().set("redis_url", &redis);
+        options.set("redis_timeout_ms", 5_000)
+    };
     let server = Server::start_with(db, options()).await;
     let other = server.another(options());
     other.resume().await;
