@@ -41,7 +41,7 @@ const BREATH: Duration = Duration::from_millis(20);
 struct Carrier {
     core: Arc<Core>,
     desk: Arc<Desk>,
-    calls: JoinSet<Outcome>,
+    calls: JoinSet<Option<Outcome>>,
     /// Claims whose commit was never answered.
     lost: Vec<Lost>,
     breaker: Breaker,
@@ -281,7 +281,12 @@ impl Carrier {
             let Some(delivery) = self.desk.queue.lock().pop_front() else {
                 return IDLE;
             };
-            self.call(connection, delivery);
+            if self.core.dispatch.is_ours(&delivery) {
+                self.call(connection, delivery);
+            } else {
+                // Others took this node for dead while it lay here.
+                self.desk.held.fetch_sub(1, Ordering::AcqRel);
+            }
         }
         IDLE
     }
@@ -334,13 +339,14 @@ impl Carrier {
     }
 
     /// Learns from a call that ended.
-    fn ended(&mut self, ended: Result<Outcome, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<Option<Outcome>, tokio::task::JoinError>) {
         self.desk.held.fetch_sub(1, Ordering::AcqRel);
         let Ok(outcome) = ended else {
             // The attempt was not settled; its lease is freed when this node stops.
             tracing::error!(connection.id = %self.desk.id, "An attempt ended without an outcome.");
             return;
         };
+        let Some(outcome) = outcome else { return };
         if let Some(wait) = asked(&outcome, &self.policy) {
             let until = Instant::now().checked_add(wait.min(Duration::from_secs(3600)));
             self.not_before = self.not_before.max(until);

@@ -29,9 +29,7 @@ pub fn decide(outcome: &Outcome, policy: &RetryPolicy, at: Situation) -> NewStat
         let elapsed = Duration::from_millis(u64::try_from(at.now - at.tried_at).unwrap_or(0));
         match policy.next(at.attempts, elapsed, at.random, after) {
             Next::After(wait) => NewState::Retrying {
-                due_at: at
-                    .now
-                    .saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
+                wait_ms: i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
                 unsure,
             },
             Next::GiveUp => NewState::Dead,
@@ -143,9 +141,9 @@ mod tests {
         }
     }
 
-    fn due(state: NewState) -> Option<(i64, bool)> {
+    fn waits(state: NewState) -> Option<(i64, bool)> {
         match state {
-            NewState::Retrying { due_at, unsure } => Some((due_at, unsure)),
+            NewState::Retrying { wait_ms, unsure } => Some((wait_ms, unsure)),
             _ => None,
         }
     }
@@ -247,7 +245,7 @@ mod tests {
     fn what_may_have_happened_is_looked_up_from_then_on() {
         let policy = RetryPolicy::default();
         let (_, unsure) =
-            due(decide(&Outcome::Unknown(fault()), &policy, at(0))).unwrap_or((0, false));
+            waits(decide(&Outcome::Unknown(fault()), &policy, at(0))).unwrap_or((0, false));
         assert!(unsure);
         let later = Situation {
             unsure: true,
@@ -257,7 +255,7 @@ mod tests {
             after: None,
             fault: fault(),
         };
-        assert!(due(decide(&retry, &policy, later)).is_some_and(|(_, unsure)| unsure));
+        assert!(waits(decide(&retry, &policy, later)).is_some_and(|(_, unsure)| unsure));
     }
 
     #[test]
@@ -268,8 +266,8 @@ mod tests {
             after: Some(wait),
             fault: fault(),
         };
-        let (due_at, _) = due(decide(&limited, &policy, at(0))).unwrap_or_default();
-        assert!(due_at >= 1_000_000 + 120_000);
+        let (wait_ms, _) = waits(decide(&limited, &policy, at(0))).unwrap_or_default();
+        assert!(wait_ms >= 120_000);
         let day = i64::try_from(policy.horizon.as_millis()).unwrap_or(0);
         assert_eq!(decide(&limited, &policy, at(day)), NewState::Dead);
     }

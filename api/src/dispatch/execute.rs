@@ -9,6 +9,7 @@ use engine::rules::Action;
 use entity::{delivery, link};
 use futures_util::FutureExt as _;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
 
 use super::MASS_GONE;
 use super::decide::{Situation, by_status, decide, in_lane, may_pass};
@@ -21,16 +22,21 @@ use crate::snapshot::ConnectionConfig;
 /// No attempt takes longer; connectors have their own, shorter limits.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Makes one attempt and hands its outcome to the journal. Returns the outcome for the breaker.
+/// Makes one attempt and hands its outcome to the journal. Returns the outcome for the breaker, if
+/// there was one.
 pub async fn attempt(
     core: Arc<Core>,
     connection: Arc<ConnectionConfig>,
     policy: Arc<RetryPolicy>,
     claimed: delivery::Model,
-) -> Outcome {
+) -> Option<Outcome> {
     let started_at = core.clock.now_ms();
     let begun = Instant::now();
-    let mut report = call(&core, &connection, &claimed).await;
+    let (mut report, ended) = tokio::select! {
+        biased;
+        report = call(&core, &connection, &claimed) => (report, true),
+        () = lease_lost(&core, &claimed) => (given_up(), false),
+    };
     let duration = begun.elapsed();
     core.metrics.attempt(
         &connection.view.connector,
@@ -54,10 +60,12 @@ pub async fn attempt(
     let mut fault = report.outcome.fault().cloned();
     // One that was taken before its time, to see whether the upstream is back: if not, it is as if
     // nobody had asked. Its own attempts come when they are due.
-    let probe = claimed.attempts > 0 && claimed.due_at > started_at && may_pass(&report.outcome);
+    let early = claimed.due_at.saturating_sub(claimed.updated_at);
+    let probe = claimed.attempts > 0 && early > 0 && may_pass(&report.outcome);
     if probe {
+        let since = core.clock.now_ms() - core.clock.steady(claimed.updated_at);
         next = NewState::Retrying {
-            due_at: claimed.due_at,
+            wait_ms: early.saturating_sub(since).max(0),
             unsure: claimed.unsure || matches!(report.outcome, Outcome::Unknown(_)),
         };
     }
@@ -96,7 +104,27 @@ pub async fn attempt(
             claimed,
         })
         .await;
-    report.outcome
+    ended.then_some(report.outcome)
+}
+
+/// Returns when another node may have taken the delivery: two that make the same call at once would
+/// both find nothing upstream, and make it twice.
+async fn lease_lost(core: &Core, claimed: &delivery::Model) {
+    while core.dispatch.is_ours(claimed) {
+        match core.nodes.lease().until() {
+            None => std::future::pending().await,
+            Some(until) if until <= Instant::now() => return,
+            Some(until) => tokio::time::sleep_until(until.into()).await,
+        }
+    }
+}
+
+fn given_up() -> Report {
+    failed(Outcome::Unknown(Fault {
+        code: "lease_lost".to_owned(),
+        message: "This node lost its database in the middle of the call.".to_owned(),
+        status: None,
+    }))
 }
 
 async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Model) -> Report {
@@ -107,8 +135,12 @@ async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Mo
             status: None,
         }));
     };
-    // A query's future is large, and most deliveries have no key.
-    let link = match Box::pin(find_link(core, claimed)).await {
+    // Most deliveries have no key; a query's future is large.
+    let link = match &claimed.lane {
+        None => Ok(None),
+        Some(key) => Box::pin(find_link(core, claimed.connection_id, key)).await,
+    };
+    let link = match link {
         Ok(link) => link,
         Err(error) => {
             tracing::warn!(%error, delivery.id = %claimed.id, "The ledger could not be read.");
@@ -163,12 +195,13 @@ const fn failed(outcome: Outcome) -> Report {
     }
 }
 
-async fn find_link(core: &Core, claimed: &delivery::Model) -> Result<Option<Link>, sea_orm::DbErr> {
-    let Some(key) = &claimed.lane else {
-        return Ok(None);
-    };
+async fn find_link(
+    core: &Core,
+    connection: Uuid,
+    key: &str,
+) -> Result<Option<Link>, sea_orm::DbErr> {
     Ok(link::Entity::find()
-        .filter(link::Column::ConnectionId.eq(claimed.connection_id))
+        .filter(link::Column::ConnectionId.eq(connection))
         .filter(link::Column::Key.eq(key))
         .one(core.db.read())
         .await?

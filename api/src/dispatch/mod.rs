@@ -11,7 +11,9 @@
 //!
 //! A crash leaves leased rows behind. The next server on the same SQLite file frees them at its
 //! start; on PostgreSQL any node does once the lease of the dead one has run out. Both mark them
-//! `unsure`, since a call may have been under way.
+//! `unsure`, since a call may have been under way. A node that was only away when that happened
+//! starts anew under another id: its calls were dropped when its own lease ran out, and what it
+//! still has in memory is no longer its own.
 
 mod breakers;
 mod carrier;
@@ -20,6 +22,7 @@ mod decide;
 mod execute;
 mod node;
 mod resume;
+mod set_back;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +36,7 @@ use engine::guard::{GoneGuard, GuardPolicy, Judgement};
 use engine::lane::OnFailure;
 use engine::retry::RetryPolicy;
 use entity::delivery;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -130,7 +133,7 @@ struct Desk {
 }
 
 struct Shared {
-    node: Uuid,
+    node: RwLock<Uuid>,
     /// The clock of the guards.
     start: Instant,
     options: Options,
@@ -149,7 +152,7 @@ impl Handle {
     /// The dispatcher of this node; it works once a service runs.
     pub fn new(node: Uuid, options: Options) -> Self {
         Self(Arc::new(Shared {
-            node,
+            node: RwLock::new(node),
             start: Instant::now(),
             options,
             desks: Mutex::default(),
@@ -160,9 +163,14 @@ impl Handle {
         }))
     }
 
-    /// The id of this node, new at every start.
+    /// The id of this node: new at every start, and whenever others took it for dead.
     pub fn node(&self) -> Uuid {
-        self.0.node
+        *self.0.node.read()
+    }
+
+    /// Whether a lease is this node's. One of an earlier id is somebody else's by now, or will be.
+    fn is_ours(&self, delivery: &delivery::Model) -> bool {
+        delivery.lease_owner == Some(self.node())
     }
 
     fn desk(&self, connection: Uuid) -> Arc<Desk> {
@@ -353,7 +361,7 @@ impl Handle {
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "dispatch::Handle({})", self.0.node)
+        write!(f, "dispatch::Handle({})", self.node())
     }
 }
 

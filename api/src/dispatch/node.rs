@@ -7,16 +7,15 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DbErr, EntityTrait as _, S
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::set_back::{self, SetBack};
 use super::{breakers, claim};
 use crate::core::Core;
 use crate::db::{Db, Outage, Sql};
-use crate::journal::sql;
+use crate::journal::{OPEN, sql};
 use crate::nodes::lease::Watch;
 
 /// How often due work is looked for.
 const LOOK: Duration = Duration::from_millis(250);
-/// How far the clock of another node may be ahead of this one before it is taken for wrong.
-const SLACK_MS: i64 = 2_000;
 
 /// Makes this node known. On SQLite no other server can be alive (the lock file says so), so
 /// everything a predecessor had leased is free at once.
@@ -98,19 +97,44 @@ async fn free(
 
 /// Renews the lease, frees those of dead nodes, and wakes carriers that have something due.
 pub async fn keep(core: Core, shutdown: CancellationToken) {
+    tokio::join!(keep_lease(&core, &shutdown), look_around(&core, &shutdown));
+}
+
+/// By itself: the lease must not run out because something else takes long.
+async fn keep_lease(core: &Core, shutdown: &CancellationToken) {
     let lease = core.dispatch.0.options.lease;
-    let mut renewed = tokio::time::Instant::now();
+    let mut others = Watch::default();
+    let mut outage = Outage::default();
+    let mut wait = lease / 4;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.cancelled() => return,
+        }
+        wait = match renew(core, lease, &mut others).await {
+            Ok(()) => {
+                outage.over();
+                lease / 4
+            }
+            Err(error) => {
+                outage.failed("The lease of this node could not be renewed.", &error);
+                LOOK.min(lease / 4)
+            }
+        };
+    }
+}
+
+async fn look_around(core: &Core, shutdown: &CancellationToken) {
     let mut known = breakers::Known::default();
     // Once at the start; again and again where there may be other nodes.
     let mut look_at_breakers = core.dispatch.0.options.works;
-    let mut others = Watch::default();
     let mut outage = Outage::default();
-    let mut set_back = 0;
+    let mut set_back = SetBack::default();
     loop {
         if look_at_breakers {
-            match breakers::look(&core, &mut known).await {
+            match breakers::look(core, &mut known).await {
                 Ok(()) => look_at_breakers = core.db.is_postgres(),
-                Err(error) => tracing::warn!(%error, "The breakers could not be looked up."),
+                Err(error) => outage.failed("The breakers could not be looked up.", &error),
             }
         }
         tokio::select! {
@@ -119,27 +143,11 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
         }
         // Looked at often, so that a clock that is set is noticed at once.
         let now = core.clock.now_ms();
-        if renewed.elapsed() >= lease / 4 {
-            match renew(&core, lease, &mut others).await {
-                Ok(()) => renewed = tokio::time::Instant::now(),
-                Err(error) => outage.failed("The lease of this node could not be renewed.", &error),
-            }
-        }
-        if let Err(error) = give_back_lost(&core, now).await {
+        if let Err(error) = give_back_lost(core, now).await {
             outage.failed("Deliveries could not be given back.", &error);
         }
-        let (times, by) = core.clock.set_back();
-        if times != set_back {
-            match catch_up(&core.db, now, by).await {
-                Ok(moved) => {
-                    set_back = times;
-                    tracing::warn!(
-                        moved,
-                        "The clock was set back; what waits for it waits no longer than before."
-                    );
-                }
-                Err(error) => outage.failed("What waits for the clock could not be moved.", &error),
-            }
+        if let Err(error) = set_back.look(core, now).await {
+            outage.failed("What waits for the clock could not be moved.", &error);
         }
         if !core.dispatch.0.options.works {
             continue;
@@ -223,37 +231,34 @@ async fn renew(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), D
     let now = core.clock.now_ms();
     let begun = std::time::Instant::now();
     let id = core.dispatch.node();
-    let query = "UPDATE node SET lease_until = $2 WHERE id = $1";
+    // Nothing is lost with a renewal that a crash of PostgreSQL undoes: it need not wait for the disk.
+    let query = if core.db.is_postgres() {
+        "WITH quick AS (SELECT set_config('synchronous_commit', 'off', TRUE)) \
+         UPDATE node SET lease_until = $2 FROM quick WHERE id = $1"
+    } else {
+        "UPDATE node SET lease_until = $2 WHERE id = $1"
+    };
     let values = vec![id.into(), until(now, lease).into()];
     let statement = Statement::from_sql_and_values(core.db.backend(), query, values);
     let renewed = core.db.write().execute_raw(statement).await;
     core.db.wrote(renewed.as_ref().err());
     if renewed?.rows_affected() == 0 {
-        // Others took this node for dead. What it held is theirs now; fences keep its late
-        // outcomes out.
+        // Others took this node for dead, and what it held is theirs. Under another id it is the
+        // owner of nothing, whatever it has in memory, and late outcomes are refused.
         tracing::warn!("The lease of this node had run out; it starts anew.");
         let role = core.settings.role.word();
         let serves = core.snapshots.current().revision;
+        let id = crate::ids::new(&core.clock);
         insert(core.db.write(), id, role, now, lease, serves).await?;
+        *core.dispatch.0.node.write() = id;
     }
     core.nodes.lease().renewed(begun);
     if core.db.is_postgres() {
         crate::nodes::greet(core).await?;
         bury(core, lease, others).await?;
-        if ahead(&core.db, now).await? {
-            catch_up(&core.db, now, 0).await?;
-        }
+        set_back::look_at_others(&core.db, now).await?;
     }
     Ok(())
-}
-
-/// Whether fresh work is due later than now: a node whose clock is ahead of this one wrote it.
-async fn ahead(db: &Db, now: i64) -> Result<bool, DbErr> {
-    let query = "SELECT 1 AS one FROM connection c WHERE EXISTS (SELECT 1 FROM delivery d \
-                 WHERE d.connection_id = c.id AND d.state = 'ready' AND d.due_at > $1 \
-                 AND d.due_at < $2 AND d.updated_at > $1) LIMIT 1";
-    let values = vec![now.saturating_add(SLACK_MS).into(), i64::MAX.into()];
-    Ok(!sql::rows(db.read(), query, values).await?.is_empty())
 }
 
 /// Frees what dead nodes had leased.
@@ -281,21 +286,27 @@ async fn bury(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), Db
         }
         txn.commit().await?;
     }
+    for owner in strangers(db).await? {
+        let freed = free(db.write(), Some(owner), core.clock.now_ms()).await?;
+        tracing::warn!(node.id = %owner, freed, "Deliveries of a node that is gone are free again.");
+    }
     Ok(())
 }
 
-/// After the clock was set back by so many milliseconds, or for work of a node whose clock is ahead:
-/// deliveries wait as long as they were to
-/// wait when they were written, and timers that would have rung within that time ring now, since
-/// nobody can tell which of them meant a time of day; a task that rings early looks again. Done
-/// twice, or by two nodes, it changes nothing more.
-async fn catch_up(db: &Db, now: i64, by: i64) -> Result<u64, DbErr> {
-    let query = "UPDATE delivery SET due_at = $1 + (due_at - updated_at), updated_at = $1 \
-                 WHERE state IN ('ready', 'retrying') AND behind = FALSE AND updated_at > $2 \
-                 AND due_at >= updated_at";
-    let slack = now.saturating_add(SLACK_MS);
-    let moved = sql::execute(db.write(), query, vec![now.into(), slack.into()]).await?;
-    let query = "UPDATE timer SET due_at = $1 WHERE due_at > $1 AND due_at <= $2";
-    let values = vec![now.into(), now.saturating_add(by).into()];
-    Ok(moved + sql::execute(db.write(), query, values).await?)
+/// Owners of leases that are no nodes: taken by a commit that was under way when its node was taken
+/// for dead.
+async fn strangers(db: &Db) -> Result<Vec<Uuid>, DbErr> {
+    let query = format!(
+        "SELECT DISTINCT d.lease_owner AS owner FROM connection c JOIN delivery d \
+         ON d.connection_id = c.id AND d.state = 'leased' AND d.state IN {OPEN} \
+         WHERE NOT EXISTS (SELECT 1 FROM node n WHERE n.id = d.lease_owner)"
+    );
+    let rows = sql::rows(db.read(), query, Vec::new()).await?;
+    let owners = rows.iter().map(|row| row.try_get("", "owner"));
+    // Never without an owner; a lease that had none would be nobody's to free.
+    Ok(owners
+        .collect::<Result<Vec<Option<Uuid>>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }

@@ -196,7 +196,7 @@ impl World {
         let mut next = match how {
             0..=3 => NewState::Delivered,
             4 | 5 => NewState::Retrying {
-                due_at: now,
+                wait_ms: 0,
                 unsure: how == 5,
             },
             _ => NewState::Dead,

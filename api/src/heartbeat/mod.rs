@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::core::Core;
+use crate::db::Outage;
 use crate::journal::sql::{self, Values};
 
 pub use silence::{Silence, forget, look_soon};
@@ -49,6 +50,7 @@ impl Beats {
 /// Writes what was heard until `shutdown`, then the rest.
 pub async fn keep(core: Core, shutdown: CancellationToken) {
     let mut swept = HashSet::new();
+    let mut outage = Outage::default();
     let mut stopping = false;
     while !stopping {
         tokio::select! {
@@ -59,11 +61,14 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
         if beats.is_empty() {
             continue;
         }
-        if let Err(error) = write(&core, &beats, &mut swept).await {
-            tracing::warn!(%error, "When sources were heard could not be written.");
-            beats
-                .into_iter()
-                .for_each(|(id, at)| core.beats.heard(id, at));
+        match write(&core, &beats, &mut swept).await {
+            Ok(()) => outage.over(),
+            Err(error) => {
+                outage.failed("When sources were heard could not be written.", &error);
+                beats
+                    .into_iter()
+                    .for_each(|(id, at)| core.beats.heard(id, at));
+            }
         }
     }
 }
@@ -71,7 +76,7 @@ pub async fn keep(core: Core, shutdown: CancellationToken) {
 async fn write(
     core: &Core,
     beats: &BTreeMap<Uuid, i64>,
-    swept: &mut HashSet<Uuid>,
+    swept: &mut HashSet<(Uuid, Uuid)>,
 ) -> Result<(), DbErr> {
     let node = core.dispatch.node();
     let all: Vec<(Uuid, i64)> = beats.iter().map(|(id, at)| (*id, *at)).collect();
@@ -88,12 +93,12 @@ async fn write(
         );
         sql::execute(&txn, query, rows.values).await?;
     }
-    for (id, at) in all.iter().filter(|(id, _)| !swept.contains(id)) {
+    for (id, at) in all.iter().filter(|(id, _)| !swept.contains(&(node, *id))) {
         sweep(&txn, node, *id, *at).await?;
     }
     silence::wake(&txn, &all, core.clock.now_ms()).await?;
     txn.commit().await?;
-    swept.extend(beats.keys().copied());
+    swept.extend(beats.keys().map(|id| (node, *id)));
     Ok(())
 }
 

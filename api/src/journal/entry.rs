@@ -85,10 +85,10 @@ pub struct Settlement {
 pub enum NewState {
     /// Done.
     Delivered,
-    /// Again, not before this time; `unsure` if the last attempt may have reached the upstream.
+    /// Again, not before so much time; `unsure` if the last attempt may have reached the upstream.
     Retrying {
-        /// In milliseconds since 1970.
-        due_at: i64,
+        /// Milliseconds from when this is written: a clock that is set before that changes nothing.
+        wait_ms: i64,
         /// See above.
         unsure: bool,
     },

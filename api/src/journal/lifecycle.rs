@@ -149,7 +149,7 @@ async fn outcomes_of(
         let fault = s.fault.as_ref();
         let record = s.record.as_ref();
         let next_attempt = match s.next {
-            NewState::Retrying { due_at, .. } => Some(due_at),
+            NewState::Retrying { wait_ms, .. } => Some(now.saturating_add(wait_ms)),
             _ => None,
         };
         messages.push(outcome(

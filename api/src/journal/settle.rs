@@ -196,7 +196,7 @@ fn update_each(
 fn moved(s: &Settlement, now: i64) -> [Value; 12] {
     let row = &s.claimed;
     let (due_at, unsure) = match s.next {
-        NewState::Retrying { due_at, unsure } => (due_at, unsure),
+        NewState::Retrying { wait_ms, unsure } => (now.saturating_add(wait_ms), unsure),
         _ => (row.due_at, row.unsure),
     };
     let tried = s.started_at.is_some();

@@ -5,9 +5,10 @@
 //! clock is compared with another: clocks that disagree, or that somebody sets, kill nobody and make
 //! no two nodes work on the same delivery.
 //!
-//! A node that cannot renew (its database is away, it was suspended) must not start calls that
+//! A node that cannot renew (its database is away, it was suspended) must not make calls that
 //! another may be making by then: its lease holds for three quarters of the time after the start of
-//! the last renewal that came through.
+//! the last renewal that came through. Without it no call is begun, and those under way are dropped;
+//! the last quarter is for what they had sent already.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,8 +54,13 @@ impl Lease {
 
     /// Whether it holds.
     pub fn holds(&self) -> bool {
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.alone || now < self.until.load(Ordering::Acquire)
+        self.until().is_none_or(|until| Instant::now() < until)
+    }
+
+    /// Until when it holds unless it is renewed; none: always.
+    pub fn until(&self) -> Option<Instant> {
+        let until = Duration::from_millis(self.until.load(Ordering::Acquire));
+        (!self.alone).then(|| self.start + until)
     }
 }
 
@@ -127,8 +133,11 @@ mod tests {
     fn a_lease_ends_before_others_may_take_over() {
         let lease = Lease::new(Some(Duration::from_secs(40)));
         assert!(lease.holds());
+        let most = Instant::now() + Duration::from_secs(30);
+        assert!(lease.until().unwrap() <= most);
         let alone = Lease::new(None);
         assert!(alone.holds());
+        assert_eq!(alone.until(), None);
         alone.renewed(Instant::now());
         assert!(alone.holds());
         let short = Lease::new(Some(Duration::ZERO));

@@ -143,10 +143,20 @@ pub async fn give_back(
         if running.contains(&(kind.clone(), key.clone())) {
             continue;
         }
-        let query = "UPDATE timer SET owner = NULL WHERE kind = $1 AND key = $2 AND fence = $3";
-        let values = vec![kind.into(), key.into(), fence.into()];
-        sql::execute(db.write(), query, values).await?;
+        free(db, &kind, &key, fence).await?;
     }
+    Ok(())
+}
+
+/// Gives one back that is due as before.
+pub async fn put_back(db: &Db, due: &Due) -> Result<(), DbErr> {
+    free(db, &due.kind, &due.key, due.fence).await
+}
+
+async fn free(db: &Db, kind: &str, key: &str, fence: i64) -> Result<(), DbErr> {
+    let query = "UPDATE timer SET owner = NULL WHERE kind = $1 AND key = $2 AND fence = $3";
+    let values = vec![kind.into(), key.into(), fence.into()];
+    sql::execute(db.write(), query, values).await?;
     Ok(())
 }
 

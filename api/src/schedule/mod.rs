@@ -149,10 +149,14 @@ impl Service {
             let Ok(place) = Arc::clone(places).acquire_owned().await else {
                 return Ok(());
             };
-            let (core, task) = (core.clone(), Arc::clone(task));
-            let claims = Arc::clone(&self.claims);
             let name = (due.kind.clone(), due.key.clone());
-            claims.running.lock().insert(name.clone());
+            let claims = Arc::clone(&self.claims);
+            if !claims.running.lock().insert(name.clone()) {
+                // Others took this node for dead while it runs here; its end will not count.
+                claim::put_back(&core.db, &due).await?;
+                continue;
+            }
+            let (core, task) = (core.clone(), Arc::clone(task));
             running.spawn(async move {
                 if !one(&core, &*task, due).await {
                     claims.doubt.store(true, Ordering::Release);

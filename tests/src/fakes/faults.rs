@@ -47,6 +47,8 @@ pub enum Effect {
     Cut,
     /// Does the work, then cuts the connection.
     LoseReply,
+    /// Does the work, and the latency comes before the answer.
+    LateReply,
     /// Does not answer, and does not do the work, until the caller hangs up.
     Hang,
 }
@@ -75,6 +77,7 @@ impl TryFrom<Written> for Fault {
             "delay" => Effect::Delay,
             "cut" => Effect::Cut,
             "lose_reply" => Effect::LoseReply,
+            "late_reply" => Effect::LateReply,
             "hang" => Effect::Hang,
             "status" => Effect::Status {
                 status: written.status.ok_or("a status is missing")?,
@@ -83,7 +86,7 @@ impl TryFrom<Written> for Fault {
                     other => other.to_string(),
                 }),
             },
-            _ => return Err("do is delay, status, cut, lose_reply or hang".to_owned()),
+            _ => return Err("do is delay, status, cut, lose_reply, late_reply or hang".to_owned()),
         };
         Ok(Self {
             method: written.method,
@@ -163,18 +166,20 @@ impl Faults {
         self.0.lock().clone()
     }
 
-    /// What happens to this request. Latency is waited for here.
-    pub(super) async fn take(&self, request: &HttpRequest) -> Effect {
+    /// What happens to this request, and how long its answer is to be kept back. Other latency is
+    /// waited for here.
+    pub(super) async fn take(&self, request: &HttpRequest) -> (Effect, Duration) {
+        let nothing = (Effect::Delay, Duration::ZERO);
         let fault = {
             let mut script = self.0.lock();
             if script.is_empty() {
-                return Effect::Delay;
+                return nothing;
             }
             let found = script
                 .iter()
                 .position(|fault| fault.fits(request.method().as_str(), request.path()));
             let Some(index) = found else {
-                return Effect::Delay;
+                return nothing;
             };
             let fault = script[index].clone();
             if fault.times == 1 {
@@ -184,10 +189,14 @@ impl Faults {
             }
             fault
         };
-        if fault.latency_ms > 0 {
-            actix_web::rt::time::sleep(Duration::from_millis(fault.latency_ms)).await;
+        let latency = Duration::from_millis(fault.latency_ms);
+        if fault.effect == Effect::LateReply {
+            return (fault.effect, latency);
         }
-        fault.effect
+        if !latency.is_zero() {
+            actix_web::rt::time::sleep(latency).await;
+        }
+        (fault.effect, Duration::ZERO)
     }
 }
 

@@ -339,8 +339,9 @@ async fn take(state: Data<State>, request: HttpRequest, body: Bytes) -> HttpResp
     if latency > 0 {
         actix_web::rt::time::sleep(Duration::from_micros(latency)).await;
     }
-    match state.faults.take(&request).await {
-        Effect::Delay => {}
+    let (effect, late) = state.faults.take(&request).await;
+    match effect {
+        Effect::Delay | Effect::LateReply => {}
         Effect::Status {
             status,
             retry_after,
@@ -366,6 +367,9 @@ async fn take(state: Data<State>, request: HttpRequest, body: Bytes) -> HttpResp
         return answer;
     }
     state.take(&request, &body);
+    if !late.is_zero() {
+        actix_web::rt::time::sleep(late).await;
+    }
     refuse(status, None)
 }
 

@@ -28,6 +28,7 @@ mod heartbeat;
 mod ingest;
 mod keys;
 mod lanes;
+mod leases;
 mod live;
 mod mail;
 mod maintenance;

@@ -338,8 +338,9 @@ impl Trial {
     /// Faults for the next requests upstream.
     fn weather(&self, random: &mut StdRng) {
         for _ in 0..6 {
-            let mut fault = match random.random_range(0..6) {
+            let mut fault = match random.random_range(0..7) {
                 0 => Fault::new(Effect::LoseReply),
+                5 => Fault::new(Effect::LateReply),
                 1 => Fault::new(Effect::Cut),
                 2 => Fault::too_many(1),
                 3 => Fault::status(500),

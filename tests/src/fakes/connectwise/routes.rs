@@ -131,8 +131,9 @@ async fn api(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpRes
         .collect();
     let name = format!("{} /{}", request.method(), plain.join("/"));
     *shared.calls.lock().entry(name).or_default() += 1;
-    let lost = match shared.faults.take(&request).await {
-        Effect::Delay => false,
+    let (effect, late) = shared.faults.take(&request).await;
+    let lost = match effect {
+        Effect::Delay | Effect::LateReply => false,
         Effect::LoseReply => true,
         Effect::Status {
             status,
@@ -150,6 +151,9 @@ async fn api(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpRes
     };
     if lost {
         cut(&request);
+    }
+    if !late.is_zero() {
+        actix_web::rt::time::sleep(late).await;
     }
     answer
 }
