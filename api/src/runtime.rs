@@ -88,6 +88,7 @@ pub struct Runtime {
     beats: JoinHandle<()>,
     uses: JoinHandle<()>,
     chain: JoinHandle<()>,
+    checkpoints: Option<JoinHandle<()>>,
     keys: JoinHandle<()>,
     nodes: JoinHandle<()>,
     quota: JoinHandle<()>,
@@ -132,7 +133,7 @@ impl Runtime {
         let known = Nodes::new(handle.node(), Lease::new(db.is_postgres().then_some(lease)));
         let (live, outgoing) = hub(&db);
         let metrics = Metrics::new();
-        let patience = Duration::from_millis(settings.redis_timeout_ms.max(1));
+        let patience = Duration::from_millis(settings.redis_timeout_ms);
         let redis = Redis::at(settings.redis_url.as_ref(), patience)
             .map_err(|error| StartError::Redis(error.to_string()))?;
         let installation: Arc<str> = db.installation().await?.into();
@@ -194,6 +195,10 @@ impl Runtime {
             uses: tokio::spawn(auth::keep_uses(core.clone(), stop_rest.clone())),
             quota: tokio::spawn(quota::keep(core.clone(), stop_rest.clone())),
             chain: tokio::spawn(chain::keep(core.clone(), stop_rest.clone())),
+            checkpoints: core
+                .db
+                .checkpoints()
+                .map(|checkpoints| tokio::spawn(checkpoints.keep(stop_rest.clone()))),
             keys: tokio::spawn(keep_keys(core.keyring.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
@@ -250,6 +255,11 @@ impl Runtime {
         }
         if let Err(error) = self.chain.await {
             tracing::error!(%error, "The keeper of the audit chain ended badly.");
+        }
+        if let Some(checkpoints) = self.checkpoints
+            && let Err(error) = checkpoints.await
+        {
+            tracing::error!(%error, "The keeper of the WAL ended badly.");
         }
         self.nodes.abort();
         self.quota.abort();

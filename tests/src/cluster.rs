@@ -183,7 +183,7 @@ fn without_root(program: &Path, folder: &Path) -> Command {
 }
 
 /// A port that nobody listens on.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     // Below the range that outgoing connections take theirs from, so that it is free after a restart.
     loop {
         let port = rand::random_range(20_000..32_000);

@@ -18,6 +18,7 @@ pub mod fakes;
 pub mod passkey;
 pub mod phone;
 pub mod proxy;
+pub mod redis;
 pub mod server;
 pub mod signing;
 pub mod stream;

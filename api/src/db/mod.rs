@@ -27,7 +27,8 @@ pub use away::is_away;
 pub use lock::{DataLock, LockError};
 pub use outage::Outage;
 pub use sql::{Field, Row, Sql};
-pub use write::{Direct, DirectTransaction, Transaction, Writer};
+use write::BACKSTOP;
+pub use write::{Checkpoints, Direct, DirectTransaction, Transaction, Writer};
 pub use writes::Trouble;
 use writes::Writes;
 
@@ -159,6 +160,14 @@ impl Db {
         }
     }
 
+    /// Who moves the WAL of SQLite on while a server runs; nobody on PostgreSQL.
+    pub fn checkpoints(&self) -> Option<Checkpoints> {
+        match &self.location {
+            Location::Sqlite(path) => self.write.checkpoints(path),
+            Location::Postgres(_) => None,
+        }
+    }
+
     /// A connection of its own for what changes the schema.
     ///
     /// # Errors
@@ -226,7 +235,7 @@ const PRAGMAS: &[(&str, &str)] = &[
     ("foreign_keys", "ON"),
     ("temp_store", "MEMORY"),
     ("cache_size", "-8000"),
-    ("wal_autocheckpoint", "4000"),
+    ("wal_autocheckpoint", BACKSTOP),
 ];
 
 /// How every connection to the file is made.

@@ -8,8 +8,11 @@
 
 use std::time::Instant;
 
-use actix_web::middleware::Condition;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::{Condition, Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use tracing::Instrument as _;
 
 use super::{finish, server, trace};
@@ -25,8 +28,11 @@ const ROUTE: &str = "/hooks/{slug}";
 /// The hooks. Pages of other origins may send to them if they may use the API.
 pub fn configure(config: &mut web::ServiceConfig, settings: &Settings) {
     for prefix in HOOK_PREFIXES {
-        let cors = Condition::new(!settings.cors_origins.is_empty(), server::cors(settings));
-        let hooks = web::scope(prefix).wrap(cors);
+        let across = !settings.cors_origins.is_empty();
+        let cors = Condition::new(across, server::cors(settings));
+        let hooks = web::scope(prefix)
+            .wrap(cors)
+            .wrap(Condition::new(across, from_fn(preflight)));
         config.service(hooks.default_service(web::to(hook)));
     }
 }
@@ -38,20 +44,46 @@ async fn hook(
     budget: web::Data<Budget>,
 ) -> HttpResponse {
     let started = Instant::now();
-    let id = uuid::Builder::from_random_bytes(ids::random()).into_uuid();
-    let id = id.to_string();
+    let id = request_id();
     let span = trace::of_hook(&request, &id);
     let work = ingest::hook(&request, payload, &core, &budget).instrument(span.clone());
     let mut answer = request::within(id.clone(), work)
         .await
         .unwrap_or_else(|error| error.response(&id));
-    finish::dress(answer.headers_mut(), &id, finish::is_secure(&core));
-    let status = answer.status().as_u16();
-    let method = finish::method(request.method());
+    dress(&core, &id, started, request.method(), &mut answer);
+    trace::answered(&span, answer.status().as_u16());
+    answer
+}
+
+fn dress<B>(core: &Core, id: &str, started: Instant, by: &Method, answer: &mut HttpResponse<B>) {
+    finish::dress(answer.headers_mut(), id, finish::is_secure(core));
+    let (method, status) = (finish::method(by), answer.status().as_u16());
     let seconds = started.elapsed().as_secs_f64();
     core.metrics.http(method, ROUTE.to_owned(), status, seconds);
-    trace::answered(&span, status);
-    answer
+}
+
+/// What browsers ask before they send across origins is answered on the way; its answer is dressed
+/// like the others.
+async fn preflight<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let started = Instant::now();
+    let core = request.app_data::<web::Data<Core>>().cloned();
+    let mut response = next.call(request).await?;
+    if !response.headers().contains_key(finish::REQUEST_ID)
+        && let Some(core) = core
+    {
+        let id = request_id();
+        let by = response.request().method().clone();
+        dress(&core, &id, started, &by, response.response_mut());
+    }
+    Ok(response)
+}
+
+fn request_id() -> String {
+    let id = uuid::Builder::from_random_bytes(ids::random()).into_uuid();
+    id.to_string()
 }
 
 #[cfg(test)]

@@ -362,6 +362,7 @@ impl Settings {
         for (name, value) in [
             ("body_limit", self.body_limit as u64),
             ("request_timeout_seconds", self.request_timeout_seconds),
+            ("redis_timeout_ms", self.redis_timeout_ms),
             ("db_connections", u64::from(self.db_connections)),
             ("queue_accepts", self.queue_accepts as u64),
             ("journal_batch", self.journal_batch as u64),

@@ -94,7 +94,8 @@ settings! {
         /// Command of the shell that prints the key ring, in place of `key_file`. It is run at the
         /// start, and every minute.
         key_command: Option<String> = "", Never;
-        /// Address of a Redis server; expected where several nodes work together.
+        /// Address of a Redis server; expected where several nodes work together. With `rediss://` by
+        /// TLS, to a certificate that the system trusts.
         redis_url: Option<Secret> = "", Serve;
         /// Milliseconds that a call of Redis may take. After one that took longer, this server goes by
         /// itself for a second. More for a Redis that is far away.

@@ -8,7 +8,6 @@ use anyhow::ensure;
 use tempfile::TempDir;
 
 use super::alert::Alerts;
-use super::company;
 use super::config::{DELIVERED, DROPPED};
 use super::latency::Latencies;
 use super::limits::{self, CONNECTIONS, HandlerLimit, InsertLimit};
@@ -19,6 +18,7 @@ use super::sink::Sink;
 use super::store::Store;
 use super::subject::{Installation, Server};
 use super::usage::Watch;
+use super::{company, inserts};
 
 /// Alerts a second at which processor time is measured.
 pub const CPU_RATE: u32 = 1_000;
@@ -34,6 +34,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// What is being measured.
 struct Run<'a> {
     times: Times,
+    store: &'a Store,
+    folder: &'a Path,
     installation: &'a Installation,
     server: Server,
     sink: &'a Sink,
@@ -74,6 +76,8 @@ pub async fn on(
     };
     let mut run = Run {
         times,
+        store,
+        folder,
         dropped: alerts(DROPPED),
         delivered: alerts(DELIVERED),
         group: Group {
@@ -243,6 +247,8 @@ impl Run<'_> {
     }
 
     async fn latency(&mut self, rate: u32, time: Duration) -> anyhow::Result<()> {
+        // Right before: how fast a disk is changes within minutes where it is shared.
+        let paced = self.paced(rate, time).await?;
         let mut done = load::open(&self.target(&self.delivered), rate, SENDERS, time).await?;
         let what = format!("{rate} a second");
         self.check(&what, &done);
@@ -256,6 +262,7 @@ impl Run<'_> {
         let commit = self.inserts.commit_ms;
         let accept_goal = (rate == 50).then_some(Goal::AtMost(3.0));
         let through_goal = (rate == 500).then_some(Goal::AtMost(2.0));
+        let at_rate = |share: &str| format!("one commit {share} at that rate");
         for (name, times, goal) in [
             ("accept", &mut done.latencies, accept_goal),
             ("accept to sink", &mut through, through_goal),
@@ -265,17 +272,34 @@ impl Run<'_> {
                 times.quantile_ms(0.5),
                 "ms",
             )
+            .against(&at_rate("p50"), Some(paced.0), None)
             .against("one commit p50", commit.map(|c| c.0), None);
             let p99 = Figure::new(
                 format!("{name}, p99 at {rate}/s"),
                 times.quantile_ms(0.99),
                 "ms",
             )
-            .against("one commit p99", commit.map(|c| c.1), goal);
+            .against(&at_rate("p99"), Some(paced.1), goal)
+            .against("one commit p99", commit.map(|c| c.1), None);
             self.add(p50);
             self.add(p99.note(format!("{} alerts", times.len())));
         }
         Ok(())
+    }
+
+    /// p50 and p99 of one bare commit at a rate, in milliseconds, and as figures.
+    async fn paced(&mut self, rate: u32, time: Duration) -> anyhow::Result<(f64, f64)> {
+        let file = self.folder.join("paced.db");
+        let mut commits = inserts::paced(self.store, &file, rate, time).await?;
+        if matches!(self.store, Store::Sqlite) {
+            std::fs::remove_file(&file)?;
+        }
+        let (p50, p99) = (commits.quantile_ms(0.5), commits.quantile_ms(0.99));
+        for (share, ms) in [("p50", p50), ("p99", p99)] {
+            let name = format!("one bare durable commit, {share} at {rate}/s");
+            self.add(Figure::new(name, ms, "ms"));
+        }
+        Ok((p50, p99))
     }
 
     async fn cpu(&mut self) -> anyhow::Result<()> {

@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, Statement, Value};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::alert;
 use super::latency::Latencies;
 use super::store::Store;
+use super::{alert, load};
 
 /// What came of it.
 #[derive(Debug)]
@@ -31,17 +32,103 @@ pub async fn measure(
     time: Duration,
 ) -> anyhow::Result<Inserts> {
     let db = store.open(file).await?;
-    let made = run(&db, store, rows, time).await;
+    let made = back_to_back(&db, store, rows, time).await;
     db.close().await?;
     made
 }
 
-async fn run(
+/// Commits a row so often in a second for `time`: a disk that rests in between is slower than one
+/// that does not. Times count from the moment a commit was due.
+///
+/// # Errors
+/// The database refuses.
+pub async fn paced(
+    store: &Store,
+    file: &Path,
+    rate: u32,
+    time: Duration,
+) -> anyhow::Result<Latencies> {
+    let db = store.open(file).await?;
+    let made = at_a_rate(&db, store, rate, time).await;
+    db.close().await?;
+    made
+}
+
+async fn back_to_back(
     db: &DatabaseConnection,
     store: &Store,
     rows: usize,
     time: Duration,
 ) -> anyhow::Result<Inserts> {
+    let mut bare = Bare::make(db, store, rows).await?;
+    let mut commits = Latencies::default();
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        let statement = bare.statement();
+        let commit = Instant::now();
+        db.execute_raw(statement).await?;
+        commits.add(commit.elapsed());
+    }
+    Ok(Inserts {
+        rate: (commits.len() * rows) as f64 / begun.elapsed().as_secs_f64(),
+        commits,
+    })
+}
+
+async fn at_a_rate(
+    db: &DatabaseConnection,
+    store: &Store,
+    rate: u32,
+    time: Duration,
+) -> anyhow::Result<Latencies> {
+    let mut bare = Bare::make(db, store, 1).await?;
+    let mut commits = Latencies::default();
+    let (due, mut queue) = mpsc::channel(load::DUE);
+    let pace = std::thread::spawn(move || load::pace(&due, rate, time));
+    while let Some(at) = queue.recv().await {
+        db.execute_raw(bare.statement()).await?;
+        commits.add(at.elapsed());
+    }
+    let late = pace.join().unwrap_or(u64::MAX);
+    anyhow::ensure!(late == 0, "{late} commits were not begun in time");
+    Ok(commits)
+}
+
+/// The table, and what is put into it.
+struct Bare {
+    backend: DatabaseBackend,
+    sql: String,
+    rows: usize,
+    source: Uuid,
+    body: Vec<u8>,
+    ids: Ids,
+}
+
+impl Bare {
+    async fn make(db: &DatabaseConnection, store: &Store, rows: usize) -> anyhow::Result<Self> {
+        make_table(db, store).await?;
+        Ok(Self {
+            backend: db.get_database_backend(),
+            sql: statement_of(rows),
+            rows,
+            source: Uuid::from_u128(rand::random()),
+            body: vec![b'x'; alert::SIZE],
+            ids: Ids::new(),
+        })
+    }
+
+    fn statement(&mut self) -> Statement {
+        let mut values: Vec<Value> = Vec::with_capacity(self.rows * 4);
+        for _ in 0..self.rows {
+            let (id, number) = self.ids.next();
+            let body = self.body.clone();
+            values.extend([id.into(), self.source.into(), number.into(), body.into()]);
+        }
+        Statement::from_sql_and_values(self.backend, &self.sql, values)
+    }
+}
+
+async fn make_table(db: &DatabaseConnection, store: &Store) -> anyhow::Result<()> {
     let (uuid, bytes) = match store {
         Store::Sqlite => ("uuid_text", "blob"),
         Store::Postgres { .. } => ("uuid", "bytea"),
@@ -54,27 +141,7 @@ async fn run(
     .await?;
     db.execute_unprepared("CREATE INDEX bare_source ON bare (source_id, received_at)")
         .await?;
-    let sql = statement_of(rows);
-    let source = Uuid::from_u128(rand::random());
-    let body = vec![b'x'; alert::SIZE];
-    let mut ids = Ids::new();
-    let mut commits = Latencies::default();
-    let begun = Instant::now();
-    while begun.elapsed() < time {
-        let mut values: Vec<Value> = Vec::with_capacity(rows * 4);
-        for _ in 0..rows {
-            let (id, number) = ids.next();
-            values.extend([id.into(), source.into(), number.into(), body.clone().into()]);
-        }
-        let statement = Statement::from_sql_and_values(db.get_database_backend(), &sql, values);
-        let commit = Instant::now();
-        db.execute_raw(statement).await?;
-        commits.add(commit.elapsed());
-    }
-    Ok(Inserts {
-        rate: (commits.len() * rows) as f64 / begun.elapsed().as_secs_f64(),
-        commits,
-    })
+    Ok(())
 }
 
 fn statement_of(rows: usize) -> String {

@@ -19,7 +19,7 @@ use super::client::Connection;
 use super::latency::Latencies;
 
 /// Alerts that may wait for a connection; what is due beyond is not sent.
-const DUE: usize = 1 << 16;
+pub(super) const DUE: usize = 1 << 16;
 /// How long after the last alert of a fixed rate one may still be sent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -182,7 +182,7 @@ pub async fn open(
 }
 
 /// Says when alerts are due. Returns how many found no room in the queue.
-fn pace(due: &mpsc::Sender<Instant>, rate: u32, time: Duration) -> u64 {
+pub(super) fn pace(due: &mpsc::Sender<Instant>, rate: u32, time: Duration) -> u64 {
     let begun = Instant::now();
     let count = (f64::from(rate) * time.as_secs_f64()) as u64;
     let mut unsent = 0;

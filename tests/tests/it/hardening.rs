@@ -134,27 +134,32 @@ async fn every_answer_tells_browsers_what_they_may_do() {
             assert_eq!(told.is_some(), secure, "{path}: {told:?}");
             assert_eq!(answer.header("server"), None, "{path}");
         }
-        let ask = async |origin: &str| {
-            let call = stranger
-                .call(Method::OPTIONS, "/api/v1/rules")
-                .header("origin", origin);
-            let call = call.header("access-control-request-method", "PATCH");
-            let answer = call.send().await;
-            answer
-                .header("access-control-allow-origin")
-                .map(str::to_owned)
-        };
-        assert_eq!(
-            ask("https://console.example").await.as_deref(),
-            Some("https://console.example")
-        );
-        for other in [
-            "https://evil.example",
-            "https://console.example.evil.example",
-            "http://console.example",
-            "null",
-        ] {
-            assert_eq!(ask(other).await, None, "{other}");
+        for path in ["/api/v1/rules", "/hooks/a"] {
+            let ask = async |origin: &str| {
+                let call = stranger
+                    .call(Method::OPTIONS, path)
+                    .header("origin", origin);
+                let call = call.header("access-control-request-method", "POST");
+                let answer = call.send().await;
+                for name in ["x-request-id", "x-content-type-options", "x-frame-options"] {
+                    assert!(answer.header(name).is_some(), "{path}: {name}");
+                }
+                answer
+                    .header("access-control-allow-origin")
+                    .map(str::to_owned)
+            };
+            assert_eq!(
+                ask("https://console.example").await.as_deref(),
+                Some("https://console.example")
+            );
+            for other in [
+                "https://evil.example",
+                "https://console.example.evil.example",
+                "http://console.example",
+                "null",
+            ] {
+                assert_eq!(ask(other).await, None, "{other}");
+            }
         }
     }
 }

@@ -293,11 +293,12 @@ async fn the_stream_goes_over_redis_and_without_it() {
 }
 
 /// How many of `count` requests are taken, spread over the nodes.
-async fn taken(nodes: &[Server], count: usize) -> usize {
+async fn taken(nodes: &[Server], source: &str, count: usize) -> usize {
     let mut taken = 0;
     for n in 0..count {
         let node = &nodes[n % nodes.len()];
-        let answer = node.anonymous().post("/hooks/slow", &json!({})).await;
+        let path = format!("/hooks/{source}");
+        let answer = node.anonymous().post(&path, &json!({})).await;
         if answer.status.as_u16() == 202 {
             taken += 1;
         } else {
@@ -319,7 +320,12 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
     // Five at once, then 50 a minute.
     let slow = json!({ "rate_per_minute": 50 });
     nodes[0]
-        .apply(&File::new().source_with("slow", slow).text())
+        .apply(
+            &File::new()
+                .source_with("slow", slow.clone())
+                .source_with("alone", slow)
+                .text(),
+        )
         .await;
     wait_until("both serve it", async || {
         let mut ready = true;
@@ -338,7 +344,7 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
             .expect("the metric")
     };
     let begun = Instant::now();
-    let together = taken(&nodes, 40).await;
+    let together = taken(&nodes, "slow", 40).await;
     let refilled = begun.elapsed().as_secs_f64() * 50.0 / 60.0;
     // On a machine that is so busy that Redis does not answer in time, a node goes by itself.
     let mut own_buckets = 0.0;
@@ -364,7 +370,7 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
 
     proxy.close();
     let begun = Instant::now();
-    let alone = taken(&nodes, 40).await;
+    let alone = taken(&nodes, "alone", 40).await;
     // Each has a bucket of its own now, and a full one.
     assert!(alone >= 8, "{alone}");
     assert!(
@@ -398,7 +404,7 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
     }
     proxy.delay(Duration::from_secs(2));
     let begun = Instant::now();
-    taken(&nodes, 40).await;
+    taken(&nodes, "slow", 40).await;
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "{:?}",

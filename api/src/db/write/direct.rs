@@ -171,7 +171,7 @@ impl File {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, DbErr> {
+pub(super) fn connect(path: &Path) -> Result<Connection, DbErr> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
     connection.busy_timeout(PATIENCE).map_err(opening)?;

@@ -1,5 +1,6 @@
 //! The way of everything that writes: one connection on SQLite, the pool on PostgreSQL.
 
+mod checkpoint;
 mod direct;
 mod direct_error;
 mod sqlite;
@@ -15,6 +16,7 @@ use sea_orm::{
     ExecResult, QueryResult, Statement, TransactionOptions, TransactionTrait as _,
 };
 
+pub use checkpoint::{BACKSTOP, Checkpoints};
 pub use direct::{Direct, DirectTransaction};
 
 /// For single statements that write, and to begin transactions. Cheap to clone.
@@ -55,6 +57,14 @@ impl Writer {
     pub fn direct(&self, path: &Path) -> Option<Direct> {
         match &self.0 {
             Way::Sqlite(writer) => Some(Direct::new(path, writer.clone())),
+            Way::Postgres(_) => None,
+        }
+    }
+
+    /// Who moves the WAL on, in the same line; nobody on PostgreSQL.
+    pub fn checkpoints(&self, path: &Path) -> Option<Checkpoints> {
+        match &self.0 {
+            Way::Sqlite(writer) => Some(Checkpoints::new(path, writer.clone())),
             Way::Postgres(_) => None,
         }
     }

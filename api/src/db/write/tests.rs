@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement, Value};
 
+use super::checkpoint::ENOUGH;
 use super::{Direct, Writer};
 use crate::db::away::{is_away, is_full};
 use crate::db::{Sql as _, sqlite_options};
@@ -186,4 +187,49 @@ async fn nobody_writes_into_a_transaction_of_another() {
         .map(|row| row.try_get("", "n").unwrap())
         .collect();
     assert_eq!(found, [2]);
+}
+
+/// Writes somewhat more than so many pages.
+async fn fill(writer: &Writer, pages: i64) {
+    let txn = writer.begin().await.unwrap();
+    let text = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < $1) \
+                INSERT INTO t (text) SELECT hex(zeroblob(2000)) FROM n";
+    txn.execute_raw(statement(text, vec![pages.into()]))
+        .await
+        .unwrap();
+    txn.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_wal_is_moved_on_beside_those_who_write_and_begins_anew() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let writer = writer(&folder).await;
+    let path = folder.path().join("test.db");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let keeper = tokio::spawn(writer.checkpoints(&path).unwrap().keep(stop.clone()));
+    let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
+    let mut longest = 0;
+    for round in 1..=4 {
+        fill(&writer, ENOUGH + 100).await;
+        longest = longest.max(size("test.db-wal"));
+        // All of it is in the file, page by page.
+        let all = u64::try_from(round * ENOUGH * 4096).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), async {
+            while size("test.db") < all {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("the WAL is moved on");
+        // Whoever moves it has its turn no longer.
+        writer.begin().await.unwrap().rollback().await.unwrap();
+    }
+    let pages = longest / 4096;
+    // One that wrote just then puts a new beginning off to the next round.
+    assert!(
+        pages < 3 * u64::try_from(ENOUGH).unwrap(),
+        "one or two rounds, not four: {pages}"
+    );
+    stop.cancel();
+    keeper.await.unwrap();
 }
