@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use entity::node;
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DbErr, EntityTrait as _, Statement};
+use sea_orm::{
+    ActiveValue::Set, ConnAcquireErr, ConnectionTrait as _, DbErr, EntityTrait as _, Statement,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -240,7 +242,10 @@ async fn renew(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), D
     };
     let values = vec![id.into(), until(now, lease).into()];
     let statement = Statement::from_sql_and_values(core.db.backend(), query, values);
-    let renewed = core.db.write().execute_raw(statement).await;
+    // A connection whose other end is silent would be waited for longer than the lease holds.
+    let renewed = tokio::time::timeout(lease / 2, core.db.write().execute_raw(statement))
+        .await
+        .unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)));
     core.db.wrote(renewed.as_ref().err());
     if renewed?.rows_affected() == 0 {
         // Others took this node for dead, and what it held is theirs. Under another id it is the

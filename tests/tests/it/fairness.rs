@@ -97,6 +97,10 @@ async fn backlog(server: &Server, db: Database, connection: Uuid) {
             Statement::from_sql_and_values(store.get_database_backend(), text, [connection.into()]);
         store.execute_raw(statement).await.unwrap();
     }
+    if matches!(db, Database::Postgres) {
+        // As its own maintenance does within a minute: plans were made for an empty table.
+        store.execute_unprepared("ANALYZE delivery").await.unwrap();
+    }
     store.close().await.unwrap();
 }
 

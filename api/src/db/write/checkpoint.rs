@@ -3,10 +3,10 @@
 //! A commit that did it, as SQLite does by default, would make everybody wait for thousands of pages:
 //! the slowest accept in a hundred was that one.
 //!
-//! Invariant: a checkpoint here never waits for anybody. Most of it runs while others write; for the
-//! few pages that came meanwhile it takes its turn in the line, so that all is moved at that moment
-//! and the next commit begins the WAL anew. A reader that still looks at it puts that off to the next
-//! round. Failure: the WAL grows; from [`BACKSTOP`] pages on a commit moves them itself. A crash leaves
+//! Invariant: it waits for no reader, and nobody waits for most of it. It runs while others write; for
+//! the few pages that came meanwhile it takes its turn in the line, so that all is moved at that
+//! moment and the next commit begins the WAL anew. A reader that still looks at it puts that off to
+//! the next round. Failure: the WAL grows; from [`BACKSTOP`] pages on a commit moves them itself. A crash leaves
 //! a WAL that the next open replays.
 
 use std::path::{Path, PathBuf};
