@@ -92,10 +92,10 @@ impl Db {
     }
 
     async fn open_sqlite(path: &Path, readers: u32) -> Result<Self, DbErr> {
-        let options = sqlite_options(path);
         // The writer first: it makes the file and sets the pragmas that stay.
         // More texts than a reader has: statements that go together are kept together.
-        let write = Writer::sqlite(options.clone().statement_cache_capacity(128)).await?;
+        let write = Writer::sqlite(sqlite_options(path).statement_cache_capacity(128)).await?;
+        let options = reader_options(path);
         let mut pool = ConnectOptions::new(format!("sqlite://{}", path.display()));
         pool.max_connections(readers.max(1))
             .min_connections(1)
@@ -238,12 +238,18 @@ const PRAGMAS: &[(&str, &str)] = &[
     ("wal_autocheckpoint", BACKSTOP),
 ];
 
-/// How every connection to the file is made.
+/// How a connection that writes to the file is made, which makes the file if need be.
 fn sqlite_options(path: &Path) -> SqliteConnectOptions {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
+    reader_options(path)
         .create_if_missing(true)
         .pragma("auto_vacuum", "INCREMENTAL")
+}
+
+/// How a connection that only reads is made: without the pragma of above, which is a write each time
+/// and would wait for whoever writes just then.
+fn reader_options(path: &Path) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .busy_timeout(Duration::from_secs(10))
         .statement_cache_capacity(64)

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement, TransactionTrait as _, Value};
 
 use super::checkpoint::ENOUGH;
 use super::{Direct, Writer};
 use crate::db::away::{is_away, is_full};
-use crate::db::{Sql as _, sqlite_options};
+use crate::db::{Db, Location, Sql as _, sqlite_options};
 use crate::journal::sql;
 
 async fn writer(folder: &tempfile::TempDir) -> Writer {
@@ -232,4 +232,25 @@ async fn the_wal_is_moved_on_beside_those_who_write_and_begins_anew() {
     );
     stop.cancel();
     keeper.await.unwrap();
+}
+
+/// A new connection that reads needs nothing from those who write.
+#[tokio::test]
+async fn readers_come_while_somebody_writes() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = Location::Sqlite(folder.path().join("test.db"));
+    let readers = 4;
+    let db = Db::open(&file, readers).await.unwrap();
+    let table = "CREATE TABLE t (n INTEGER PRIMARY KEY)";
+    db.write().execute_unprepared(table).await.unwrap();
+    let writes = db.begin().await.unwrap();
+    let insert = "INSERT INTO t (n) VALUES (1)";
+    writes.execute_unprepared(insert).await.unwrap();
+    let mut reads = Vec::new();
+    for _ in 0..readers {
+        // Less than anybody waits for the lock of the file.
+        let read = tokio::time::timeout(super::sqlite::PATIENCE / 2, db.read().begin());
+        reads.push(read.await.expect("nobody waits").unwrap());
+    }
+    writes.commit().await.unwrap();
 }
