@@ -15,7 +15,7 @@ use tests::yaml::{File, copy_to};
 use tests::{Client, Database, Options, Proxy, Server, wait_until};
 use uuid::Uuid;
 
-use crate::support::{all, delivered, drained};
+use crate::support::{all, delivered, drained, with_redis};
 
 /// The Redis of the test run.
 const REDIS: &str = "SIGNALBOX_TEST_REDIS_URL";
@@ -33,12 +33,6 @@ fn redis() -> Option<String> {
 
 fn options(role: &str) -> Options {
     Options::default().set("role", role).set("lease_seconds", 3)
-}
-
-/// With a Redis that is waited for, however busy this machine is.
-fn with_redis(url: &str) -> Options {
-    let options = options("all").set("redis_url", url);
-    options.set("redis_timeout_ms", 5_000)
 }
 
 /// A node of each of these options, on one database.
@@ -415,7 +409,7 @@ async fn rates_hold_over_all_nodes_and_alone_while_redis_is_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_sign_ins_are_counted_over_all_nodes() {
     let Some(url) = redis() else { return };
-    let with = with_redis(&url);
+    let with = with_redis(options("all"), &url);
     let Some(nodes) = company(&[with.clone(), with]).await else {
         return;
     };
@@ -436,7 +430,7 @@ async fn failed_sign_ins_are_counted_over_all_nodes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rate_of_a_connection_is_one_for_all_nodes() {
     let Some(url) = redis() else { return };
-    let with = with_redis(&url);
+    let with = with_redis(options("all"), &url);
     let Some(nodes) = company(&[with.clone(), with]).await else {
         return;
     };

@@ -340,11 +340,11 @@ impl Trial {
         for _ in 0..6 {
             let mut fault = match random.random_range(0..7) {
                 0 => Fault::new(Effect::LoseReply),
-                5 => Fault::new(Effect::LateReply),
                 1 => Fault::new(Effect::Cut),
                 2 => Fault::too_many(1),
                 3 => Fault::status(500),
                 4 => Fault::status(503),
+                5 => Fault::new(Effect::LateReply),
                 _ => Fault::new(Effect::Delay),
             };
             fault.latency_ms = random.random_range(0..60);

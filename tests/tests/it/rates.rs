@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tests::yaml::File;
 use tests::{Answer, Client, Database, Options, Server, both, wait_until, wait_until_within};
 
+use crate::support::with_redis;
+
 /// What the headers say: quota, window, left, seconds until all of it is back.
 fn rate(answer: &Answer, policy: &str) -> (u64, u64, u64, u64) {
     let read = |name: &str, keys: [&str; 2]| {
@@ -190,16 +192,14 @@ both! {
         for n in 0..3 {
             server.anonymous().hook("a", &json!({ "n": n })).await;
         }
-        // What is in flight while the database is asked how many there are may pass the limit.
+        // The one that was in flight when the database was asked how many there are may pass the
+        // limit; this sender has one at a time.
         let mut taken = 3;
-        let refused = loop {
-            let answer = server.anonymous().post("/hooks/a", &json!({ "n": 3 })).await;
-            if answer.status != 202 {
-                break answer;
-            }
+        let mut refused = server.anonymous().post("/hooks/a", &json!({ "n": 3 })).await;
+        if refused.status == 202 {
             taken += 1;
-            assert!(taken < 10, "the limit is 3");
-        };
+            refused = server.anonymous().post("/hooks/a", &json!({ "n": 3 })).await;
+        }
         refused.problem(Code::EventQuotaExceeded);
         let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=86_400).contains(&wait), "{wait}");
@@ -232,10 +232,7 @@ async fn redis_is_reached_by_tls_and_only_with_a_certificate_that_is_trusted() {
         println!("not run: there is no Redis");
         return;
     };
-    let options = || {
-        let options = Options::default().set("redis_url", redis.url());
-        options.set("redis_timeout_ms", 5_000)
-    };
+    let options = || with_redis(Options::default(), &redis.url());
     let trusts = options().env("SSL_CERT_FILE", redis.certificate().display());
     for (options, state) in [(trusts, "ok"), (options(), "degraded")] {
         let server = Server::start_with(Database::Sqlite, options).await;
@@ -259,11 +256,7 @@ async fn two_nodes_count_together() {
     ) else {
         return;
     };
-    // Waited for, however busy this machine is.
-    let options = || {
-        let options = Options::default().set("redis_url", &redis);
-        options.set("redis_timeout_ms", 5_000)
-    };
+    let options = || with_redis(Options::default(), &redis);
     let server = Server::start_with(db, options()).await;
     let other = server.another(options());
     other.resume().await;

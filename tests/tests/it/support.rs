@@ -6,7 +6,7 @@ use openapi::events::EventDetail;
 use openapi::page::Page;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tests::{Client, Server, wait_until};
+use tests::{Client, Options, Server, wait_until};
 use uuid::Uuid;
 
 /// Secrets of the files that tests apply.
@@ -110,4 +110,9 @@ pub fn now() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "signatures carry the real time")]
     let now: DateTime<Utc> = Utc::now();
     now.timestamp()
+}
+
+/// With a Redis that is waited for, however busy this machine is.
+pub fn with_redis(options: Options, url: &str) -> Options {
+    options.set("redis_url", url).set("redis_timeout_ms", 5_000)
 }
