@@ -88,7 +88,7 @@ pub struct Runtime {
     beats: JoinHandle<()>,
     uses: JoinHandle<()>,
     chain: JoinHandle<()>,
-    checkpoints: Option<JoinHandle<()>>,
+    upkeep: Option<JoinHandle<()>>,
     keys: JoinHandle<()>,
     nodes: JoinHandle<()>,
     quota: JoinHandle<()>,
@@ -195,10 +195,10 @@ impl Runtime {
             uses: tokio::spawn(auth::keep_uses(core.clone(), stop_rest.clone())),
             quota: tokio::spawn(quota::keep(core.clone(), stop_rest.clone())),
             chain: tokio::spawn(chain::keep(core.clone(), stop_rest.clone())),
-            checkpoints: core
+            upkeep: core
                 .db
-                .checkpoints()
-                .map(|checkpoints| tokio::spawn(checkpoints.keep(stop_rest.clone()))),
+                .upkeep()
+                .map(|upkeep| tokio::spawn(upkeep.keep(stop_rest.clone()))),
             keys: tokio::spawn(keep_keys(core.keyring.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
@@ -256,10 +256,10 @@ impl Runtime {
         if let Err(error) = self.chain.await {
             tracing::error!(%error, "The keeper of the audit chain ended badly.");
         }
-        if let Some(checkpoints) = self.checkpoints
-            && let Err(error) = checkpoints.await
+        if let Some(upkeep) = self.upkeep
+            && let Err(error) = upkeep.await
         {
-            tracing::error!(%error, "The keeper of the WAL ended badly.");
+            tracing::error!(%error, "The upkeep of the database ended badly.");
         }
         self.nodes.abort();
         self.quota.abort();

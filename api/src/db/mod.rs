@@ -8,6 +8,8 @@ mod lock;
 mod outage;
 mod schema;
 mod sql;
+mod statistics;
+mod upkeep;
 mod write;
 mod writes;
 
@@ -27,8 +29,10 @@ pub use away::is_away;
 pub use lock::{DataLock, LockError};
 pub use outage::Outage;
 pub use sql::{Field, Row, Sql};
+use statistics::Statistics;
+pub use upkeep::Upkeep;
 use write::BACKSTOP;
-pub use write::{Checkpoints, Direct, DirectTransaction, Transaction, Writer};
+pub use write::{Direct, DirectTransaction, Transaction, Writer};
 pub use writes::Trouble;
 use writes::Writes;
 
@@ -160,11 +164,14 @@ impl Db {
         }
     }
 
-    /// Who moves the WAL of SQLite on while a server runs; nobody on PostgreSQL.
-    pub fn checkpoints(&self) -> Option<Checkpoints> {
+    /// Who does what the database wants done while a server runs.
+    pub fn upkeep(&self) -> Option<Upkeep> {
         match &self.location {
-            Location::Sqlite(path) => self.write.checkpoints(path),
-            Location::Postgres(_) => None,
+            Location::Sqlite(path) => self.write.checkpoints(path).map(Upkeep::Sqlite),
+            Location::Postgres(_) => {
+                let statistics = Statistics::new(self.read.clone());
+                Some(Upkeep::Postgres(statistics))
+            }
         }
     }
 

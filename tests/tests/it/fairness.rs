@@ -97,11 +97,40 @@ async fn backlog(server: &Server, db: Database, connection: Uuid) {
             Statement::from_sql_and_values(store.get_database_backend(), text, [connection.into()]);
         store.execute_raw(statement).await.unwrap();
     }
-    if matches!(db, Database::Postgres) {
-        // As its own maintenance does within a minute: plans were made for an empty table.
-        store.execute_unprepared("ANALYZE delivery").await.unwrap();
-    }
     store.close().await.unwrap();
+}
+
+/// Plans are made by what PostgreSQL knows of a table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_grows_fast_is_analyzed_soon() {
+    let Some(db) = Database::postgres() else {
+        return;
+    };
+    let sink = FakeSink::start().await.unwrap();
+    let server = Server::start(db).await;
+    let store = &server.store;
+    // What PostgreSQL does by itself within a minute is not what is tested.
+    store
+        .run("ALTER TABLE delivery SET (autovacuum_enabled = false)")
+        .await;
+    server.apply(&two(&sink, &sink)).await;
+    let client = server.client();
+    sink.set_down(true);
+    let first = send(&server, "to-a", &json!({})).await;
+    wait_until("the first failed", async || {
+        Some(delivery(&client, first).await).filter(|d| d.attempts > 0)
+    })
+    .await;
+    backlog(&server, db, connection(&client, "a").await.id).await;
+    let known = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'delivery'::regclass";
+    wait_until("it is known how much there is", async || {
+        (store.number(known).await * 2 > BACKLOG).then_some(())
+    })
+    .await;
+    // Once whenever it has doubled.
+    let times = "SELECT analyze_count FROM pg_stat_user_tables WHERE relname = 'delivery'";
+    let times = store.number(times).await;
+    assert!(times <= 8, "{times}");
 }
 
 both! {
