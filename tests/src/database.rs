@@ -1,6 +1,7 @@
 //! The two databases, and one of its own for every test.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, Statement};
 
@@ -104,9 +105,12 @@ impl Store {
     /// # Panics
     /// One of them fails.
     pub async fn run(&self, statements: &str) {
-        let db = self.connect().await;
-        db.execute_unprepared(statements).await.unwrap();
-        db.close().await.unwrap();
+        in_time(statements, async {
+            let db = self.connect().await;
+            db.execute_unprepared(statements).await.unwrap();
+            db.close().await.unwrap();
+        })
+        .await;
     }
 
     /// Its address for `--database-url`; none on SQLite.
@@ -134,12 +138,15 @@ impl Store {
     /// # Panics
     /// The query fails or yields nothing.
     pub async fn number(&self, query: &str) -> i64 {
-        let db = self.connect().await;
-        let statement = Statement::from_string(db.get_database_backend(), query);
-        let row = db.query_one_raw(statement).await.unwrap();
-        let number = row.expect("a row").try_get_by_index(0).unwrap();
-        db.close().await.unwrap();
-        number
+        in_time(query, async {
+            let db = self.connect().await;
+            let statement = Statement::from_string(db.get_database_backend(), query);
+            let row = db.query_one_raw(statement).await.unwrap();
+            let number = row.expect("a row").try_get_by_index(0).unwrap();
+            db.close().await.unwrap();
+            number
+        })
+        .await
     }
 
     /// Every value of every table as text, for searching; bytes as lossy UTF-8.
@@ -167,6 +174,14 @@ impl Drop for Store {
         });
         dropped.join().ok();
     }
+}
+
+/// Longest look into a database.
+const LONGEST: Duration = Duration::from_secs(120);
+
+async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(LONGEST, work).await;
+    done.unwrap_or_else(|_| panic!("no answer: {what}"))
 }
 
 fn cluster() -> url::Url {

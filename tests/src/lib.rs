@@ -22,6 +22,7 @@ pub mod redis;
 pub mod server;
 pub mod signing;
 pub mod stream;
+mod stuck;
 pub mod wait;
 pub mod yaml;
 

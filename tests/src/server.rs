@@ -17,9 +17,12 @@ use tokio::sync::oneshot;
 use crate::client::{Address, Client};
 use crate::database::{Database, Store};
 use crate::signing::ApiSigner;
+use crate::stuck;
 
 /// Longest time from the start of the process to its first answer.
 const START: Duration = Duration::from_secs(60);
+/// Longest run of a command; shorter than what the runner allows a test.
+const COMMAND: Duration = Duration::from_secs(200);
 /// What the server prints when it is ready, before its address.
 const READY: &str = "Signalbox is ready: ";
 /// Lines of the log that are shown when a test fails.
@@ -168,6 +171,7 @@ impl Server {
     /// # Panics
     /// It cannot be made.
     pub async fn prepare_on(store: Store, folder: TempDir, options: Options) -> Self {
+        stuck::watch();
         let mut command = command(&options.unlimited());
         command.args(["bootstrap", "--json"]);
         place(&mut command, folder.path(), store.url());
@@ -483,12 +487,28 @@ fn place(command: &mut Command, data: &Path, database: Option<&str>) {
 /// Runs a command to its end without blocking the test's other tasks.
 ///
 /// # Panics
-/// It cannot be run.
+/// It cannot be run, or does not end.
 pub async fn run(mut command: Command) -> Output {
-    command.stdin(Stdio::null());
-    tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap()
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    match tokio::time::timeout(COMMAND, ended).await {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            let state = stuck::family(pid);
+            // Whoever waits for it has to end, too.
+            Command::new("kill")
+                .args(["-KILL", &pid.to_string()])
+                .status()
+                .ok();
+            panic!("{command:?} did not end:\n{state}");
+        }
+    }
 }
 
 /// Both streams of a command, for messages.

@@ -6,12 +6,20 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::{Extensions, ServerHandle};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 
 use super::faults::Socket;
+use crate::stuck;
+
+/// Longest start, and longest end.
+const START: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(30);
+/// How often is looked for the end.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A running fake. It ends when this is dropped.
 #[derive(Debug)]
@@ -46,7 +54,7 @@ pub(super) fn start(
         })
     });
     let handle = told
-        .recv()
+        .recv_timeout(START)
         .map_err(|_| io::Error::other("the fake did not start"))?;
     Ok(Running {
         address,
@@ -69,8 +77,21 @@ impl Drop for Running {
             // The order is given when it is called; the future only waits for the end.
             drop(handle.stop(false));
         }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let begun = Instant::now();
+        while !thread.is_finished() {
+            if begun.elapsed() > END {
+                // It goes with the process; what the test said counts.
+                stuck::say(&format!(
+                    "a fake did not end: {}",
+                    stuck::family(std::process::id())
+                ));
+                return;
+            }
+            std::thread::sleep(LOOK);
         }
+        let _ = thread.join();
     }
 }
