@@ -88,7 +88,7 @@ pub struct Runtime {
     beats: JoinHandle<()>,
     uses: JoinHandle<()>,
     chain: JoinHandle<()>,
-    upkeep: Option<JoinHandle<()>>,
+    upkeep: JoinHandle<()>,
     keys: JoinHandle<()>,
     nodes: JoinHandle<()>,
     quota: JoinHandle<()>,
@@ -195,10 +195,10 @@ impl Runtime {
             uses: tokio::spawn(auth::keep_uses(core.clone(), stop_rest.clone())),
             quota: tokio::spawn(quota::keep(core.clone(), stop_rest.clone())),
             chain: tokio::spawn(chain::keep(core.clone(), stop_rest.clone())),
-            upkeep: core
-                .db
-                .upkeep()
-                .map(|upkeep| tokio::spawn(upkeep.keep(stop_rest.clone()))),
+            upkeep: {
+                let (db, stop) = (core.db.clone(), stop_rest.clone());
+                tokio::spawn(async move { db.upkeep(stop).await })
+            },
             keys: tokio::spawn(keep_keys(core.keyring.clone(), stop_rest.clone())),
             nodes: tokio::spawn(nodes::Service::new(core.clone(), outgoing).run(stop_rest.clone())),
             dispatch: tokio::spawn(
@@ -256,9 +256,7 @@ impl Runtime {
         if let Err(error) = self.chain.await {
             tracing::error!(%error, "The keeper of the audit chain ended badly.");
         }
-        if let Some(upkeep) = self.upkeep
-            && let Err(error) = upkeep.await
-        {
+        if let Err(error) = self.upkeep.await {
             tracing::error!(%error, "The upkeep of the database ended badly.");
         }
         self.nodes.abort();

@@ -4,12 +4,12 @@
 //! `synchronous=FULL` makes a commit durable. A crash leaves the WAL, which the next open replays.
 
 mod away;
+mod idle;
 mod lock;
 mod outage;
 mod schema;
 mod sql;
 mod statistics;
-mod upkeep;
 mod write;
 mod writes;
 
@@ -22,6 +22,7 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DbErr,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::journal::sql as statements;
 
@@ -30,7 +31,6 @@ pub use lock::{DataLock, LockError};
 pub use outage::Outage;
 pub use sql::{Field, Row, Sql};
 use statistics::Statistics;
-pub use upkeep::Upkeep;
 use write::BACKSTOP;
 pub use write::{Direct, DirectTransaction, Transaction, Writer};
 pub use writes::Trouble;
@@ -76,7 +76,7 @@ impl Db {
             Location::Sqlite(path) => Self::open_sqlite(path, connections).await,
             Location::Postgres(url) => {
                 let mut options = ConnectOptions::new(url.clone());
-                options
+                idle::unattended(&mut options)
                     .max_connections(connections)
                     .min_connections(1)
                     .acquire_timeout(Duration::from_secs(5))
@@ -101,7 +101,8 @@ impl Db {
         let write = Writer::sqlite(sqlite_options(path).statement_cache_capacity(128)).await?;
         let options = reader_options(path);
         let mut pool = ConnectOptions::new(format!("sqlite://{}", path.display()));
-        pool.max_connections(readers.max(1))
+        idle::unattended(&mut pool)
+            .max_connections(readers.max(1))
             .min_connections(1)
             .acquire_timeout(Duration::from_secs(10))
             // A file does not go away.
@@ -164,13 +165,22 @@ impl Db {
         }
     }
 
-    /// Who does what the database wants done while a server runs.
-    pub fn upkeep(&self) -> Option<Upkeep> {
+    /// Does what the database wants done while a server runs, until `shutdown`.
+    pub async fn upkeep(&self, shutdown: CancellationToken) {
+        let idle = idle::keep(self.read.clone(), shutdown.clone());
         match &self.location {
-            Location::Sqlite(path) => self.write.checkpoints(path).map(Upkeep::Sqlite),
+            Location::Sqlite(path) => {
+                let checkpoints = self.write.checkpoints(path);
+                let keep = async {
+                    if let Some(checkpoints) = checkpoints {
+                        checkpoints.keep(shutdown).await;
+                    }
+                };
+                tokio::join!(idle, keep);
+            }
             Location::Postgres(_) => {
                 let statistics = Statistics::new(self.read.clone());
-                Some(Upkeep::Postgres(statistics))
+                tokio::join!(idle, statistics.keep(shutdown));
             }
         }
     }

@@ -50,7 +50,7 @@ async fn alone(
     set: impl FnOnce(&mut ConnectOptions),
 ) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
-    options
+    super::idle::unattended(&mut options)
         .max_connections(1)
         .min_connections(1)
         .sqlx_logging(false);

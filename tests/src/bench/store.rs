@@ -68,15 +68,12 @@ impl Store {
             Self::Sqlite => {
                 let url = format!("sqlite://{}?mode=rwc", file.display());
                 let mut options = ConnectOptions::new(url);
-                options
-                    .max_connections(1)
-                    .sqlx_logging(false)
-                    .map_sqlx_sqlite_opts(|o| {
-                        o.pragma("journal_mode", "WAL")
-                            .pragma("synchronous", "FULL")
-                            .pragma("wal_autocheckpoint", "4000")
-                            .busy_timeout(Duration::from_secs(10))
-                    });
+                unattended(&mut options).map_sqlx_sqlite_opts(|o| {
+                    o.pragma("journal_mode", "WAL")
+                        .pragma("synchronous", "FULL")
+                        .pragma("wal_autocheckpoint", "4000")
+                        .busy_timeout(Duration::from_secs(10))
+                });
                 Ok(Database::connect(options).await?)
             }
         }
@@ -119,9 +116,18 @@ impl Store {
     }
 }
 
+/// One connection. The pool's keeper may spin for ever: github.com/transact-rs/sqlx/pull/4289
+fn unattended(options: &mut ConnectOptions) -> &mut ConnectOptions {
+    options
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .sqlx_logging(false)
+}
+
 async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
-    options.max_connections(1).sqlx_logging(false);
+    unattended(&mut options);
     Ok(Database::connect(options).await?)
 }
 
