@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Private PostgreSQL, Redis and object store for one test run: free ports on loopback, a temporary
+# Private PostgreSQL and Redis for one test run: free ports on loopback, a temporary
 # folder, stopped by process id when the script ends, however it ends.
 
 services_folder=
@@ -43,11 +43,6 @@ start_services() {
     say "Redis: the one in SIGNALBOX_TEST_REDIS_URL"
   else
     start_redis
-  fi
-  if [ -n "${SIGNALBOX_TEST_S3_URL:-}" ]; then
-    say "Object store: the one in SIGNALBOX_TEST_S3_URL"
-  else
-    start_store
   fi
 }
 
@@ -152,32 +147,6 @@ start_redis() {
   done
   tail -n 20 "$services_folder/redis.log" >&2
   die "Redis did not start"
-}
-
-# An S3-compatible store, from the pinned Python packages.
-start_store() {
-  local python pid port try
-  python=$(python_place)/bin/python
-  if ! "$python" -c 'import moto.server' 2>/dev/null; then
-    say "Object store: none (scripts/setup test gets one); tests that need it are not run"
-    return 0
-  fi
-  for try in 1 2 3; do
-    port=$(free_port)
-    "$python" -m moto.server -H 127.0.0.1 -p "$port" >"$services_folder/store.log" 2>&1 &
-    pid=$!
-    if wait_for "$pid" listening "$port"; then
-      service_pids+=("$pid")
-      export SIGNALBOX_TEST_S3_URL="http://127.0.0.1:$port"
-      say "Object store on port $port"
-      return 0
-    fi
-    kill "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || true
-    say "The object store did not start on port $port (try $try)"
-  done
-  tail -n 20 "$services_folder/store.log" >&2
-  die "the object store did not start"
 }
 
 # What the tests find in their environment besides the addresses.

@@ -500,7 +500,7 @@ pub async fn run(mut command: Command) -> Output {
     match tokio::time::timeout(COMMAND, ended).await {
         Ok(output) => output.unwrap(),
         Err(_) => {
-            let state = stuck::family(pid);
+            let state = stuck::state(pid);
             // Whoever waits for it has to end, too.
             Command::new("kill")
                 .args(["-KILL", &pid.to_string()])

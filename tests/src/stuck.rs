@@ -27,7 +27,11 @@ pub(crate) fn watch() {
                 let mut end = signal(SignalKind::terminate()).unwrap();
                 tell.send(()).unwrap();
                 end.recv().await;
-                say(&format!("told to end\n{}", family(std::process::id())));
+                say("told to end");
+                // One by one: there may be no time for all.
+                for process in family(std::process::id()) {
+                    say(&state(process));
+                }
                 std::process::exit(143);
             });
         });
@@ -40,16 +44,17 @@ pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// A process and all that it started: what they are called, and what their threads wait for.
-pub(crate) fn family(pid: u32) -> String {
-    let mut text = one(pid);
+/// A process and all that it started.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
     for child in children(pid) {
-        text.push_str(&family(child));
+        all.extend(family(child));
     }
-    text
+    all
 }
 
-fn one(pid: u32) -> String {
+/// What a process is called, and what its threads wait for.
+pub(crate) fn state(pid: u32) -> String {
     let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
     let command = read(format!("/proc/{pid}/cmdline")).replace('\0', " ");
     let mut text = format!("process {pid}: {command}\n");

@@ -86,7 +86,7 @@ impl Drop for Running {
                 // It goes with the process; what the test said counts.
                 stuck::say(&format!(
                     "a fake did not end: {}",
-                    stuck::family(std::process::id())
+                    stuck::state(std::process::id())
                 ));
                 return;
             }

@@ -12,6 +12,7 @@ use openapi::retention::{Retention, RetentionPreview, StorageSizes};
 use openapi::sources::Source;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement, Value as Bound};
 use serde_json::{Value, json};
+use tests::fakes::ObjectStore;
 use tests::server::{self, command};
 use tests::yaml::{File, copy_to};
 use tests::{Client, Database, Options, Server, both, wait_until, wait_until_within};
@@ -247,6 +248,15 @@ fn file() -> File {
         .source("alerts")
         .source_with("short", json!({ "retention_days": 3 }))
         .rule("copy", json!([]), json!([copy_to("box")]))
+}
+
+fn to_bucket(store: &ObjectStore, secret: &str) -> Options {
+    Options::default()
+        .set("archive_endpoint", &store.url)
+        .set("archive_bucket", store.bucket)
+        .set("archive_access_key", &store.key)
+        .set("archive_secret_key", secret)
+        .set("archive_allow_private", true)
 }
 
 both! {
@@ -492,20 +502,9 @@ both! {
     }
 
     async fn a_bucket_gets_a_piece_again_under_the_same_name(db) {
-        let Ok(url) = std::env::var("SIGNALBOX_TEST_S3_URL") else {
-            println!("not run: SIGNALBOX_TEST_S3_URL names no object store");
-            return;
-        };
-        let bucket = format!("test-{:016x}", rand::random::<u64>());
-        let store = Store { url: format!("{url}/{bucket}") };
+        let store = ObjectStore::start().await;
         let folder = tempfile::tempdir().unwrap();
-        let options = Options::default()
-            .set("archive_folder", folder.path().display())
-            .set("archive_endpoint", &url)
-            .set("archive_bucket", &bucket)
-            .set("archive_access_key", "key")
-            .set("archive_secret_key", "planted-secret-key")
-            .set("archive_allow_private", true);
+        let options = to_bucket(&store, &store.secret).set("archive_folder", folder.path().display());
         let server = Server::start_with(db, options).await;
         server.apply(&file().text()).await;
         let client = server.client();
@@ -515,7 +514,7 @@ both! {
         // The bucket is not there yet.
         let run = clean(&client).await.last_run.unwrap();
         let error = run.error.unwrap();
-        assert!(error.contains("404") && !error.contains("planted"), "{error}");
+        assert!(error.contains("404") && !error.contains(&store.secret), "{error}");
         assert_eq!(past.ids("event").await.len(), 1);
         store.make().await;
         // Attempts reach the bucket, then the folder of deliveries fails.
@@ -538,6 +537,21 @@ both! {
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains(&event.to_string()));
         assert!(past.ids("event").await.is_empty());
+        assert!(!server.log().contains(&store.secret));
+        past.db.close().await.unwrap();
+    }
+
+    async fn a_bucket_that_refuses_the_signature_keeps_the_rows(db) {
+        let store = ObjectStore::start().await;
+        store.make().await;
+        let server = Server::start_with(db, to_bucket(&store, "planted-wrong-key")).await;
+        server.apply(&file().text()).await;
+        let past = Past::of(&server).await;
+        past.event(100).await;
+        let error = clean(&server.client()).await.last_run.unwrap().error.unwrap();
+        assert!(error.contains("403") && !error.contains("planted"), "{error}");
+        assert_eq!(past.ids("event").await.len(), 1);
+        assert!(store.objects().await.is_empty());
         assert!(!server.log().contains("planted"));
         past.db.close().await.unwrap();
     }
@@ -680,49 +694,4 @@ fn ids_of(lines: &BTreeMap<String, Vec<Value>>) -> BTreeSet<Uuid> {
     let set: BTreeSet<Uuid> = all.iter().copied().collect();
     assert_eq!(set.len(), all.len(), "a row stands twice");
     set
-}
-
-/// The object store of the test run, asked without signatures.
-struct Store {
-    url: String,
-}
-
-impl Store {
-    async fn make(&self) {
-        let made = tests::client::http().put(&self.url).send().await.unwrap();
-        assert!(made.status().is_success(), "{made:?}");
-    }
-
-    /// Names and tags of all objects.
-    async fn objects(&self) -> BTreeMap<String, String> {
-        let url = format!("{}?list-type=2", self.url);
-        let text = tests::client::http()
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let within = |text: &str, tag: &str| -> String {
-            let (_, rest) = text.split_once(&format!("<{tag}>")).unwrap();
-            rest.split_once(&format!("</{tag}>")).unwrap().0.to_owned()
-        };
-        text.split("<Contents>")
-            .skip(1)
-            .map(|one| (within(one, "Key"), within(one, "ETag")))
-            .collect()
-    }
-
-    async fn get(&self, name: &str) -> Vec<u8> {
-        let url = format!("{}/{name}", self.url);
-        let call = tests::client::http().get(url);
-        // Whoever says who it is may read; the store of the tests believes it.
-        let call = call.header(
-            "authorization",
-            "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request",
-        );
-        let answer = call.send().await.unwrap().error_for_status().unwrap();
-        answer.bytes().await.unwrap().to_vec()
-    }
 }
