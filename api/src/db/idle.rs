@@ -23,15 +23,19 @@ pub fn unattended(options: &mut ConnectOptions) -> &mut ConnectOptions {
 
 /// Closes what is idle, until `shutdown`.
 pub async fn keep(pool: DatabaseConnection, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = shutdown.cancelled() => return,
+    let rounds = async {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match pool.get_database_backend() {
+                DatabaseBackend::Sqlite => close_one(pool.get_sqlite_connection_pool()).await,
+                _ => close_one(pool.get_postgres_connection_pool()).await,
+            }
         }
-        match pool.get_database_backend() {
-            DatabaseBackend::Sqlite => close_one(pool.get_sqlite_connection_pool()).await,
-            _ => close_one(pool.get_postgres_connection_pool()).await,
-        }
+    };
+    // A database that is silent is not waited for.
+    tokio::select! {
+        () = rounds => {}
+        () = shutdown.cancelled() => {}
     }
 }
 
