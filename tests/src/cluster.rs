@@ -182,6 +182,15 @@ fn without_root(program: &Path, folder: &Path) -> Command {
     command
 }
 
+/// Waits until somebody listens on this port.
+pub(crate) async fn listening(who: &str, port: u16) {
+    wait_until(&format!("{who} listens"), async || {
+        let open = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+        open.ok().map(|_| ())
+    })
+    .await;
+}
+
 /// A port that nobody listens on.
 pub(crate) fn free_port() -> u16 {
     // Below the range that outgoing connections take theirs from, so that it is free after a restart.

@@ -196,14 +196,18 @@ async fn in_cluster(statement: &str) {
 }
 
 async fn open(url: String) -> DatabaseConnection {
+    sea_orm::Database::connect(one(url)).await.unwrap()
+}
+
+/// One connection. The pool's keeper may spin for ever: github.com/transact-rs/sqlx/pull/4289
+pub(crate) fn one(url: impl Into<String>) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(1)
-        // The pool's keeper may spin for ever: github.com/transact-rs/sqlx/pull/4289
         .idle_timeout(None)
         .max_lifetime(None)
         .sqlx_logging(false);
-    sea_orm::Database::connect(options).await.unwrap()
+    options
 }
 
 mod dump {

@@ -5,8 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::cluster::free_port;
-use crate::wait::wait_until;
+use crate::cluster::{free_port, listening};
 
 /// A certificate for `localhost` that nobody has signed.
 const REQUEST: &str = "[req]\ndistinguished_name = name\nprompt = no\nx509_extensions = own\n\
@@ -59,11 +58,7 @@ impl TlsRedis {
             port,
             process,
         };
-        wait_until("Redis listens", async || {
-            let open = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
-            open.ok().map(|_| ())
-        })
-        .await;
+        listening("Redis", port).await;
         Some(redis)
     }
 

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sea_orm::{
@@ -171,12 +172,8 @@ impl Db {
         match &self.location {
             Location::Sqlite(path) => {
                 let checkpoints = self.write.checkpoints(path);
-                let keep = async {
-                    if let Some(checkpoints) = checkpoints {
-                        checkpoints.keep(shutdown).await;
-                    }
-                };
-                tokio::join!(idle, keep);
+                let kept = checkpoints.map(|checkpoints| checkpoints.keep(shutdown));
+                tokio::join!(idle, OptionFuture::from(kept));
             }
             Location::Postgres(_) => {
                 let statistics = Statistics::new(self.read.clone());

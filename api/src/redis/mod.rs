@@ -2,9 +2,9 @@
 //!
 //! Invariant: nothing durable depends on it, and nobody waits long for it: a call has the time of a
 //! setting (50 ms), and after one that failed nobody calls again for a second, so that a Redis that
-//! is down or slow costs next to nothing. Who cannot have it goes on with what this process has in memory, and says so:
-//! in the log once, in `/readyz`, in the numbers. The one exception are the nonces of signed
-//! requests: they wait a little longer, and are refused without it.
+//! is down or slow costs next to nothing. Who cannot have it goes on with what this process has in
+//! memory, and says so: in the log once, in `/readyz`, in the numbers. The one exception are the
+//! nonces of signed requests: they wait a little longer, and are refused without it.
 //!
 //! One connection, made at the first call, carries all commands of the process. A crash of either
 //! side loses counters of limits and messages of the live stream, and nothing else.

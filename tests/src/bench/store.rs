@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
+
+use crate::database::one;
 
 /// Where data is stored.
 #[derive(Clone, Debug)]
@@ -67,8 +69,8 @@ impl Store {
             Self::Postgres { url, .. } => connect(url).await,
             Self::Sqlite => {
                 let url = format!("sqlite://{}?mode=rwc", file.display());
-                let mut options = ConnectOptions::new(url);
-                unattended(&mut options).map_sqlx_sqlite_opts(|o| {
+                let mut options = one(url);
+                options.map_sqlx_sqlite_opts(|o| {
                     o.pragma("journal_mode", "WAL")
                         .pragma("synchronous", "FULL")
                         .pragma("wal_autocheckpoint", "4000")
@@ -116,19 +118,8 @@ impl Store {
     }
 }
 
-/// One connection. The pool's keeper may spin for ever: github.com/transact-rs/sqlx/pull/4289
-fn unattended(options: &mut ConnectOptions) -> &mut ConnectOptions {
-    options
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .sqlx_logging(false)
-}
-
 async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    unattended(&mut options);
-    Ok(Database::connect(options).await?)
+    Ok(Database::connect(one(url)).await?)
 }
 
 async fn text(url: &str, query: &str) -> anyhow::Result<String> {

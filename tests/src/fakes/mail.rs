@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::python;
 use crate::server::Options;
 use crate::wait::wait_until;
 
@@ -83,9 +84,7 @@ impl MailSink {
         let folder = TempDir::new().unwrap();
         let script = folder.path().join("mail_sink.py");
         std::fs::write(&script, SCRIPT).unwrap();
-        let python = std::env::var_os("SIGNALBOX_TEST_PYTHON")
-            .expect("SIGNALBOX_TEST_PYTHON; scripts/with-services sets it");
-        let mut process = Command::new(python)
+        let mut process = Command::new(python())
             .arg(script)
             .arg(folder.path())
             .arg(options.to_string())

@@ -21,3 +21,9 @@ pub use object_store::ObjectStore;
 pub use oidc::OidcProvider;
 pub use sink::FakeSink;
 pub use vault::FakeVault;
+
+/// The Python that has the packages of the tests.
+fn python() -> std::ffi::OsString {
+    std::env::var_os("SIGNALBOX_TEST_PYTHON")
+        .expect("SIGNALBOX_TEST_PYTHON; scripts/with-services sets it")
+}

@@ -1,16 +1,14 @@
 //! An S3-compatible store of a test's own, that checks signatures (`object_store.py`).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use super::python;
 use crate::client::http;
-use crate::cluster::free_port;
-use crate::wait::wait_until;
+use crate::cluster::{free_port, listening};
 
-/// The Python that has moto.
-const PYTHON: &str = "SIGNALBOX_TEST_PYTHON";
 const PROGRAM: &str = include_str!("object_store.py");
+
 /// A running store with one bucket, which is not there at first. It ends when this is dropped.
 #[derive(Debug)]
 pub struct ObjectStore {
@@ -20,7 +18,7 @@ pub struct ObjectStore {
     pub bucket: &'static str,
     /// Id of the one key that there is.
     pub key: String,
-    /// What is signed with.
+    /// What is signed with; it has the word `planted`.
     pub secret: String,
     process: Child,
 }
@@ -31,11 +29,10 @@ impl ObjectStore {
     /// # Panics
     /// It does not start, or `SIGNALBOX_TEST_PYTHON` names no Python.
     pub async fn start() -> Self {
-        let python = std::env::var_os(PYTHON).map(PathBuf::from);
         let port = free_port();
-        let random = || format!("{:016X}", rand::random::<u64>());
-        let (key, secret) = (random(), random());
-        let process = Command::new(python.expect(PYTHON))
+        let random = |begins: &str| format!("{begins}{:016x}", rand::random::<u64>());
+        let (key, secret) = (random("key-"), random("planted-secret-"));
+        let process = Command::new(python())
             .args(["-c", PROGRAM, &port.to_string(), &key, &secret])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -48,11 +45,7 @@ impl ObjectStore {
             secret,
             process,
         };
-        wait_until("the object store listens", async || {
-            let open = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
-            open.ok().map(|_| ())
-        })
-        .await;
+        listening("the object store", port).await;
         store
     }
 
