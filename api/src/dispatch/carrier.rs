@@ -1,5 +1,6 @@
 //! The carrier of one connection: takes from its desk, keeps its limits, calls.
 
+mod fill;
 mod windows;
 
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use engine::breaker::{Admission, Breaker, BreakerPolicy, BreakerState};
 use engine::pace::Pace;
 use engine::retry::RetryPolicy;
 use entity::delivery;
+use futures_util::future::OptionFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::breakers::{self, Note};
-use super::claim::Retries;
 use super::decide::{asked, health, is_too_many};
-use super::{Desk, Lost, News, claim, execute, resume};
+use super::{Desk, Lost, News, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
@@ -44,6 +45,11 @@ struct Carrier {
     calls: JoinSet<Option<Outcome>>,
     /// Claims whose commit was never answered.
     lost: Vec<Lost>,
+    claiming: Option<fill::Claiming>,
+    /// Not before, since the last claim failed.
+    claim_after: Option<Instant>,
+    /// Not before, since there was nothing to probe with.
+    probe_after: Option<Instant>,
     breaker: Breaker,
     /// The clock of the breaker.
     start: Instant,
@@ -84,6 +90,9 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         desk,
         calls: JoinSet::new(),
         lost: Vec::new(),
+        claiming: None,
+        claim_after: None,
+        probe_after: None,
         breaker,
         start: Instant::now(),
         not_before: None,
@@ -101,12 +110,16 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         tokio::select! {
             () = carrier.desk.wake.notified() => {}
             Some(ended) = carrier.calls.join_next(), if !carrier.calls.is_empty() => carrier.ended(ended),
+            Some(claimed) = OptionFuture::from(carrier.claiming.as_mut()) => carrier.filled(claimed),
             () = tokio::time::sleep(wait) => {}
             () = shutdown.cancelled() => {}
         }
         while let Some(ended) = carrier.calls.try_join_next() {
             carrier.ended(ended);
         }
+    }
+    if let Some(claiming) = carrier.claiming.take() {
+        carrier.filled(claiming.await);
     }
     while let Some(ended) = carrier.calls.join_next().await {
         carrier.ended(ended);
@@ -131,7 +144,7 @@ impl Carrier {
             self.put_back(&connection, NewState::Ready).await;
             return IDLE;
         }
-        self.fill().await;
+        self.fill();
         self.wait_for_windows(&connection).await;
         self.start_calls(&connection).await
     }
@@ -191,7 +204,7 @@ impl Carrier {
     }
 
     /// Shows what waits as set aside, a few at a time.
-    async fn set_aside(&self) -> Duration {
+    async fn set_aside(&mut self) -> Duration {
         let now = self.core.clock.now_ms();
         match resume::set_aside(&self.core.db, self.desk.id, now).await {
             Ok(changed) if changed >= resume::BATCH => BREATH,
@@ -201,64 +214,6 @@ impl Carrier {
                 IDLE
             }
         }
-    }
-
-    /// Claims from the database while there is room for many.
-    async fn fill(&mut self) {
-        let capacity = self.core.dispatch.0.options.capacity;
-        let held = self.desk.held.load(Ordering::Acquire);
-        let retries = match (self.recovered, self.lacks_probe()) {
-            (true, _) => Retries::All,
-            (false, true) => Retries::Probe,
-            (false, false) => Retries::Due,
-        };
-        let wanted = self.desk.backlog.load(Ordering::Acquire)
-            || retries != Retries::Due
-            || !self.lost.is_empty();
-        if !wanted || held > capacity / 2 {
-            return;
-        }
-        // Reserved before the claim, so that the journal cannot fill the same places.
-        let room = (capacity - held).min(capacity / 2).max(1);
-        self.desk.held.fetch_add(room, Ordering::AcqRel);
-        // Cleared before the look: what comes after it sets the flag again.
-        self.desk.backlog.store(false, Ordering::Release);
-        let node = self.core.dispatch.node();
-        let now = self.core.clock.now_ms();
-        let claimed = claim::claim(
-            &self.core.db,
-            node,
-            self.desk.id,
-            now,
-            room,
-            retries,
-            &mut self.lost,
-        )
-        .await;
-        let claimed = match claimed {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                tracing::warn!(%error, connection.id = %self.desk.id, "Deliveries could not be claimed.");
-                self.desk.held.fetch_sub(room, Ordering::AcqRel);
-                return;
-            }
-        };
-        self.desk
-            .held
-            .fetch_sub(room - claimed.len().min(room), Ordering::AcqRel);
-        if claimed.len() >= room {
-            self.desk.backlog.store(true, Ordering::Release);
-        } else {
-            self.recovered = false;
-        }
-        self.desk.queue.lock().extend(claimed);
-    }
-
-    /// Whether a probe is due and nothing is here to make it with.
-    fn lacks_probe(&self) -> bool {
-        self.breaker.until_probe(self.elapsed_ms()) == Some(0)
-            && self.calls.is_empty()
-            && self.desk.queue.lock().is_empty()
     }
 
     /// How long to wait with an empty queue: until the next probe of an open breaker.

@@ -1,0 +1,103 @@
+//! Claims of a carrier, beside its calls: while one is under way, calls end and others begin.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use entity::delivery;
+use sea_orm::DbErr;
+
+use super::{Carrier, IDLE};
+use crate::dispatch::claim::{self, Retries};
+use crate::dispatch::node::Lost;
+
+/// A claim under way.
+pub(super) type Claiming = Pin<Box<dyn Future<Output = Claimed> + Send>>;
+
+/// What came of a claim.
+pub(super) struct Claimed {
+    /// How many places were reserved for it.
+    room: usize,
+    retries: Retries,
+    found: Result<Vec<delivery::Model>, DbErr>,
+    /// Claims whose commit was never answered, this one among them.
+    lost: Vec<Lost>,
+}
+
+impl Carrier {
+    /// Begins to claim from the database while there is room for many.
+    pub(super) fn fill(&mut self) {
+        let now = Instant::now();
+        if self.claiming.is_some() || self.claim_after.is_some_and(|after| now < after) {
+            return;
+        }
+        let capacity = self.core.dispatch.0.options.capacity;
+        let held = self.desk.held.load(Ordering::Acquire);
+        let may_probe = self.probe_after.is_none_or(|after| now >= after);
+        let retries = match (self.recovered, may_probe && self.lacks_probe()) {
+            (true, _) => Retries::All,
+            (false, true) => Retries::Probe,
+            (false, false) => Retries::Due,
+        };
+        let wanted = self.desk.backlog.load(Ordering::Acquire)
+            || retries != Retries::Due
+            || !self.lost.is_empty();
+        if !wanted || held > capacity / 2 {
+            return;
+        }
+        // Reserved before the claim, so that the journal cannot fill the same places.
+        let room = (capacity - held).min(capacity / 2).max(1);
+        self.desk.held.fetch_add(room, Ordering::AcqRel);
+        // Cleared before the look: what comes after it sets the flag again.
+        self.desk.backlog.store(false, Ordering::Release);
+        let (core, connection) = (Arc::clone(&self.core), self.desk.id);
+        let mut lost = std::mem::take(&mut self.lost);
+        self.claiming = Some(Box::pin(async move {
+            let node = core.dispatch.node();
+            let now = core.clock.now_ms();
+            let (db, lost_here) = (&core.db, &mut lost);
+            let found = claim::claim(db, node, connection, now, room, retries, lost_here).await;
+            Claimed {
+                room,
+                retries,
+                found,
+                lost,
+            }
+        }));
+    }
+
+    /// Takes what a claim found.
+    pub(super) fn filled(&mut self, claimed: Claimed) {
+        self.claiming = None;
+        self.lost = claimed.lost;
+        let found = match claimed.found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, connection.id = %self.desk.id, "Deliveries could not be claimed.");
+                self.desk.held.fetch_sub(claimed.room, Ordering::AcqRel);
+                self.claim_after = Instant::now().checked_add(IDLE);
+                return;
+            }
+        };
+        let room = claimed.room;
+        self.desk
+            .held
+            .fetch_sub(room - found.len().min(room), Ordering::AcqRel);
+        if found.len() >= room {
+            self.desk.backlog.store(true, Ordering::Release);
+        } else if claimed.retries == Retries::All {
+            self.recovered = false;
+        } else if claimed.retries == Retries::Probe && found.is_empty() {
+            self.probe_after = Instant::now().checked_add(IDLE);
+        }
+        self.desk.queue.lock().extend(found);
+    }
+
+    /// Whether a probe is due and nothing is here to make it with.
+    fn lacks_probe(&self) -> bool {
+        self.breaker.until_probe(self.elapsed_ms()) == Some(0)
+            && self.calls.is_empty()
+            && self.desk.queue.lock().is_empty()
+    }
+}
