@@ -149,6 +149,7 @@ impl Runtime {
             journal::Options {
                 queue: settings.queue_accepts.max(1),
                 batch: settings.journal_batch.max(1),
+                delay: Duration::from_millis(settings.commit_delay_ms),
                 refusals_kept: settings.refusals_kept,
             },
         );

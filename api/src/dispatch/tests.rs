@@ -136,6 +136,7 @@ impl World {
             journal::Options {
                 queue: 100,
                 batch: 50,
+                delay: Duration::from_millis(5),
                 refusals_kept: 1,
             },
         );

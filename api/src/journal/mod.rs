@@ -1,9 +1,9 @@
 //! The journal: the only writer of the way from request to upstream.
 //!
 //! Invariant: whoever is told "accepted" or "settled" is on disk. The writer takes whatever waits,
-//! writes it in one transaction, and answers all waiters after the commit. No event waits for a
-//! timer: an idle server commits at once, a busy one in batches; outcomes that nobody waits for wait
-//! a moment for company.
+//! writes it in one transaction, and answers all waiters after the commit. A server that has little
+//! to do commits at once, a busy one in batches: where many events come, they wait a few
+//! milliseconds for each other (ADR 0031), and outcomes that nobody waits for always do.
 //!
 //! Failure: a batch that cannot be committed is tried again one entry at a time, so that a single
 //! bad entry fails alone; if the database is away, accepts are refused (503) and settlements wait
@@ -15,7 +15,9 @@
 mod accept;
 mod clean;
 mod coalesce;
+mod company;
 mod entry;
+mod gather;
 mod lanes;
 mod lifecycle;
 mod place;
@@ -28,6 +30,7 @@ mod store;
 mod writer;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +43,9 @@ use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshots;
 
+use company::Company;
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
+use gather::Call;
 pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
 pub use repeat::repeat_of;
 pub use stats::metric;
@@ -53,6 +58,8 @@ pub struct Options {
     pub queue: usize,
     /// Entries of one commit.
     pub batch: usize,
+    /// Longest time that accepts wait for others that share their commit.
+    pub delay: Duration,
     /// Refusals kept for each source.
     pub refusals_kept: u32,
 }
@@ -70,6 +77,7 @@ pub enum JournalError {
 
 struct AcceptWaiting {
     accept: Accept,
+    since: Instant,
     answer: oneshot::Sender<Result<Accepted, JournalError>>,
 }
 
@@ -82,6 +90,7 @@ struct Shared {
     accepts: mpsc::Sender<AcceptWaiting>,
     settlements: mpsc::Sender<Settlement>,
     refusals: mpsc::Sender<Refused>,
+    call: Arc<Call>,
 }
 
 /// A way into the journal. Cheap to clone.
@@ -95,23 +104,32 @@ impl Handle {
     /// Nothing was stored.
     pub async fn accept(&self, accept: Accept) -> Result<Accepted, JournalError> {
         let (answer, committed) = oneshot::channel();
+        let waiting = AcceptWaiting {
+            accept,
+            since: Instant::now(),
+            answer,
+        };
         self.0
             .accepts
-            .try_send(AcceptWaiting { accept, answer })
+            .try_send(waiting)
             .map_err(|_| JournalError::Unavailable)?;
+        self.0.call.accepts(depth(&self.0.accepts));
         committed.await.map_err(|_| JournalError::Unavailable)?
     }
 
-    /// Accepts that wait for the next commit.
+    /// Accepts that wait for their commit, those of the one under way among them.
     pub fn waiting(&self) -> usize {
-        let accepts = &self.0.accepts;
-        accepts.max_capacity().saturating_sub(accepts.capacity())
+        depth(&self.0.accepts) + self.0.call.under_way()
     }
 
     /// Writes the outcome of an attempt, sooner or later. Waits while too many are waiting.
     pub async fn settle(&self, settlement: Settlement) {
         match self.0.settlements.reserve().await {
-            Ok(place) => place.send(settlement),
+            Ok(place) => {
+                let in_lane = settlement.claimed.lane.is_some();
+                place.send(settlement);
+                self.0.call.settlements(in_lane, depth(&self.0.settlements));
+            }
             Err(_stopped) => tracing::warn!(
                 "A settlement came after the journal had stopped; its delivery is repeated."
             ),
@@ -123,6 +141,10 @@ impl Handle {
     pub fn refuse(&self, row: entity::refusal::Model, source: String) -> bool {
         self.0.refusals.try_send(Refused { row, source }).is_ok()
     }
+}
+
+fn depth<T>(queue: &mpsc::Sender<T>) -> usize {
+    queue.max_capacity().saturating_sub(queue.capacity())
 }
 
 impl std::fmt::Debug for Handle {
@@ -145,6 +167,8 @@ pub struct Service {
     settlements: mpsc::Receiver<Settlement>,
     refusals: mpsc::Receiver<Refused>,
     refusal_counts: std::collections::HashMap<Uuid, u32>,
+    company: Company,
+    call: Arc<Call>,
     /// What a commit whose answer never came may have leased to this node. It is given back by the
     /// next commit; nobody here knows of it.
     lost: Vec<dispatch::Lost>,
@@ -164,6 +188,7 @@ impl Service {
         let (accepts, accepts_out) = mpsc::channel(options.queue);
         let (settlements, settlements_out) = mpsc::channel(options.queue);
         let (refusals, refusals_out) = mpsc::channel(1024);
+        let call = Arc::new(Call::default());
         let service = Self {
             store: Store::of(&db),
             db,
@@ -177,12 +202,15 @@ impl Service {
             settlements: settlements_out,
             refusals: refusals_out,
             refusal_counts: std::collections::HashMap::new(),
+            company: Company::new(options.delay),
+            call: Arc::clone(&call),
             lost: Vec::new(),
         };
         let handle = Handle(Arc::new(Shared {
             accepts,
             settlements,
             refusals,
+            call,
         }));
         (service, handle)
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::entry::{AcceptEvent, NewDelivery, NewState, Settlement};
+use super::gather::{self, Batch};
 use super::stats::{Counters, metric};
 use super::store::Txn;
 use super::{AcceptWaiting, JournalError, Refused, Service, accept, lanes, lifecycle, settle, sql};
@@ -16,56 +17,12 @@ use crate::clock::from_ms;
 use crate::db::is_away;
 use crate::dispatch;
 
-/// How long outcomes wait for company when nothing else is to be written. Nobody waits for them, and
-/// a commit costs the same for one as for many. An outcome that is lost with a crash in this time is
-/// one more repeat with the same message id.
-const COMPANY: Duration = Duration::from_millis(5);
-
-/// Outcomes that are company enough.
-const COMPANY_ENOUGH: usize = 64;
-
 /// Longest commit, the wait for a connection or for the file's lock included.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Wait before settlements are tried again while the database is away.
 const AWAY: Duration = Duration::from_millis(250);
 /// Wait before a delivery is repeated whose outcome cannot be written, in milliseconds.
 const SET_ASIDE_MS: i64 = 60_000;
-
-#[derive(Default)]
-struct Batch {
-    accepts: Vec<AcceptWaiting>,
-    settlements: Vec<Settlement>,
-    refusals: Vec<Refused>,
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.accepts.is_empty() && self.settlements.is_empty() && self.refusals.is_empty()
-    }
-
-    /// Whether nobody waits for this: no sender for its answer, and no delivery for the one before
-    /// it in its lane.
-    fn may_wait(&self) -> bool {
-        self.accepts.is_empty()
-            && self.settlements.len() < COMPANY_ENOUGH
-            && self.settlements.iter().all(|s| s.claimed.lane.is_none())
-    }
-}
-
-/// Waits for an accept, or for enough outcomes, but not long.
-async fn gather_company(service: &mut Service, batch: &mut Batch, shutdown: &CancellationToken) {
-    let size = service.options.batch;
-    let until = tokio::time::sleep(COMPANY);
-    tokio::pin!(until);
-    while batch.may_wait() {
-        tokio::select! {
-            n = service.accepts.recv_many(&mut batch.accepts, size) => if n == 0 { return },
-            n = service.settlements.recv_many(&mut batch.settlements, size) => if n == 0 { return },
-            () = &mut until => return,
-            () = shutdown.cancelled() => return,
-        }
-    }
-}
 
 /// Takes, commits, answers; see the module.
 pub async fn run(mut service: Service, shutdown: CancellationToken) {
@@ -81,13 +38,11 @@ pub async fn run(mut service: Service, shutdown: CancellationToken) {
             () = shutdown.cancelled() => stopping = true,
             () = tokio::time::sleep(AWAY), if !service.lost.is_empty() => {}
         }
-        if !stopping && batch.may_wait() {
-            gather_company(&mut service, &mut batch, &shutdown).await;
+        if !stopping {
+            gather::company(&mut service, &mut batch, &shutdown).await;
         }
         // The rest of whatever waits now goes into the same commit.
-        drain(&mut service.accepts, &mut batch.accepts, size);
-        drain(&mut service.settlements, &mut batch.settlements, size);
-        drain(&mut service.refusals, &mut batch.refusals, size);
+        gather::drain(&mut service, &mut batch);
         if batch.is_empty() && service.lost.is_empty() {
             if stopping {
                 return;
@@ -95,19 +50,12 @@ pub async fn run(mut service: Service, shutdown: CancellationToken) {
             continue;
         }
         let nothing_waits = batch.is_empty();
+        service.call.take(batch.accepts.len());
         commit_all(&mut service, batch).await;
+        service.call.take(0);
         if stopping && nothing_waits {
             // What is still lost is freed with the rest of this node's leases.
             return;
-        }
-    }
-}
-
-fn drain<T>(from: &mut tokio::sync::mpsc::Receiver<T>, into: &mut Vec<T>, size: usize) {
-    while into.len() < size {
-        match from.try_recv() {
-            Ok(item) => into.push(item),
-            Err(_) => return,
         }
     }
 }
@@ -299,6 +247,9 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     for one in std::mem::take(&mut service.lost) {
         service.dispatch.announce(one.connection);
     }
+    service
+        .company
+        .committed(batch.accepts.len(), Instant::now());
     service.metrics.committed(
         batch.accepts.len() + batch.settlements.len(),
         begun.elapsed().as_secs_f64(),

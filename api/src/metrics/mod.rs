@@ -234,7 +234,7 @@ impl Inner {
         );
         r.register(
             "journal_waiting",
-            "Requests that wait for the next commit",
+            "Requests that wait for their commit",
             self.journal_waiting.clone(),
         );
         r.register(

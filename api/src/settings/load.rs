@@ -377,6 +377,10 @@ impl Settings {
         }
         must(self.lease_seconds >= 3, "lease_seconds: must be at least 3");
         must(
+            self.commit_delay_ms <= 1000,
+            "commit_delay_ms: must be at most 1000",
+        );
+        must(
             self.retry_first_seconds > 0.0,
             "retry_first_seconds: must be more than 0",
         );
