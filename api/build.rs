@@ -1,4 +1,4 @@
-//! Packs the built console into the binary.
+//! Packs the built console into the binary, and what the loader does before it starts.
 //!
 //! `dist/` is made by Trunk and may not be there: the binary then serves a page that says how to
 //! build it. Nothing is written outside the output folder.
@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +18,9 @@ fn main() -> io::Result<()> {
     let release = variable("PROFILE")? == "release";
     let dist = root.join("..").join("dist");
     println!("cargo::rerun-if-changed=build.rs");
+    if release && packs_relocations()? {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     // A path that is not there makes cargo look again at every build. A release must not miss a
     // console that was built since; a debug build reads the folder when it runs instead.
     if dist.is_dir() || release {
@@ -47,6 +51,21 @@ fn main() -> io::Result<()> {
 
 fn variable(name: &str) -> io::Result<String> {
     std::env::var(name).map_err(|e| io::Error::other(format!("{name}: {e}")))
+}
+
+/// Whether the loader of this system, for which this is built, reads packed relocations: glibc does
+/// since 2.36. The list of what it moves at the start is two megabytes otherwise, all of it read.
+fn packs_relocations() -> io::Result<bool> {
+    if variable("TARGET")? != variable("HOST")? || variable("CARGO_CFG_TARGET_ENV")? != "gnu" {
+        return Ok(false);
+    }
+    let Ok(said) = Command::new("getconf").arg("GNU_LIBC_VERSION").output() else {
+        return Ok(false);
+    };
+    let said = String::from_utf8_lossy(&said.stdout);
+    let version = said.trim().strip_prefix("glibc 2.");
+    let minor: Option<u32> = version.and_then(|minor| minor.split('.').next()?.parse().ok());
+    Ok(minor.is_some_and(|minor| minor >= 36))
 }
 
 /// Every file below a folder, by its path with slashes.

@@ -216,10 +216,15 @@ impl Carrier {
         }
     }
 
-    /// How long to wait with an empty queue: until the next probe of an open breaker.
+    /// How long to wait with an empty queue: until the next probe of an open breaker, if there is
+    /// anything to probe with.
     fn idle(&self) -> Duration {
-        let probe = self.breaker.until_probe(self.elapsed_ms());
-        probe.map_or(IDLE, |ms| Duration::from_millis(ms.max(1)).min(IDLE))
+        let Some(ms) = self.breaker.until_probe(self.elapsed_ms()) else {
+            return IDLE;
+        };
+        let nothing_until = self.probe_after.unwrap_or(self.start);
+        let nothing_for = nothing_until.saturating_duration_since(Instant::now());
+        Duration::from_millis(ms.max(1)).max(nothing_for).min(IDLE)
     }
 
     async fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {

@@ -136,7 +136,7 @@ impl World {
             journal::Options {
                 queue: 100,
                 batch: 50,
-                delay: Duration::from_millis(5),
+                delay: Duration::ZERO,
                 refusals_kept: 1,
             },
         );
@@ -157,7 +157,7 @@ impl World {
             Act::Crash => self.crash().await,
             Act::Person(which, again) => self.person(which, again).await,
         }
-        self.take_offered();
+        self.take_offered().await;
     }
 
     async fn accept(&mut self, events: Vec<(Option<u8>, u8, u16)>) {
@@ -182,8 +182,10 @@ impl World {
         self.journal.accept(accept(Vec::new())).await.unwrap();
     }
 
-    /// What the journal handed to the carrier in memory.
-    fn take_offered(&mut self) {
+    /// What the journal handed to the carrier in memory. It hands over after it has answered, and
+    /// before it takes anything else.
+    async fn take_offered(&mut self) {
+        self.written().await;
         let desk = self.dispatch.desk(CONNECTION);
         self.held.extend(desk.queue.lock().drain(..));
     }
@@ -384,13 +386,13 @@ impl World {
     async fn drain(&mut self) {
         for _ in 0..10_000 {
             self.claim().await;
-            self.take_offered();
+            self.take_offered().await;
             if self.held.is_empty() {
                 return;
             }
             while !self.held.is_empty() {
                 self.end(0, 0).await;
-                self.take_offered();
+                self.take_offered().await;
             }
         }
         panic!("it does not drain");
