@@ -11,11 +11,11 @@ use engine::breaker::{Admission, Breaker, BreakerPolicy, BreakerState};
 use engine::pace::Pace;
 use engine::retry::RetryPolicy;
 use entity::delivery;
-use futures_util::future::OptionFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::fill::Claimed;
 use super::breakers::{self, Note};
 use super::decide::{asked, health, is_too_many};
 use super::{Desk, Lost, News, execute, resume};
@@ -45,7 +45,9 @@ struct Carrier {
     calls: JoinSet<Option<Outcome>>,
     /// Claims whose commit was never answered.
     lost: Vec<Lost>,
-    claiming: Option<fill::Claiming>,
+    /// The claim under way, if there is one, and how many places are reserved for it.
+    claims: JoinSet<Claimed>,
+    reserved: usize,
     /// Not before, since the last claim failed.
     claim_after: Option<Instant>,
     /// Not before, since there was nothing to probe with.
@@ -90,7 +92,8 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         desk,
         calls: JoinSet::new(),
         lost: Vec::new(),
-        claiming: None,
+        claims: JoinSet::new(),
+        reserved: 0,
         claim_after: None,
         probe_after: None,
         breaker,
@@ -110,7 +113,7 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         tokio::select! {
             () = carrier.desk.wake.notified() => {}
             Some(ended) = carrier.calls.join_next(), if !carrier.calls.is_empty() => carrier.ended(ended),
-            Some(claimed) = OptionFuture::from(carrier.claiming.as_mut()) => carrier.filled(claimed),
+            Some(claimed) = carrier.claims.join_next(), if !carrier.claims.is_empty() => carrier.filled(claimed),
             () = tokio::time::sleep(wait) => {}
             () = shutdown.cancelled() => {}
         }
@@ -118,8 +121,8 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
             carrier.ended(ended);
         }
     }
-    if let Some(claiming) = carrier.claiming.take() {
-        carrier.filled(claiming.await);
+    while let Some(claimed) = carrier.claims.join_next().await {
+        carrier.filled(claimed);
     }
     while let Some(ended) = carrier.calls.join_next().await {
         carrier.ended(ended);
@@ -204,7 +207,7 @@ impl Carrier {
     }
 
     /// Shows what waits as set aside, a few at a time.
-    async fn set_aside(&mut self) -> Duration {
+    async fn set_aside(&self) -> Duration {
         let now = self.core.clock.now_ms();
         match resume::set_aside(&self.core.db, self.desk.id, now).await {
             Ok(changed) if changed >= resume::BATCH => BREATH,

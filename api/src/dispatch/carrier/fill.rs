@@ -1,23 +1,22 @@
 //! Claims of a carrier, beside its calls: while one is under way, calls end and others begin.
+//!
+//! A claim is a task of its own: it holds the way to the database, for which its carrier may wait
+//! meanwhile to write something else.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use entity::delivery;
 use sea_orm::DbErr;
+use tokio::task::JoinError;
 
 use super::{Carrier, IDLE};
 use crate::dispatch::claim::{self, Retries};
 use crate::dispatch::node::Lost;
 
-/// A claim under way.
-pub(super) type Claiming = Pin<Box<dyn Future<Output = Claimed> + Send>>;
-
 /// What came of a claim.
 pub(super) struct Claimed {
-    /// How many places were reserved for it.
     room: usize,
     retries: Retries,
     found: Result<Vec<delivery::Model>, DbErr>,
@@ -29,7 +28,7 @@ impl Carrier {
     /// Begins to claim from the database while there is room for many.
     pub(super) fn fill(&mut self) {
         let now = Instant::now();
-        if self.claiming.is_some() || self.claim_after.is_some_and(|after| now < after) {
+        if !self.claims.is_empty() || self.claim_after.is_some_and(|after| now < after) {
             return;
         }
         let capacity = self.core.dispatch.0.options.capacity;
@@ -53,7 +52,7 @@ impl Carrier {
         self.desk.backlog.store(false, Ordering::Release);
         let (core, connection) = (Arc::clone(&self.core), self.desk.id);
         let mut lost = std::mem::take(&mut self.lost);
-        self.claiming = Some(Box::pin(async move {
+        self.claims.spawn(async move {
             let node = core.dispatch.node();
             let now = core.clock.now_ms();
             let (db, lost_here) = (&core.db, &mut lost);
@@ -64,12 +63,19 @@ impl Carrier {
                 found,
                 lost,
             }
-        }));
+        });
+        self.reserved = room;
     }
 
     /// Takes what a claim found.
-    pub(super) fn filled(&mut self, claimed: Claimed) {
-        self.claiming = None;
+    pub(super) fn filled(&mut self, claimed: Result<Claimed, JoinError>) {
+        let Ok(claimed) = claimed else {
+            // What it leased is freed when this node stops.
+            tracing::error!(connection.id = %self.desk.id, "A claim ended without a result.");
+            self.desk.held.fetch_sub(self.reserved, Ordering::AcqRel);
+            self.claim_after = Instant::now().checked_add(IDLE);
+            return;
+        };
         self.lost = claimed.lost;
         let found = match claimed.found {
             Ok(found) => found,
