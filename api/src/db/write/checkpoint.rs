@@ -24,8 +24,7 @@ use crate::db::Outage;
 /// Pages in the WAL from which a commit does it, for want of anybody else: while a command works on
 /// the file, or if this fails.
 pub const BACKSTOP: &str = "40000";
-/// Pages that are worth it, 64 MB: fewer would write pages that change all the time too often, and
-/// keep the disk from those who commit more than once in a hundred commits.
+/// Pages that are worth it, 64 MB: fewer would write pages that change all the time too often.
 const ENOUGH: i64 = 16_000;
 /// Pages that others may be kept waiting for.
 const FEW: i64 = 200;
