@@ -45,8 +45,9 @@ struct Carrier {
     calls: JoinSet<Option<Outcome>>,
     /// Claims whose commit was never answered.
     lost: Vec<Lost>,
-    /// The claim under way, if there is one, and how many places are reserved for it.
+    /// The claim under way, if there is one.
     claims: JoinSet<Claimed>,
+    /// Places that the last claim reserved.
     reserved: usize,
     /// Not before, since the last claim failed.
     claim_after: Option<Instant>,

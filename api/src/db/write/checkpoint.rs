@@ -24,8 +24,8 @@ use crate::db::Outage;
 /// Pages in the WAL from which a commit does it, for want of anybody else: while a command works on
 /// the file, or if this fails.
 pub const BACKSTOP: &str = "40000";
-/// Pages that are worth it, 64 MB: fewer would write pages that change all the time too often.
-const ENOUGH: i64 = 16_000;
+/// Pages that are worth it: fewer would write pages that change all the time too often.
+pub(super) const ENOUGH: i64 = 4_000;
 /// Pages that others may be kept waiting for.
 const FEW: i64 = 200;
 /// Rounds beside the others until there are so few.
@@ -38,7 +38,6 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Checkpoints {
     path: PathBuf,
     line: Writer,
-    enough: i64,
 }
 
 impl Checkpoints {
@@ -47,15 +46,7 @@ impl Checkpoints {
         Self {
             path: path.to_owned(),
             line,
-            enough: ENOUGH,
         }
-    }
-
-    /// Not before there are so many pages.
-    #[cfg(test)]
-    pub(super) const fn after(mut self, pages: i64) -> Self {
-        self.enough = pages;
-        self
     }
 
     /// Works until `shutdown`. What is left is moved when the last connection closes.
@@ -84,7 +75,7 @@ impl Checkpoints {
         };
         // Looks at memory only.
         let mut left = run(&connection, "PRAGMA wal_checkpoint(NOOP)")?;
-        if left < self.enough {
+        if left < ENOUGH {
             return Ok(connection);
         }
         for _ in 0..ROUNDS {

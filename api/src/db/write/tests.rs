@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement, TransactionTrait as _, Value};
 
+use super::checkpoint::ENOUGH;
 use super::{Direct, Writer};
 use crate::db::away::{is_away, is_full};
 use crate::db::{Db, Location, Sql as _, sqlite_options};
@@ -188,9 +189,6 @@ async fn nobody_writes_into_a_transaction_of_another() {
     assert_eq!(found, [2]);
 }
 
-/// Pages from which the WAL is moved on here.
-const ENOUGH: i64 = 2_000;
-
 /// Writes somewhat more than so many pages.
 async fn fill(writer: &Writer, pages: i64) {
     let txn = writer.begin().await.unwrap();
@@ -208,8 +206,7 @@ async fn the_wal_is_moved_on_beside_those_who_write_and_begins_anew() {
     let writer = writer(&folder).await;
     let path = folder.path().join("test.db");
     let stop = tokio_util::sync::CancellationToken::new();
-    let checkpoints = writer.checkpoints(&path).unwrap().after(ENOUGH);
-    let keeper = tokio::spawn(checkpoints.keep(stop.clone()));
+    let keeper = tokio::spawn(writer.checkpoints(&path).unwrap().keep(stop.clone()));
     let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
     let mut longest = 0;
     for round in 1..=4 {

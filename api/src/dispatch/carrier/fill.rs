@@ -17,7 +17,6 @@ use crate::dispatch::node::Lost;
 
 /// What came of a claim.
 pub(super) struct Claimed {
-    room: usize,
     retries: Retries,
     found: Result<Vec<delivery::Model>, DbErr>,
     /// Claims whose commit was never answered, this one among them.
@@ -58,7 +57,6 @@ impl Carrier {
             let (db, lost_here) = (&core.db, &mut lost);
             let found = claim::claim(db, node, connection, now, room, retries, lost_here).await;
             Claimed {
-                room,
                 retries,
                 found,
                 lost,
@@ -72,21 +70,17 @@ impl Carrier {
         let Ok(claimed) = claimed else {
             // What it leased is freed when this node stops.
             tracing::error!(connection.id = %self.desk.id, "A claim ended without a result.");
-            self.desk.held.fetch_sub(self.reserved, Ordering::AcqRel);
-            self.claim_after = Instant::now().checked_add(IDLE);
-            return;
+            return self.claim_failed();
         };
         self.lost = claimed.lost;
         let found = match claimed.found {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, connection.id = %self.desk.id, "Deliveries could not be claimed.");
-                self.desk.held.fetch_sub(claimed.room, Ordering::AcqRel);
-                self.claim_after = Instant::now().checked_add(IDLE);
-                return;
+                return self.claim_failed();
             }
         };
-        let room = claimed.room;
+        let room = self.reserved;
         self.desk
             .held
             .fetch_sub(room - found.len().min(room), Ordering::AcqRel);
@@ -98,6 +92,12 @@ impl Carrier {
             self.probe_after = Instant::now().checked_add(IDLE);
         }
         self.desk.queue.lock().extend(found);
+    }
+
+    /// Gives its places back; the next one waits a while.
+    fn claim_failed(&mut self) {
+        self.desk.held.fetch_sub(self.reserved, Ordering::AcqRel);
+        self.claim_after = Instant::now().checked_add(IDLE);
     }
 
     /// Whether a probe is due and nothing is here to make it with.
