@@ -150,6 +150,7 @@ impl Runtime {
                 queue: settings.queue_accepts.max(1),
                 batch: settings.journal_batch.max(1),
                 delay: Duration::from_millis(settings.commit_delay_ms),
+                put_off: journal::OUTCOMES,
                 refusals_kept: settings.refusals_kept,
             },
         );

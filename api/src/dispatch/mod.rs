@@ -24,7 +24,7 @@ mod node;
 mod resume;
 mod set_back;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -280,9 +280,19 @@ impl Handle {
 
     /// Hands over deliveries that are leased to this node and committed; their places are reserved.
     pub fn offer(&self, deliveries: Vec<delivery::Model>) {
+        let mut desks: Vec<Arc<Desk>> = Vec::new();
         for delivery in deliveries {
-            let desk = self.desk(delivery.connection_id);
+            let known = desks.iter().find(|d| d.id == delivery.connection_id);
+            let desk = known
+                .cloned()
+                .unwrap_or_else(|| self.desk(delivery.connection_id));
             desk.queue.lock().push_back(delivery);
+            if known.is_none() {
+                desks.push(desk);
+            }
+        }
+        // Each carrier once, when all is there.
+        for desk in desks {
             desk.wake.notify_one();
         }
     }

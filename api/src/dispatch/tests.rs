@@ -137,6 +137,7 @@ impl World {
                 queue: 100,
                 batch: 50,
                 delay: Duration::ZERO,
+                put_off: Duration::ZERO,
                 refusals_kept: 1,
             },
         );
@@ -211,26 +212,7 @@ impl World {
             self.reached
                 .push((claimed.lane.clone(), number_of(&claimed)));
         }
-        self.journal
-            .settle(Settlement {
-                connection: "upstream".to_owned(),
-                revision: 1,
-                started_at: Some(now),
-                duration_ms: 1,
-                outcome: "model",
-                next,
-                effect: Some(Effect::Sent).filter(|_| next == NewState::Delivered),
-                record: None,
-                fault: (next != NewState::Delivered).then(|| Fault {
-                    code: "model".to_owned(),
-                    message: "model".to_owned(),
-                    status: None,
-                }),
-                link: LinkChange::Keep,
-                exchanges: Vec::new(),
-                claimed,
-            })
-            .await;
+        self.journal.settle(settlement(claimed, next, now)).await;
         self.written().await;
         self.dispatch.unreserve(CONNECTION);
     }
@@ -431,7 +413,36 @@ fn accept(deliveries: Vec<NewDelivery>) -> Accept {
     }
 }
 
-fn new_row(number: u32, lane: Option<u8>, action: u8, now: i64, behind: u16) -> delivery::Model {
+/// What came of a delivery.
+pub fn settlement(claimed: delivery::Model, next: NewState, now: i64) -> Settlement {
+    Settlement {
+        connection: "upstream".to_owned(),
+        revision: 1,
+        started_at: Some(now),
+        duration_ms: 1,
+        outcome: "model",
+        next,
+        effect: Some(Effect::Sent).filter(|_| next == NewState::Delivered),
+        record: None,
+        fault: (next != NewState::Delivered).then(|| Fault {
+            code: "model".to_owned(),
+            message: "model".to_owned(),
+            status: None,
+        }),
+        link: LinkChange::Keep,
+        exchanges: Vec::new(),
+        claimed,
+    }
+}
+
+/// A delivery that is new.
+pub fn new_row(
+    number: u32,
+    lane: Option<u8>,
+    action: u8,
+    now: i64,
+    behind: u16,
+) -> delivery::Model {
     // The clock of another node is a little behind.
     let at = u64::try_from(now - i64::from(behind % 500)).unwrap();
     let id = uuid::Builder::from_unix_timestamp_millis(at, &crate::ids::random()).into_uuid();

@@ -3,7 +3,7 @@
 //! Invariant: whoever is told "accepted" or "settled" is on disk. The writer takes whatever waits,
 //! writes it in one transaction, and answers all waiters after the commit. A server that has little
 //! to do commits at once, a busy one in batches: where many events come, they wait a few
-//! milliseconds for each other (ADR 0031), and outcomes that nobody waits for always do.
+//! milliseconds for each other (ADR 0031), and outcomes that nobody waits for are put off (ADR 0032).
 //!
 //! Failure: a batch that cannot be committed is tried again one entry at a time, so that a single
 //! bad entry fails alone; if the database is away, accepts are refused (503) and settlements wait
@@ -45,7 +45,8 @@ use crate::snapshot::Snapshots;
 
 use company::Company;
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
-use gather::Call;
+pub use gather::OUTCOMES;
+use gather::{Call, PutOff};
 pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
 pub use repeat::repeat_of;
 pub use stats::metric;
@@ -60,6 +61,8 @@ pub struct Options {
     pub batch: usize,
     /// Longest time that accepts wait for others that share their commit.
     pub delay: Duration,
+    /// Longest time that an outcome on which nothing depends is put off.
+    pub put_off: Duration,
     /// Refusals kept for each source.
     pub refusals_kept: u32,
 }
@@ -126,9 +129,11 @@ impl Handle {
     pub async fn settle(&self, settlement: Settlement) {
         match self.0.settlements.reserve().await {
             Ok(place) => {
-                let in_lane = settlement.claimed.lane.is_some();
+                let may_wait = gather::may_wait(&settlement);
                 place.send(settlement);
-                self.0.call.settlements(in_lane, depth(&self.0.settlements));
+                self.0
+                    .call
+                    .settlements(may_wait, depth(&self.0.settlements));
             }
             Err(_stopped) => tracing::warn!(
                 "A settlement came after the journal had stopped; its delivery is repeated."
@@ -168,6 +173,7 @@ pub struct Service {
     refusals: mpsc::Receiver<Refused>,
     refusal_counts: std::collections::HashMap<Uuid, u32>,
     company: Company,
+    put_off: PutOff,
     call: Arc<Call>,
     /// What a commit whose answer never came may have leased to this node. It is given back by the
     /// next commit; nobody here knows of it.
@@ -203,6 +209,7 @@ impl Service {
             refusals: refusals_out,
             refusal_counts: std::collections::HashMap::new(),
             company: Company::new(options.delay),
+            put_off: PutOff::new(options.put_off),
             call: Arc::clone(&call),
             lost: Vec::new(),
         };

@@ -26,30 +26,17 @@ const SET_ASIDE_MS: i64 = 60_000;
 
 /// Takes, commits, answers; see the module.
 pub async fn run(mut service: Service, shutdown: CancellationToken) {
-    let mut stopping = false;
     loop {
         let mut batch = Batch::default();
-        let size = service.options.batch;
-        tokio::select! {
-            n = service.accepts.recv_many(&mut batch.accepts, size) => stopping |= n == 0,
-            n = service.settlements.recv_many(&mut batch.settlements, size) => stopping |= n == 0,
-            n = service.refusals.recv_many(&mut batch.refusals, size) => stopping |= n == 0,
-            // Nothing more will come: what is there is written below, and then it ends.
-            () = shutdown.cancelled() => stopping = true,
-            () = tokio::time::sleep(AWAY), if !service.lost.is_empty() => {}
-        }
-        if !stopping {
-            gather::company(&mut service, &mut batch, &shutdown).await;
-        }
-        // The rest of whatever waits now goes into the same commit.
-        gather::drain(&mut service, &mut batch);
-        if batch.is_empty() && service.lost.is_empty() {
+        let again = (!service.lost.is_empty()).then_some(AWAY);
+        let stopping = gather::next(&mut service, &mut batch, again, &shutdown).await;
+        let nothing_waits = batch.is_empty();
+        if nothing_waits && service.lost.is_empty() {
             if stopping {
                 return;
             }
             continue;
         }
-        let nothing_waits = batch.is_empty();
         service.call.take(batch.accepts.len());
         commit_all(&mut service, batch).await;
         service.call.take(0);
@@ -324,9 +311,9 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
     let repeats = accepted.repeats;
     let mut new_events = 0;
     let mut leased = Vec::with_capacity(accepted.reserved.len());
+    let mut answers = Vec::with_capacity(batch.accepts.len());
     for (a, (waiting, answer)) in batch.accepts.drain(..).zip(accepted.answers).enumerate() {
-        // A sender that has gone away needs no answer: its event is stored all the same.
-        let _gone = waiting.answer.send(Ok(answer));
+        answers.push((waiting.answer, answer));
         for (e, item) in waiting.accept.events.into_iter().enumerate() {
             if !repeats.contains(&(a, e)) {
                 new_events += u64::from(!item.replay);
@@ -336,6 +323,10 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
     }
     service.metrics.accepted(new_events);
     service.dispatch.offer(leased);
+    for (waiting, answer) in answers {
+        // A sender that has gone away needs no answer: its event is stored all the same.
+        let _gone = waiting.send(Ok(answer));
+    }
     service.dispatch.announce_released();
     for connection in accepted.waiting {
         service.dispatch.announce(connection);

@@ -8,7 +8,9 @@ use anyhow::ensure;
 use tempfile::TempDir;
 
 use super::alert::Alerts;
+use super::company;
 use super::config::{DELIVERED, DROPPED};
+use super::inserts::Paced;
 use super::latency::Latencies;
 use super::limits::{self, CONNECTIONS, HandlerLimit, InsertLimit};
 use super::load::{self, Load, Target};
@@ -18,12 +20,13 @@ use super::sink::Sink;
 use super::store::Store;
 use super::subject::{Installation, Server};
 use super::usage::Watch;
-use super::{company, inserts};
 
 /// Alerts a second at which processor time is measured.
 pub const CPU_RATE: u32 = 1_000;
 /// Connections of fixed rates: more than are needed while the server keeps up.
 const SENDERS: usize = 64;
+/// Turns of the server and of bare commits at the same rate.
+const TURNS: u32 = 5;
 /// Connections that accept while deliveries go out.
 const TOGETHER: usize = 64;
 /// Longest wait without any delivery arriving.
@@ -247,12 +250,23 @@ impl Run<'_> {
     }
 
     async fn latency(&mut self, rate: u32, time: Duration) -> anyhow::Result<()> {
-        // Right before: how fast a disk is changes within minutes where it is shared.
-        let paced = self.paced(rate, time).await?;
-        let mut done = load::open(&self.target(&self.delivered), rate, SENDERS, time).await?;
         let what = format!("{rate} a second");
+        // In turns: how fast a disk is changes within seconds where it is shared.
+        let file = self.folder.join("paced.db");
+        let mut bare = Paced::make(self.store, &file).await?;
+        let (mut commits, mut done) = (Latencies::default(), Load::default());
+        for _ in 0..TURNS {
+            commits.extend(bare.measure(rate, time / TURNS).await?);
+            let target = self.target(&self.delivered);
+            done.merge(load::open(&target, rate, SENDERS, time / TURNS).await?);
+            self.settle(&what).await;
+        }
+        bare.close().await?;
+        if matches!(self.store, Store::Sqlite) {
+            std::fs::remove_file(&file)?;
+        }
         self.check(&what, &done);
-        self.settle(&what).await;
+        let paced = self.paced(rate, &mut commits);
         let mut through = Latencies::default();
         for (number, due) in &done.sent {
             if let Some(arrived) = self.sink.first(*number) {
@@ -288,18 +302,13 @@ impl Run<'_> {
     }
 
     /// p50 and p99 of one bare commit at a rate, in milliseconds, and as figures.
-    async fn paced(&mut self, rate: u32, time: Duration) -> anyhow::Result<(f64, f64)> {
-        let file = self.folder.join("paced.db");
-        let mut commits = inserts::paced(self.store, &file, rate, time).await?;
-        if matches!(self.store, Store::Sqlite) {
-            std::fs::remove_file(&file)?;
-        }
+    fn paced(&mut self, rate: u32, commits: &mut Latencies) -> (f64, f64) {
         let (p50, p99) = (commits.quantile_ms(0.5), commits.quantile_ms(0.99));
         for (share, ms) in [("p50", p50), ("p99", p99)] {
             let name = format!("one bare durable commit, {share} at {rate}/s");
             self.add(Figure::new(name, ms, "ms"));
         }
-        Ok((p50, p99))
+        (p50, p99)
     }
 
     async fn cpu(&mut self) -> anyhow::Result<()> {

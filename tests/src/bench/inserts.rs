@@ -37,23 +37,6 @@ pub async fn measure(
     made
 }
 
-/// Commits a row so often in a second for `time`: a disk that rests in between is slower than one
-/// that does not. Times count from the moment a commit was due.
-///
-/// # Errors
-/// The database refuses.
-pub async fn paced(
-    store: &Store,
-    file: &Path,
-    rate: u32,
-    time: Duration,
-) -> anyhow::Result<Latencies> {
-    let db = store.open(file).await?;
-    let made = at_a_rate(&db, store, rate, time).await;
-    db.close().await?;
-    made
-}
-
 async fn back_to_back(
     db: &DatabaseConnection,
     store: &Store,
@@ -75,23 +58,47 @@ async fn back_to_back(
     })
 }
 
-async fn at_a_rate(
-    db: &DatabaseConnection,
-    store: &Store,
-    rate: u32,
-    time: Duration,
-) -> anyhow::Result<Latencies> {
-    let mut bare = Bare::make(db, store, 1).await?;
-    let mut commits = Latencies::default();
-    let (due, mut queue) = mpsc::channel(load::DUE);
-    let pace = std::thread::spawn(move || load::pace(&due, rate, time));
-    while let Some(at) = queue.recv().await {
-        db.execute_raw(bare.statement()).await?;
-        commits.add(at.elapsed());
+/// Commits of one row at a rate. A disk that rests between two is slower than one that does not.
+pub struct Paced {
+    db: DatabaseConnection,
+    bare: Bare,
+}
+
+impl Paced {
+    /// With a table of its own.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn make(store: &Store, file: &Path) -> anyhow::Result<Self> {
+        let db = store.open(file).await?;
+        let bare = Bare::make(&db, store, 1).await?;
+        Ok(Self { db, bare })
     }
-    let late = pace.join().unwrap_or(u64::MAX);
-    anyhow::ensure!(late == 0, "{late} commits were not begun in time");
-    Ok(commits)
+
+    /// Commits so often in a second for `time`. Times count from the moment a commit was due.
+    ///
+    /// # Errors
+    /// The database refuses, or cannot keep up.
+    pub async fn measure(&mut self, rate: u32, time: Duration) -> anyhow::Result<Latencies> {
+        let mut commits = Latencies::default();
+        let (due, mut queue) = mpsc::channel(load::DUE);
+        let pace = std::thread::spawn(move || load::pace(&due, rate, time));
+        while let Some(at) = queue.recv().await {
+            self.db.execute_raw(self.bare.statement()).await?;
+            commits.add(at.elapsed());
+        }
+        let late = pace.join().unwrap_or(u64::MAX);
+        anyhow::ensure!(late == 0, "{late} commits were not begun in time");
+        Ok(commits)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn close(self) -> anyhow::Result<()> {
+        Ok(self.db.close().await?)
+    }
 }
 
 /// The table, and what is put into it.

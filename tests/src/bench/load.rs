@@ -67,8 +67,10 @@ impl Load {
         *self.errors.entry(what).or_default() += 1;
     }
 
-    fn merge(&mut self, other: Self) {
+    /// Adds what came of another time.
+    pub fn merge(&mut self, other: Self) {
         self.good += other.good;
+        self.elapsed += other.elapsed;
         self.latencies.extend(other.latencies);
         self.sent.extend(other.sent);
         for (what, n) in other.errors {

@@ -24,8 +24,9 @@ use crate::db::Outage;
 /// Pages in the WAL from which a commit does it, for want of anybody else: while a command works on
 /// the file, or if this fails.
 pub const BACKSTOP: &str = "40000";
-/// Pages that are worth it: fewer would write pages that change all the time too often.
-pub(super) const ENOUGH: i64 = 4_000;
+/// Pages that are worth it: fewer would write pages that change all the time too often, and many at
+/// once hold up the commits beside it by milliseconds. Where much comes, [`LOOK`] makes them more.
+pub(super) const ENOUGH: i64 = 1_000;
 /// Pages that others may be kept waiting for.
 const FEW: i64 = 200;
 /// Rounds beside the others until there are so few.
