@@ -221,8 +221,9 @@ pub async fn give_back(db: &impl Sql, lost: &[Lost], node: Uuid, now: i64) -> Re
         let query = format!(
             "WITH v(id, fence) AS (VALUES {}) UPDATE delivery SET state = 'ready', lease_owner = NULL, \
              due_at = {due}, updated_at = {at} FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
-             AND delivery.state = 'leased' AND delivery.lease_owner = {owner}",
-            rows.text
+             AND {leased} AND delivery.lease_owner = {owner}",
+            rows.text,
+            leased = sql::state_is("leased"),
         );
         sql::execute(db, query, rows.values).await?;
     }

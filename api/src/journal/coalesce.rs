@@ -147,7 +147,8 @@ impl Notes {
                 "WITH v(id, newer) AS (VALUES {values}), t(at) AS (SELECT {mark}) UPDATE delivery \
                  SET state = 'coalesced', coalesced_into = v.newer, behind = FALSE, due_at = t.at, \
                  finished_at = t.at, updated_at = t.at FROM v, t WHERE delivery.id = v.id \
-                 AND delivery.state = 'ready' AND delivery.behind = TRUE AND delivery.fence = 0"
+                 AND {ready} AND delivery.behind = TRUE AND delivery.fence = 0",
+                ready = sql::state_is("ready"),
             );
             sql::execute(txn, query, rows.values).await?;
         }

@@ -151,8 +151,9 @@ async fn update(
              record_url = COALESCE(v.record_url, delivery.record_url), \
              finished_at = v.finished_at, lane_parked = v.lane_parked, lease_owner = NULL, updated_at = {updated} \
              FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
-             AND delivery.state = 'leased' AND delivery.lease_owner = {owner} RETURNING delivery.id AS id, delivery.fence AS fence",
-            rows.text
+             AND {leased} AND delivery.lease_owner = {owner} RETURNING delivery.id AS id, delivery.fence AS fence",
+            rows.text,
+            leased = sql::state_is("leased"),
         );
         for row in sql::fetch(txn, query, rows.values).await? {
             written.insert((row.get("id")?, row.get("fence")?));

@@ -26,6 +26,14 @@ pub fn pieces<T>(mut rest: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// The condition that deliveries which are found by their ids are in this state, in a form that serves
+/// no index. Few deliveries are open at a time, so PostgreSQL would take an index of the open ones for
+/// a short way; after a flood it is full of entries of those that were open once, until they are
+/// vacuumed, and a statement for one delivery reads them all.
+pub fn state_is(state: &str) -> String {
+    format!("delivery.state || '' = '{state}'")
+}
+
 /// Cuts into chunks of [`ROWS`], and repeats the last element until each is as long as a power of
 /// two: for statements that a repeated row does not change.
 pub fn padded<T>(all: &[T]) -> impl Iterator<Item = impl Iterator<Item = &T>> {
