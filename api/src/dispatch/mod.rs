@@ -20,11 +20,13 @@ mod carrier;
 mod claim;
 mod decide;
 mod execute;
+#[cfg(test)]
+pub mod fixtures;
 mod node;
 mod resume;
 mod set_back;
 #[cfg(test)]
-pub mod tests;
+mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

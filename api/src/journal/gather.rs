@@ -243,7 +243,7 @@ fn take<T>(from: &mut mpsc::Receiver<T>, into: &mut Vec<T>, size: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::tests::{new_row, settlement};
+    use crate::dispatch::fixtures::{new_row, settlement};
 
     fn put_off(settlements: Vec<Settlement>, since: Instant) -> Option<Duration> {
         let since = Some(since).filter(|_| !settlements.is_empty());

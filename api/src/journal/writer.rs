@@ -117,19 +117,19 @@ async fn set_aside(service: &Service, settlements: &[Settlement]) {
     let now = service.clock.now_ms();
     for settlement in settlements {
         let row = &settlement.claimed;
-        let done = sql::execute(
-            service.db.write(),
+        let text = format!(
             "UPDATE delivery SET state = 'retrying', lease_owner = NULL, unsure = TRUE, \
              attempts = attempts + 1, due_at = $3, updated_at = $4, \
-             error_code = 'settlement_failed' WHERE id = $1 AND fence = $2 AND state = 'leased'",
-            vec![
-                row.id.into(),
-                row.fence.into(),
-                now.saturating_add(SET_ASIDE_MS).into(),
-                now.into(),
-            ],
-        )
-        .await;
+             error_code = 'settlement_failed' WHERE id = $1 AND fence = $2 AND {leased}",
+            leased = sql::state_is("leased"),
+        );
+        let values = vec![
+            row.id.into(),
+            row.fence.into(),
+            now.saturating_add(SET_ASIDE_MS).into(),
+            now.into(),
+        ];
+        let done = sql::execute(service.db.write(), text, values).await;
         if let Err(error) = done {
             // It is free when this node stops.
             tracing::error!(%error, delivery.id = %row.id, "A delivery could not be set aside.");

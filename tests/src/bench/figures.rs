@@ -25,8 +25,8 @@ use super::usage::Watch;
 pub const CPU_RATE: u32 = 1_000;
 /// Connections of fixed rates: more than are needed while the server keeps up.
 const SENDERS: usize = 64;
-/// Turns of the server and of bare commits at the same rate.
-const TURNS: u32 = 5;
+/// A turn of the server, and of bare commits at the same rate.
+const TURN: Duration = Duration::from_secs(2);
 /// Connections that accept while deliveries go out.
 const TOGETHER: usize = 64;
 /// Longest wait without any delivery arriving.
@@ -250,22 +250,7 @@ impl Run<'_> {
     }
 
     async fn latency(&mut self, rate: u32, time: Duration) -> anyhow::Result<()> {
-        let what = format!("{rate} a second");
-        // In turns: how fast a disk is changes within seconds where it is shared.
-        let file = self.folder.join("paced.db");
-        let mut bare = Paced::make(self.store, &file).await?;
-        let (mut commits, mut done) = (Latencies::default(), Load::default());
-        for _ in 0..TURNS {
-            commits.extend(bare.measure(rate, time / TURNS).await?);
-            let target = self.target(&self.delivered);
-            done.merge(load::open(&target, rate, SENDERS, time / TURNS).await?);
-            self.settle(&what).await;
-        }
-        bare.close().await?;
-        if matches!(self.store, Store::Sqlite) {
-            std::fs::remove_file(&file)?;
-        }
-        self.check(&what, &done);
+        let (mut commits, mut done) = self.in_turns(rate, time).await?;
         let paced = self.paced(rate, &mut commits);
         let mut through = Latencies::default();
         for (number, due) in &done.sent {
@@ -299,6 +284,30 @@ impl Run<'_> {
             self.add(p99.note(format!("{} alerts", times.len())));
         }
         Ok(())
+    }
+
+    /// Bare commits and alerts at a rate, each for `time`. In turns: how fast a disk is changes
+    /// within seconds where it is shared.
+    async fn in_turns(&mut self, rate: u32, time: Duration) -> anyhow::Result<(Latencies, Load)> {
+        let what = format!("{rate} a second");
+        let file = self.folder.join("paced.db");
+        let mut bare = Paced::make(self.store, &file).await?;
+        let (mut commits, mut done) = (Latencies::default(), Load::default());
+        let mut rest = time;
+        while !rest.is_zero() {
+            let turn = rest.min(TURN);
+            commits.extend(bare.measure(rate, turn).await?);
+            let target = self.target(&self.delivered);
+            done.merge(load::open(&target, rate, SENDERS, turn).await?);
+            self.settle(&what).await;
+            rest -= turn;
+        }
+        bare.close().await?;
+        if matches!(self.store, Store::Sqlite) {
+            std::fs::remove_file(&file)?;
+        }
+        self.check(&what, &done);
+        Ok((commits, done))
     }
 
     /// p50 and p99 of one bare commit at a rate, in milliseconds, and as figures.

@@ -94,7 +94,7 @@ impl Options {
                 limit: Duration::from_secs(8),
                 deliver: Duration::from_secs(20),
                 calm: Duration::from_secs(30),
-                brisk: Duration::from_secs(15),
+                brisk: Duration::from_secs(40),
                 cpu: Duration::from_secs(15),
                 backlog: 20_000,
                 starts: 5,
