@@ -32,10 +32,17 @@ pub(super) fn run(loaded: Loaded) -> Done {
         tracing::warn!("{warning}");
     }
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads())
         .enable_all()
         .build()?
         .block_on(serve(loaded))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Threads for everything but HTTP and the journal, which have their own: half the processors. Where
+/// there are as many as processors, each event wakes one more of them, which finds nothing to do.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 fn start_log(settings: &Settings) -> anyhow::Result<()> {
