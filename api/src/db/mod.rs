@@ -33,7 +33,7 @@ pub use outage::Outage;
 pub use sql::{Field, Row, Sql};
 use statistics::Statistics;
 use write::BACKSTOP;
-pub use write::{Direct, DirectTransaction, Transaction, Writer};
+pub use write::{Direct, DirectTransaction, Lists, Own, OwnTransaction, Transaction, Writer};
 pub use writes::Trouble;
 use writes::Writes;
 
@@ -42,8 +42,18 @@ use writes::Writes;
 pub struct Db {
     write: Writer,
     read: DatabaseConnection,
+    single: Single,
     location: Location,
     writes: Arc<Writes>,
+}
+
+/// A connection for the one who writes all the time.
+#[derive(Clone, Debug)]
+pub enum Single {
+    /// To SQLite, for one thread that talks to it itself, in the line of all who write.
+    Sqlite(Direct),
+    /// To PostgreSQL, beside the pool.
+    Postgres(Own),
 }
 
 /// Where the data lies.
@@ -86,9 +96,11 @@ impl Db {
                     .test_before_acquire_if_idle_for(Duration::from_secs(1))
                     .sqlx_logging(false);
                 let pool = Database::connect(options).await?;
+                let (write, own) = Writer::postgres(pool.clone());
                 Ok(Self {
-                    write: Writer::postgres(pool.clone()),
+                    write,
                     read: pool,
+                    single: Single::Postgres(own),
                     location: location.clone(),
                     writes: Arc::default(),
                 })
@@ -99,7 +111,8 @@ impl Db {
     async fn open_sqlite(path: &Path, readers: u32) -> Result<Self, DbErr> {
         // The writer first: it makes the file and sets the pragmas that stay.
         // More texts than a reader has: statements that go together are kept together.
-        let write = Writer::sqlite(sqlite_options(path).statement_cache_capacity(128)).await?;
+        let options = sqlite_options(path).statement_cache_capacity(128);
+        let (write, direct) = Writer::sqlite(options).await?;
         let options = reader_options(path);
         let mut pool = ConnectOptions::new(format!("sqlite://{}", path.display()));
         idle::unattended(&mut pool)
@@ -114,6 +127,7 @@ impl Db {
         Ok(Self {
             write,
             read,
+            single: Single::Sqlite(direct),
             location: Location::Sqlite(path.to_owned()),
             writes: Arc::default(),
         })
@@ -158,12 +172,9 @@ impl Db {
         &self.write
     }
 
-    /// A way for one thread that talks to SQLite itself; none on PostgreSQL.
-    pub fn direct(&self) -> Option<Direct> {
-        match &self.location {
-            Location::Sqlite(path) => self.write.direct(path),
-            Location::Postgres(_) => None,
-        }
+    /// The connection of the one who writes all the time: the journal. It is made when it is used.
+    pub const fn single(&self) -> &Single {
+        &self.single
     }
 
     /// Does what the database wants done while a server runs, until `shutdown`.

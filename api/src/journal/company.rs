@@ -7,8 +7,6 @@
 
 use std::time::{Duration, Instant};
 
-/// Accepts that are company enough: a commit of more costs hardly less for each.
-pub const ENOUGH: usize = 8;
 /// Accepts that must be expected in the longest wait to make it worth it.
 const WORTH: f64 = 4.0;
 /// How long an accept is remembered, on average, to know how many come.
@@ -23,6 +21,8 @@ const DOUBLED: u32 = 4;
 #[derive(Debug)]
 pub struct Company {
     most: Duration,
+    /// Accepts that are company enough: a commit of more costs hardly less for each.
+    enough: usize,
     /// Accepts, each counted less the longer ago it was.
     recent: f64,
     at: Option<Instant>,
@@ -31,10 +31,11 @@ pub struct Company {
 }
 
 impl Company {
-    /// With the longest wait; none: nobody ever waits.
-    pub const fn new(most: Duration) -> Self {
+    /// With the longest wait, none: nobody ever waits; and how many are company enough.
+    pub const fn new(most: Duration, enough: usize) -> Self {
         Self {
             most,
+            enough,
             recent: 0.0,
             at: None,
             in_vain: 0,
@@ -49,10 +50,15 @@ impl Company {
         self.rest = self.rest.saturating_sub(1);
     }
 
+    /// How many more it takes beside so many accepts.
+    pub const fn wanted(&self, accepts: usize) -> usize {
+        self.enough.saturating_sub(accepts)
+    }
+
     /// How long the next commit, which has so many accepts by now, waits for others.
     pub fn patience(&self, accepts: usize, now: Instant) -> Option<Duration> {
         let expected = self.recent(now) / MEMORY.as_secs_f64() * self.most.as_secs_f64();
-        let waits = accepts > 0 && accepts < ENOUGH && self.rest == 0 && expected >= WORTH;
+        let waits = accepts > 0 && self.wanted(accepts) > 0 && self.rest == 0 && expected >= WORTH;
         waits.then_some(self.most)
     }
 
@@ -86,12 +92,13 @@ mod tests {
 
     const COMMIT: Duration = Duration::from_micros(300);
     const MOST: Duration = Duration::from_millis(5);
+    const ENOUGH: usize = 8;
 
     /// Events that come at these moments after the first, whatever becomes of them. Returns how many
     /// commits there were, and the longest that an event waited for one to begin.
     fn open(due: &[Duration]) -> (usize, Duration) {
         let zero = Instant::now();
-        let mut company = Company::new(MOST);
+        let mut company = Company::new(MOST, ENOUGH);
         let (mut now, mut taken, mut commits) = (Duration::ZERO, 0, 0);
         let mut longest = Duration::ZERO;
         while let Some(first) = due.get(taken) {
@@ -118,7 +125,7 @@ mod tests {
     /// commits take.
     fn closed(senders: usize, commits: u32) -> Duration {
         let zero = Instant::now();
-        let mut company = Company::new(MOST);
+        let mut company = Company::new(MOST, ENOUGH);
         let mut now = zero;
         for _ in 0..commits {
             now += think();

@@ -15,7 +15,6 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::company::ENOUGH;
 use super::{AcceptWaiting, NewState, Refused, Service, Settlement};
 use crate::connectors::LinkChange;
 
@@ -179,7 +178,7 @@ async fn company(service: &mut Service, batch: &mut Batch, shutdown: &Cancellati
     else {
         return;
     };
-    let wanted = ENOUGH - batch.accepts.len();
+    let wanted = service.company.wanted(batch.accepts.len());
     wait(service, batch, wanted, most, shutdown).await;
     let latest = batch.accepts.iter().map(|waiting| waiting.since).max();
     let latest = latest.unwrap_or(begun);

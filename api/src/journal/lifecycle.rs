@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::entry::{NewState, Settlement};
 use super::sql::{self, Values};
+use super::store::Txn;
 use super::{AcceptWaiting, accept, settle};
 use crate::clock::from_ms;
 use crate::connectors::webhook;
@@ -23,7 +24,7 @@ const DAY_MS: i64 = 86_400_000;
 /// Writes what subscribers want to know of a batch. Returns their connections, to be woken after
 /// the commit.
 pub async fn write(
-    txn: &impl Sql,
+    txn: &Txn,
     snapshot: &Snapshot,
     now: i64,
     (accepts, accepted): (&[AcceptWaiting], &accept::Outcome),
@@ -51,7 +52,7 @@ pub async fn write(
         .flat_map(|m| lifecycle::rows(snapshot, m))
         .collect();
     let all: Vec<&delivery::Model> = rows.iter().collect();
-    sql::insert(txn, &all).await?;
+    txn.insert(&all).await?;
     health(txn, snapshot, &own, now).await?;
     Ok(rows.iter().map(|row| row.connection_id).collect())
 }

@@ -195,8 +195,10 @@ impl Service {
         let (settlements, settlements_out) = mpsc::channel(options.queue);
         let (refusals, refusals_out) = mpsc::channel(1024);
         let call = Arc::new(Call::default());
+        let store = Store::of(&db);
         let service = Self {
-            store: Store::of(&db),
+            company: Company::new(options.delay, store.company()),
+            store,
             db,
             clock,
             dispatch,
@@ -208,7 +210,6 @@ impl Service {
             settlements: settlements_out,
             refusals: refusals_out,
             refusal_counts: std::collections::HashMap::new(),
-            company: Company::new(options.delay),
             put_off: PutOff::new(options.put_off),
             call: Arc::clone(&call),
             lost: Vec::new(),
@@ -222,19 +223,21 @@ impl Service {
         (service, handle)
     }
 
-    /// Writes until `shutdown`, then what is still waiting. On SQLite on a thread of its own: what
-    /// comes in wakes the very thread that writes.
+    /// Writes until `shutdown`, then what is still waiting, on a thread of its own: what comes in
+    /// wakes the very thread that writes, and what goes to and fro between it and PostgreSQL waits
+    /// for nobody.
     pub async fn run(self, shutdown: CancellationToken) {
-        if !self.store.blocks() {
-            return writer::run(self, shutdown).await;
-        }
         let (ended, end) = oneshot::channel::<()>();
         let work = move |own: tokio::runtime::Runtime| {
-            own.block_on(writer::run(self, shutdown));
+            own.block_on(async {
+                let store = self.store.clone();
+                writer::run(self, shutdown).await;
+                store.close().await;
+            });
             drop(ended);
         };
         let begun = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .and_then(|own| {
                 let thread = std::thread::Builder::new().name("journal".to_owned());

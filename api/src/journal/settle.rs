@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::clean;
 use super::entry::{NewState, Settlement};
 use super::lanes::{self, Lane};
-use super::sql::{self, Values};
+use super::sql;
 use super::stats::{Counters, metric};
 use super::store::Txn;
 use crate::connectors::{Effect, LinkChange};
-use crate::db::{DirectTransaction, Sql, bump_configuration};
+use crate::db::{DirectTransaction, Lists, OwnTransaction, Sql, bump_configuration};
 use crate::dispatch;
 
 /// What a batch of settlements came to, to be told after the commit.
@@ -129,33 +129,41 @@ async fn update(
     batch: &[Settlement],
     now: i64,
 ) -> Result<HashSet<(Uuid, i64)>, DbErr> {
-    if let Txn::Direct(txn) = txn {
-        return update_each(txn, node, batch, now);
+    match txn {
+        Txn::Direct(txn) => update_each(txn, node, batch, now),
+        Txn::Own(txn) => update_all(txn, node, batch, now).await,
     }
+}
+
+async fn update_all(
+    txn: &OwnTransaction,
+    node: Uuid,
+    batch: &[Settlement],
+    now: i64,
+) -> Result<HashSet<(Uuid, i64)>, DbErr> {
     let mut written = HashSet::with_capacity(batch.len());
-    for chunk in sql::padded(batch) {
-        let mut rows = Values::of(txn);
-        for s in chunk {
-            let lease = [s.claimed.id.into(), s.claimed.fence.into()];
-            rows.row(lease.into_iter().chain(moved(s, now)));
-        }
-        // In the order of the text.
-        let (updated, owner) = (rows.single(now.into()), rows.single(node.into()));
+    let mut rows = batch.iter().map(|s| {
+        let lease = [s.claimed.id.into(), s.claimed.fence.into()];
+        lease.into_iter().chain(moved(s, now))
+    });
+    while let Some(lists) = Lists::take(&mut rows)? {
         let query = format!(
-            "WITH v(id, fence, state, due_at, unsure, attempts, tried_at, error_code, error, \
-             effect, record_id, record_url, finished_at, lane_parked) AS (VALUES {}) \
-             UPDATE delivery SET state = v.state, due_at = v.due_at, unsure = v.unsure, \
+            "UPDATE delivery SET state = v.state, due_at = v.due_at, unsure = v.unsure, \
              attempts = v.attempts, tried_at = v.tried_at, error_code = v.error_code, \
              error = v.error, effect = v.effect, \
              record_id = COALESCE(v.record_id, delivery.record_id), \
              record_url = COALESCE(v.record_url, delivery.record_url), \
-             finished_at = v.finished_at, lane_parked = v.lane_parked, lease_owner = NULL, updated_at = {updated} \
-             FROM v WHERE delivery.id = v.id AND delivery.fence = v.fence \
-             AND {leased} AND delivery.lease_owner = {owner} RETURNING delivery.id AS id, delivery.fence AS fence",
-            rows.text,
+             finished_at = v.finished_at, lane_parked = v.lane_parked, \
+             lease_owner = NULL, updated_at = $1 \
+             FROM {table} AS v(id, fence, state, due_at, unsure, attempts, tried_at, error_code, \
+             error, effect, record_id, record_url, finished_at, lane_parked) \
+             WHERE delivery.id = v.id AND delivery.fence = v.fence AND {leased} \
+             AND delivery.lease_owner = $2 RETURNING delivery.id AS id, delivery.fence AS fence",
+            table = lists.table(2),
             leased = sql::state_is("leased"),
         );
-        for row in sql::fetch(txn, query, rows.values).await? {
+        let values = vec![now.into(), node.into()];
+        for row in txn.with_lists(query, values, lists).await? {
             written.insert((row.get("id")?, row.get("fence")?));
         }
     }

@@ -1,5 +1,4 @@
-//! The journal's way to the database: on SQLite a connection of its own, without the ORM between; on
-//! PostgreSQL the pool.
+//! The journal's way to the database: a connection of its own, on SQLite without the ORM between.
 
 use std::iter::repeat_n;
 
@@ -8,8 +7,7 @@ use sea_orm::{
     ModelTrait, Statement,
 };
 
-use super::sql;
-use crate::db::{Db, Direct, DirectTransaction, Row, Sql, Transaction};
+use crate::db::{Db, Direct, DirectTransaction, Lists, Own, OwnTransaction, Row, Single, Sql};
 
 /// Where transactions begin.
 #[derive(Clone, Debug)]
@@ -17,7 +15,7 @@ pub enum Store {
     /// SQLite.
     Direct(Direct),
     /// PostgreSQL.
-    Pool(Db),
+    Own(Own),
 }
 
 /// A transaction of the journal. Dropped without a commit, nothing has happened.
@@ -26,29 +24,40 @@ pub enum Txn {
     /// On SQLite.
     Direct(DirectTransaction),
     /// On PostgreSQL.
-    Pool(Transaction),
+    Own(OwnTransaction),
 }
 
 impl Store {
     /// The way to this database.
     pub fn of(db: &Db) -> Self {
-        match db.direct() {
-            Some(direct) => Self::Direct(direct),
-            None => Self::Pool(db.clone()),
+        match db.single() {
+            Single::Sqlite(direct) => Self::Direct(direct.clone()),
+            Single::Postgres(own) => Self::Own(own.clone()),
         }
     }
 
-    /// Whether its calls wait for the disk on the thread that makes them.
-    pub const fn blocks(&self) -> bool {
-        matches!(self, Self::Direct(_))
+    /// Accepts that make a commit worth it. One of PostgreSQL goes to and fro five times, and wakes
+    /// another process each time.
+    pub const fn company(&self) -> usize {
+        match self {
+            Self::Direct(_) => 8,
+            Self::Own(_) => 28,
+        }
     }
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Txn, DbErr> {
         Ok(match self {
             Self::Direct(direct) => Txn::Direct(direct.begin().await?),
-            Self::Pool(db) => Txn::Pool(db.begin().await?),
+            Self::Own(own) => Txn::Own(own.begin().await?),
         })
+    }
+
+    /// Takes leave of the database.
+    pub async fn close(&self) {
+        if let Self::Own(own) = self {
+            own.close().await;
+        }
     }
 }
 
@@ -56,29 +65,32 @@ impl Txn {
     /// Inserts rows as they are: one by one by the same prepared statement where no message is to be
     /// saved, else many with a statement.
     pub async fn insert<M: ModelTrait>(&self, rows: &[&M]) -> Result<(), DbErr> {
-        let Self::Direct(txn) = self else {
-            for statement in sql::inserts(self, rows) {
-                self.run(statement).await?;
-            }
-            return Ok(());
-        };
         type Column<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
         if rows.is_empty() {
             return Ok(());
         }
         let columns: Vec<Column<M>> = Column::<M>::iter().collect();
         let names: Vec<&str> = columns.iter().map(|column| column.as_str()).collect();
-        let marks: Vec<&str> = repeat_n("?", names.len()).collect();
-        let text = format!(
-            "INSERT INTO \"{}\" (\"{}\") VALUES ({})",
+        let into = format!(
+            "INSERT INTO \"{}\" (\"{}\")",
             M::Entity::default().table_name(),
             names.join("\", \""),
-            marks.join(", "),
         );
-        let values = rows
+        let mut values = rows
             .iter()
             .map(|row| columns.iter().map(|column| row.get(*column)));
-        txn.each(&text, values)?;
+        match self {
+            Self::Direct(txn) => {
+                let marks: Vec<&str> = repeat_n("?", names.len()).collect();
+                txn.each(&format!("{into} VALUES ({})", marks.join(", ")), values)?;
+            }
+            Self::Own(txn) => {
+                while let Some(lists) = Lists::take(&mut values)? {
+                    let text = format!("{into} SELECT * FROM {}", lists.table(0));
+                    txn.with_lists(text, Vec::new(), lists).await?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -86,7 +98,16 @@ impl Txn {
     pub async fn commit(self) -> Result<(), DbErr> {
         match self {
             Self::Direct(txn) => txn.commit(),
-            Self::Pool(txn) => txn.commit().await,
+            Self::Own(txn) => txn.commit().await,
+        }
+    }
+
+    /// Ends it without a trace; so does dropping it, but then the connection is made anew.
+    pub async fn rollback(self) {
+        if let Self::Own(txn) = self
+            && let Err(error) = txn.rollback().await
+        {
+            tracing::debug!(%error, "The journal's connection was lost.");
         }
     }
 }
@@ -95,21 +116,21 @@ impl Sql for Txn {
     fn backend(&self) -> DatabaseBackend {
         match self {
             Self::Direct(txn) => txn.backend(),
-            Self::Pool(txn) => txn.backend(),
+            Self::Own(txn) => txn.backend(),
         }
     }
 
     async fn run(&self, statement: Statement) -> Result<u64, DbErr> {
         match self {
             Self::Direct(txn) => txn.run(statement).await,
-            Self::Pool(txn) => txn.run(statement).await,
+            Self::Own(txn) => txn.run(statement).await,
         }
     }
 
     async fn fetch(&self, statement: Statement) -> Result<Vec<Row>, DbErr> {
         match self {
             Self::Direct(txn) => txn.fetch(statement).await,
-            Self::Pool(txn) => txn.fetch(statement).await,
+            Self::Own(txn) => txn.fetch(statement).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The loop that commits.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use openapi::deliveries::State;
@@ -144,64 +145,72 @@ fn refuse(accepts: Vec<AcceptWaiting>, error: JournalError) {
     }
 }
 
+/// What was written, to be told after the commit.
+#[derive(Default)]
+struct Written {
+    counters: Counters,
+    settled: settle::Outcome,
+    accepted: accept::Outcome,
+    /// Connections of subscribers, to be woken.
+    told: BTreeSet<Uuid>,
+}
+
+/// Writes a batch.
+async fn write(
+    service: &mut Service,
+    txn: &Txn,
+    batch: &mut Batch,
+    now: i64,
+    written: &mut Written,
+) -> Result<(), DbErr> {
+    // All at once and in order: two nodes that took some here and some later could wait for
+    // each other.
+    let wanted = settle::lanes_of(&batch.settlements)
+        .chain(accept::lanes_of(&batch.accepts))
+        .collect();
+    lanes::lock(txn, &wanted).await?;
+    dispatch::give_back(txn, &service.lost, service.dispatch.node(), now).await?;
+    let Written {
+        counters,
+        settled,
+        accepted,
+        told,
+    } = written;
+    // Settlements first: a lane that ends here takes its next delivery at once.
+    if !batch.settlements.is_empty() {
+        let settlements = &batch.settlements;
+        settle::write(txn, &service.dispatch, settlements, now, counters, settled).await?;
+    }
+    if !batch.accepts.is_empty() {
+        let accepts = &mut batch.accepts;
+        accept::write(txn, &service.dispatch, accepts, counters, accepted).await?;
+    }
+    *told = lifecycle::write(
+        txn,
+        &service.snapshots.current(),
+        now,
+        (&batch.accepts, accepted),
+        (&batch.settlements, settled),
+    )
+    .await?;
+    let kept = service.options.refusals_kept;
+    refusals(kept, &mut service.refusal_counts, txn, batch, counters).await?;
+    std::mem::take(counters).write(txn).await
+}
+
 /// Commits a batch and answers. On an error nothing is written and the batch is left as it was.
 async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     let begun = Instant::now();
     let now = service.clock.now_ms();
-    let mut counters = Counters::default();
-    let mut settled = settle::Outcome::default();
-    let mut accepted = accept::Outcome::default();
+    let mut written = Written::default();
 
     let work = async {
         let txn = service.store.begin().await?;
-        // All at once and in order: two nodes that took some here and some later could wait for
-        // each other.
-        let wanted = settle::lanes_of(&batch.settlements)
-            .chain(accept::lanes_of(&batch.accepts))
-            .collect();
-        lanes::lock(&txn, &wanted).await?;
-        dispatch::give_back(&txn, &service.lost, service.dispatch.node(), now).await?;
-        // Settlements first: a lane that ends here takes its next delivery at once.
-        if !batch.settlements.is_empty() {
-            settle::write(
-                &txn,
-                &service.dispatch,
-                &batch.settlements,
-                now,
-                &mut counters,
-                &mut settled,
-            )
-            .await?;
+        if let Err(error) = write(service, &txn, batch, now, &mut written).await {
+            txn.rollback().await;
+            return Err(error);
         }
-        if !batch.accepts.is_empty() {
-            accept::write(
-                &txn,
-                &service.dispatch,
-                &mut batch.accepts,
-                &mut counters,
-                &mut accepted,
-            )
-            .await?;
-        }
-        let told = lifecycle::write(
-            &txn,
-            &service.snapshots.current(),
-            now,
-            (&batch.accepts, &accepted),
-            (&batch.settlements, &settled),
-        )
-        .await?;
-        refusals(
-            service.options.refusals_kept,
-            &mut service.refusal_counts,
-            &txn,
-            batch,
-            &mut counters,
-        )
-        .await?;
-        counters.write(&txn).await?;
-        txn.commit().await?;
-        Ok(told)
+        txn.commit().await
     };
     // A connection whose other end is gone without a word would be waited for for ever. Whether
     // the commit was made is not known then, as after one whose answer was lost.
@@ -216,21 +225,24 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
     } else {
         service.db.committed(result.as_ref().err());
     }
-    let told = match result {
-        Ok(told) => told,
-        Err(error) => {
-            service.lost.extend(leased_by(&batch.accepts, &settled));
-            for connection in accepted
-                .reserved
-                .into_iter()
-                .chain(settled.leased.iter().map(|d| d.connection_id))
-            {
-                service.dispatch.unreserve(connection);
-            }
-            accept::unplace(&mut batch.accepts);
-            return Err(error);
+    let Written {
+        settled,
+        accepted,
+        told,
+        ..
+    } = written;
+    if let Err(error) = result {
+        service.lost.extend(leased_by(&batch.accepts, &settled));
+        for connection in accepted
+            .reserved
+            .into_iter()
+            .chain(settled.leased.iter().map(|d| d.connection_id))
+        {
+            service.dispatch.unreserve(connection);
         }
-    };
+        accept::unplace(&mut batch.accepts);
+        return Err(error);
+    }
     for one in std::mem::take(&mut service.lost) {
         service.dispatch.announce(one.connection);
     }

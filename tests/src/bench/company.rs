@@ -11,8 +11,9 @@ use super::usage::{Usage, busy};
 
 /// Connections altogether, whatever the number of nodes.
 const CONNECTIONS: usize = 64;
-/// Turns of each.
-const TURNS: usize = 2;
+/// Turns of each: many short ones, since what the database does beside them, and the disk, hit now
+/// one and now the other.
+const TURNS: usize = 6;
 /// Longest wait without any delivery arriving.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -67,7 +68,7 @@ const fn limit(turn: Turn) -> &'static str {
     if turn.busy > 0.9 {
         "the processors are the limit"
     } else {
-        "waiting for the database's disk is the limit"
+        "waiting for commits, one after the other, is the limit"
     }
 }
 

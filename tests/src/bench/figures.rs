@@ -410,7 +410,7 @@ impl Run<'_> {
         let second = self.installation.start().await?;
         let target = self.target(&self.delivered);
         let both = [&self.server, &second];
-        let figures = company::figures(both, &target, self.sink, self.times.deliver / 2).await?;
+        let figures = company::figures(both, &target, self.sink, self.times.deliver / 4).await?;
         second.stop().await?;
         self.group.figures.extend(figures);
         Ok(())

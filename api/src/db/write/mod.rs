@@ -3,6 +3,8 @@
 mod checkpoint;
 mod direct;
 mod direct_error;
+mod lists;
+mod own;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,8 @@ use sea_orm::{
 
 pub use checkpoint::{BACKSTOP, Checkpoints};
 pub use direct::{Direct, DirectTransaction};
+pub use lists::Lists;
+pub use own::{Own, OwnTransaction};
 
 /// For single statements that write, and to begin transactions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,25 +44,23 @@ enum Begun {
 }
 
 impl Writer {
-    /// Opens the one connection to SQLite.
+    /// Opens the one connection to SQLite. With a way for one thread that talks to SQLite itself, in
+    /// the same line.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub async fn sqlite(options: SqliteConnectOptions) -> Result<Self, DbErr> {
-        Ok(Self(Way::Sqlite(sqlite::Writer::open(options).await?)))
+    pub async fn sqlite(options: SqliteConnectOptions) -> Result<(Self, Direct), DbErr> {
+        let path = options.get_filename().to_owned();
+        let writer = sqlite::Writer::open(options).await?;
+        let direct = Direct::new(&path, writer.clone());
+        Ok((Self(Way::Sqlite(writer)), direct))
     }
 
-    /// Writes through a pool of PostgreSQL.
-    pub const fn postgres(pool: DatabaseConnection) -> Self {
-        Self(Way::Postgres(pool))
-    }
-
-    /// A way for one thread that talks to SQLite itself, in the same line; none on PostgreSQL.
-    pub fn direct(&self, path: &Path) -> Option<Direct> {
-        match &self.0 {
-            Way::Sqlite(writer) => Some(Direct::new(path, writer.clone())),
-            Way::Postgres(_) => None,
-        }
+    /// Writes through a pool of PostgreSQL. With a connection of its own for one who writes all the
+    /// time.
+    pub fn postgres(pool: DatabaseConnection) -> (Self, Own) {
+        let own = Own::new(pool.get_postgres_connection_pool().connect_options());
+        (Self(Way::Postgres(pool)), own)
     }
 
     /// Who moves the WAL on, in the same line; nobody on PostgreSQL.

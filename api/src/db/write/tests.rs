@@ -8,12 +8,12 @@ use crate::db::away::{is_away, is_full};
 use crate::db::{Db, Location, Sql as _, sqlite_options};
 use crate::journal::sql;
 
-async fn writer(folder: &tempfile::TempDir) -> Writer {
+async fn writer(folder: &tempfile::TempDir) -> (Writer, Direct) {
     let options = sqlite_options(&folder.path().join("test.db"));
-    let writer = Writer::sqlite(options).await.unwrap();
+    let (writer, direct) = Writer::sqlite(options).await.unwrap();
     let table = "CREATE TABLE t (n INTEGER PRIMARY KEY, text TEXT NOT NULL)";
     writer.execute_unprepared(table).await.unwrap();
-    writer
+    (writer, direct)
 }
 
 fn statement(text: &str, values: Vec<Value>) -> Statement {
@@ -35,8 +35,7 @@ async fn count(writer: &Writer) -> i64 {
 #[tokio::test]
 async fn marks_with_numbers_and_without_mean_the_same_on_both_ways() {
     let folder = tempfile::TempDir::new().unwrap();
-    let writer = writer(&folder).await;
-    let direct = writer.direct(&folder.path().join("test.db")).unwrap();
+    let (writer, direct) = writer(&folder).await;
     let txn = direct.begin().await.unwrap();
     txn.each(
         "INSERT INTO t (n, text) VALUES (?, ?)",
@@ -72,8 +71,7 @@ async fn marks_with_numbers_and_without_mean_the_same_on_both_ways() {
 #[tokio::test]
 async fn the_journals_way_waits_in_the_same_line_and_leaves_nothing_half_done() {
     let folder = tempfile::TempDir::new().unwrap();
-    let writer = writer(&folder).await;
-    let direct = writer.direct(&folder.path().join("test.db")).unwrap();
+    let (writer, direct) = writer(&folder).await;
     let dropped = direct.begin().await.unwrap();
     dropped.run(insert(1)).await.unwrap();
     let other = writer.clone();
@@ -108,9 +106,7 @@ async fn the_journals_way_waits_in_the_same_line_and_leaves_nothing_half_done() 
 #[tokio::test]
 async fn what_the_file_refuses_is_told_from_a_wrong_statement() {
     let folder = tempfile::TempDir::new().unwrap();
-    let writer = writer(&folder).await;
-    let path = folder.path().join("test.db");
-    let direct = writer.direct(&path).unwrap();
+    let (writer, direct) = writer(&folder).await;
     let txn = direct.begin().await.unwrap();
     // A limit that the file has reached, as a disk would.
     txn.fetch(statement("PRAGMA max_page_count = 1", Vec::new()))
@@ -139,7 +135,7 @@ fn line_of(writer: &Writer) -> super::sqlite::Writer {
 #[tokio::test]
 async fn a_dropped_or_failed_transaction_leaves_nothing_and_the_next_one_works() {
     let folder = tempfile::TempDir::new().unwrap();
-    let writer = writer(&folder).await;
+    let (writer, _direct) = writer(&folder).await;
     let dropped = writer.begin().await.unwrap();
     dropped.execute_raw(insert(1)).await.unwrap();
     drop(dropped);
@@ -170,7 +166,7 @@ async fn a_dropped_or_failed_transaction_leaves_nothing_and_the_next_one_works()
 #[tokio::test]
 async fn nobody_writes_into_a_transaction_of_another() {
     let folder = tempfile::TempDir::new().unwrap();
-    let writer = writer(&folder).await;
+    let (writer, _direct) = writer(&folder).await;
     let txn = writer.begin().await.unwrap();
     txn.execute_raw(insert(1)).await.unwrap();
     let other = writer.clone();
@@ -203,7 +199,7 @@ async fn fill(writer: &Writer, pages: i64) {
 #[tokio::test]
 async fn the_wal_is_moved_on_beside_those_who_write_and_begins_anew() {
     let folder = tempfile::TempDir::new().unwrap();
-    let writer = writer(&folder).await;
+    let (writer, _direct) = writer(&folder).await;
     let path = folder.path().join("test.db");
     let stop = tokio_util::sync::CancellationToken::new();
     let keeper = tokio::spawn(writer.checkpoints(&path).unwrap().keep(stop.clone()));
