@@ -1,10 +1,11 @@
 //! One node and two nodes on the same PostgreSQL, in turns: whether a second one on the same
-//! processors takes anything away.
+//! processors takes anything away. Each of the two has its share of them, as containers have.
 
 use std::time::{Duration, Instant};
 
 use super::load::{self, Target};
 use super::report::{Figure, Goal};
+use super::share;
 use super::sink::Sink;
 use super::subject::Server;
 use super::usage::{Usage, busy};
@@ -55,11 +56,11 @@ pub async fn figures(
     };
     Ok(vec![
         named("delivered, one node", one),
-        named("delivered, two nodes on the same processors", two).against(
-            "one node",
-            Some(one.rate),
-            Some(Goal::AtLeast(1.0)),
-        ),
+        named(
+            "delivered, two nodes, each with its share of the same processors",
+            two,
+        )
+        .against("one node", Some(one.rate), Some(Goal::AtLeast(1.0))),
     ])
 }
 
@@ -78,6 +79,10 @@ async fn turn(
     sink: &Sink,
     time: Duration,
 ) -> anyhow::Result<Turn> {
+    let processors = std::thread::available_parallelism()?.get();
+    for (n, node) in nodes.iter().enumerate() {
+        share::give(node.pid(), &share::of(n, nodes.len(), processors))?;
+    }
     let used = |nodes: &[&Server]| -> anyhow::Result<Duration> {
         let mut sum = Duration::ZERO;
         for node in nodes {
@@ -103,11 +108,11 @@ async fn turn(
     let arrived = sink.wait_for(from + sent, PATIENCE).await;
     anyhow::ensure!(arrived, "not all alerts arrived");
     let (seconds, now) = (begun.elapsed().as_secs_f64(), busy()?);
-    let processors = std::thread::available_parallelism()?.get() as f64;
+    let all = processors as f64;
     Ok(Turn {
         rate: sent as f64 / seconds,
         busy: now.since(&idle),
-        nodes: used(nodes)?.saturating_sub(before).as_secs_f64() / seconds / processors,
+        nodes: used(nodes)?.saturating_sub(before).as_secs_f64() / seconds / all,
     })
 }
 

@@ -19,6 +19,7 @@ pub mod options;
 mod report;
 pub mod rules;
 pub mod secrets;
+mod share;
 pub mod sink;
 mod store;
 mod subject;
