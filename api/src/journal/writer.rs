@@ -130,8 +130,12 @@ async fn set_aside(service: &Service, settlements: &[Settlement]) {
             now.saturating_add(SET_ASIDE_MS).into(),
             now.into(),
         ];
-        let done = sql::execute(service.db.write(), text, values).await;
-        if let Err(error) = done {
+        let work = async {
+            let txn = service.store.begin().await?;
+            sql::execute(&txn, text, values).await?;
+            txn.commit().await
+        };
+        if let Err(error) = work.await {
             // It is free when this node stops.
             tracing::error!(%error, delivery.id = %row.id, "A delivery could not be set aside.");
         }

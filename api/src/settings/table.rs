@@ -100,7 +100,8 @@ settings! {
         /// Milliseconds that a call of Redis may take. After one that took longer, this server goes by
         /// itself for a second. More for a Redis that is far away.
         redis_timeout_ms: u64 = "50", Never;
-        /// Connections to PostgreSQL, or readers of the SQLite file.
+        /// Connections to PostgreSQL, besides one of the journal and one that listens; or readers of
+        /// the SQLite file.
         db_connections: u32 = "10", Never;
     }
     section "Journal" {
