@@ -210,6 +210,17 @@ mod on {
     both! { a_ticket_opens_once_and_closes more_than_memory_holds_is_delivered_in_order what_fails_is_tried_again leases_of_a_dead_server_are_free_again two_processes_make_one_schema }
 }
 
+mod on_postgres {
+    #[actix_web::test]
+    async fn a_lost_connection_of_the_journal_costs_nobody_an_event() {
+        let data = tempfile::tempdir().unwrap();
+        let Some(database) = super::postgres().await else {
+            return;
+        };
+        super::a_lost_connection_of_the_journal_costs_nobody_an_event(data.path(), &database).await;
+    }
+}
+
 /// A new database on the server that the tests were given.
 async fn postgres() -> Option<String> {
     let Ok(server) = std::env::var("SIGNALBOX_TEST_DATABASE_URL") else {
@@ -295,6 +306,33 @@ async fn more_than_memory_holds_is_delivered_in_order(data: &Path, url: Option<&
         .filter(|d| d.effect.as_deref() == Some("created"))
         .count();
     assert_eq!(created, 3);
+    world.runtime.stop().await;
+}
+
+async fn a_lost_connection_of_the_journal_costs_nobody_an_event(data: &Path, url: &str) {
+    let world = start(data, Some(url), json!({}), ticket()).await;
+    let admin = sea_orm::Database::connect(url).await.unwrap();
+    let query = |what: &str| {
+        let text = format!(
+            "SELECT {what} FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'signalbox journal'"
+        );
+        sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, text)
+    };
+    for n in 1..=3 {
+        world.send(json!({"id": n, "status": "down"})).await;
+        // So that the journal does not write when its connection ends.
+        world.until_delivered(n).await;
+        let ended = admin.query_all_raw(query("pg_terminate_backend(pid)"));
+        assert_eq!(ended.await.unwrap().len(), 1, "the one connection it has");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !admin.query_all_raw(query("pid")).await.unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "it does not end");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    world.send(json!({"id": 4, "status": "down"})).await;
+    world.until_delivered(4).await;
     world.runtime.stop().await;
 }
 

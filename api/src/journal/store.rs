@@ -7,16 +7,11 @@ use sea_orm::{
     ModelTrait, Statement,
 };
 
-use crate::db::{Db, Direct, DirectTransaction, Lists, Own, OwnTransaction, Row, Single, Sql};
+use crate::db::{Db, DirectTransaction, Lists, OwnTransaction, Row, Single, Sql};
 
 /// Where transactions begin.
 #[derive(Clone, Debug)]
-pub enum Store {
-    /// SQLite.
-    Direct(Direct),
-    /// PostgreSQL.
-    Own(Own),
-}
+pub struct Store(Single);
 
 /// A transaction of the journal. Dropped without a commit, nothing has happened.
 #[derive(Debug)]
@@ -30,40 +25,37 @@ pub enum Txn {
 impl Store {
     /// The way to this database.
     pub fn of(db: &Db) -> Self {
-        match db.single() {
-            Single::Sqlite(direct) => Self::Direct(direct.clone()),
-            Single::Postgres(own) => Self::Own(own.clone()),
-        }
+        Self(db.single().clone())
     }
 
     /// Accepts that make a commit worth it. One of PostgreSQL goes to and fro five times, and wakes
     /// another process each time.
     pub const fn company(&self) -> usize {
-        match self {
-            Self::Direct(_) => 8,
-            Self::Own(_) => 28,
+        match self.0 {
+            Single::Sqlite(_) => 8,
+            Single::Postgres(_) => 28,
         }
     }
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Txn, DbErr> {
-        Ok(match self {
-            Self::Direct(direct) => Txn::Direct(direct.begin().await?),
-            Self::Own(own) => Txn::Own(own.begin().await?),
+        Ok(match &self.0 {
+            Single::Sqlite(direct) => Txn::Direct(direct.begin().await?),
+            Single::Postgres(own) => Txn::Own(own.begin().await?),
         })
     }
 
     /// Takes leave of the database.
     pub async fn close(&self) {
-        if let Self::Own(own) = self {
+        if let Single::Postgres(own) = &self.0 {
             own.close().await;
         }
     }
 }
 
 impl Txn {
-    /// Inserts rows as they are: one by one by the same prepared statement where no message is to be
-    /// saved, else many with a statement.
+    /// Inserts rows as they are: one by one by the same prepared statement on SQLite, where no message
+    /// is to be saved, else many with a statement.
     pub async fn insert<M: ModelTrait>(&self, rows: &[&M]) -> Result<(), DbErr> {
         type Column<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
         if rows.is_empty() {

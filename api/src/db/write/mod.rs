@@ -59,7 +59,7 @@ impl Writer {
     /// Writes through a pool of PostgreSQL. With a connection of its own for one who writes all the
     /// time.
     pub fn postgres(pool: DatabaseConnection) -> (Self, Own) {
-        let own = Own::new(pool.get_postgres_connection_pool().connect_options());
+        let own = Own::new(&pool.get_postgres_connection_pool().connect_options());
         (Self(Way::Postgres(pool)), own)
     }
 

@@ -44,10 +44,18 @@ pub struct OwnTransaction {
 }
 
 impl Own {
-    /// One that is made with the first transaction.
-    pub fn new(options: Arc<PgConnectOptions>) -> Self {
+    /// One that is made with the first transaction, as the pool makes its own. In the server's views
+    /// it has a name, unless the address gives one.
+    pub fn new(options: &PgConnectOptions) -> Self {
+        let options = options.clone();
+        let named = options.get_application_name().is_some();
+        let options = if named {
+            options
+        } else {
+            options.application_name("signalbox journal")
+        };
         Self {
-            options,
+            options: Arc::new(options),
             kept: Arc::default(),
         }
     }
