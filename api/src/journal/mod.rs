@@ -228,6 +228,7 @@ impl Service {
     /// for nobody.
     pub async fn run(self, shutdown: CancellationToken) {
         let (ended, end) = oneshot::channel::<()>();
+        let talks = self.store.talks();
         let work = move |own: tokio::runtime::Runtime| {
             own.block_on(async {
                 let store = self.store.clone();
@@ -236,13 +237,16 @@ impl Service {
             });
             drop(ended);
         };
-        let begun = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .and_then(|own| {
-                let thread = std::thread::Builder::new().name("journal".to_owned());
-                thread.spawn(move || work(own))
-            });
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time();
+        if talks {
+            // A thread that waits for sockets, too, costs more to wake.
+            builder.enable_io();
+        }
+        let begun = builder.build().and_then(|own| {
+            let thread = std::thread::Builder::new().name("journal".to_owned());
+            thread.spawn(move || work(own))
+        });
         match begun {
             Ok(_thread) => {
                 // It says nothing; its end closes the channel.

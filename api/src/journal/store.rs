@@ -28,6 +28,11 @@ impl Store {
         Self(db.single().clone())
     }
 
+    /// Whether it talks to a server, by a socket.
+    pub const fn talks(&self) -> bool {
+        matches!(self.0, Single::Postgres(_))
+    }
+
     /// Accepts that make a commit worth it. One of PostgreSQL goes to and fro five times, and wakes
     /// another process each time.
     pub const fn company(&self) -> usize {
