@@ -20,6 +20,7 @@ use sea_orm::{ConnAcquireErr, DatabaseBackend, DbErr, RuntimeErr, Statement, Val
 use sea_query_sqlx::SqlxValues;
 
 use super::lists::Lists;
+use super::sqlite::{exec, query};
 use crate::db::{Row, Sql};
 
 /// Longest wait for a new connection.
@@ -189,12 +190,4 @@ impl Sql for OwnTransaction {
 fn prepared(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
     let values = statement.values.unwrap_or(Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
-}
-
-fn exec(error: sqlx::Error) -> DbErr {
-    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
-}
-
-fn query(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }

@@ -228,10 +228,12 @@ impl Drop for State {
     }
 }
 
-fn exec(error: sqlx::Error) -> DbErr {
+/// What the driver says of a statement that changes something.
+pub(super) fn exec(error: sqlx::Error) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-fn query(error: sqlx::Error) -> DbErr {
+/// What the driver says of a statement that reads.
+pub(super) fn query(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }
