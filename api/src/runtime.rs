@@ -37,7 +37,7 @@ use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{self, KeySource, Keyring, KeyringError, RewrapError};
-use crate::services::{credentials, replay, rules, sources, workspaces};
+use crate::services::{connections, credentials, replay, rules, sources, workspaces};
 use crate::settings::{Role, Settings};
 use crate::snapshot::Snapshots;
 
@@ -181,8 +181,6 @@ impl Runtime {
             providers,
             metrics,
         };
-        let kinds: Vec<String> = core.registry.all().map(|c| c.describe().kind).collect();
-        core.metrics.connectors(kinds.iter().map(String::as_str));
         // Connects, so that the first limits are shared already. A Redis that is down stops nobody.
         core.redis.answers().await;
         let grace = Duration::from_secs(core.settings.shutdown_seconds);
@@ -290,7 +288,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
             Arc::new(replay::ReplayWorker),
             Arc::new(replay::DiscardWorker),
             Arc::new(replay::ReleaseWorker),
-            Arc::new(replay::HeadsWorker),
+            Arc::new(connections::DiscardWaiting),
         ])),
         Arc::new(retention::Retention::default()),
         Arc::new(maintenance::Release),

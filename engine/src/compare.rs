@@ -107,8 +107,7 @@ pub(crate) fn node_text<'v>(
     })
 }
 
-/// A text as it is compared.
-pub(crate) fn fold(text: &str, ignore_case: bool) -> Cow<'_, str> {
+fn fold(text: &str, ignore_case: bool) -> Cow<'_, str> {
     if ignore_case {
         Cow::Owned(text.to_lowercase())
     } else {

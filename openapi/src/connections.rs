@@ -36,12 +36,13 @@ pub struct Connection {
     pub retry: RetrySettings,
     /// What becomes of a lane whose head fails for good.
     pub on_failure: OnFailure,
-    /// True: repeats that wait in a lane become one.
+    /// True: notes that wait in a lane become one.
     pub coalesce: bool,
     /// `ok` or `attention`.
     pub state: String,
     /// Why it needs attention: `credentials_refused`, which a passed test ends, or `mass_gone`,
-    /// which only a person ends.
+    /// which only a person ends. Or why the server switched it off: `subscriber_failing` or
+    /// `subscriber_gone`.
     pub state_code: Option<String>,
     /// The same for people.
     pub state_reason: Option<String>,
@@ -61,6 +62,13 @@ pub struct Connection {
     pub breaker: Breaker,
 }
 
+impl Connection {
+    /// Whether the server switched it off, and no person: only then is there a reason for it.
+    pub fn is_off_by_server(&self) -> bool {
+        !self.enabled && self.state == "ok" && self.state_reason.is_some()
+    }
+}
+
 /// What stops calls to an upstream that keeps failing. Shared over all nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -72,22 +80,8 @@ pub struct Breaker {
     pub failures: i64,
     /// When it opened, while it is open.
     pub opened_at: Option<DateTime>,
-    /// When the next call looks, while it is open and there is anything to look with.
+    /// When the next call looks, while it is open.
     pub next_probe_at: Option<DateTime>,
-    /// The upstream asked for no calls before then (`Retry-After`), on any node.
-    pub asked_until: Option<DateTime>,
-    /// How it is called while it has too much to do (429, 503); null at full width.
-    pub pace: Option<Pace>,
-}
-
-/// Fewer calls than a connection allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Pace {
-    /// So many at once, when this was last noted.
-    pub at_once: i64,
-    /// Milliseconds from the start of one to that of the next.
-    pub apart_ms: i64,
 }
 
 /// What waits for a connection.
@@ -100,39 +94,14 @@ pub struct Waiting {
     pub behind: i64,
     /// Deliveries that wait for their next attempt.
     pub retrying: i64,
-    /// Deliveries that wait until the connection works again, or is switched on.
+    /// Deliveries that wait until the connection works again.
     pub paused: i64,
     /// Deliveries whose lane waits for a person.
     pub parked: i64,
-    /// Why they wait: the causes of failed heads, the most frequent first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parked_causes: Vec<ParkedCause>,
     /// When the oldest of them was written.
     pub oldest_at: Option<DateTime>,
     /// The next attempts, soonest first.
     pub next: Vec<NextAttempt>,
-}
-
-/// Lanes that wait for a person, by the cause of the failure of their heads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct ParkedCause {
-    /// Stable code.
-    #[cfg_attr(feature = "schema", schema(example = "http_400"))]
-    pub error_code: String,
-    /// How many lanes.
-    pub count: i64,
-}
-
-/// Which lanes that wait for a person are tried again; nothing given: all of the connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct RetryParked {
-    /// Those whose head failed for this cause.
-    #[cfg_attr(feature = "schema", schema(example = "http_400"))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<String>,
 }
 
 /// An attempt to come.
@@ -243,7 +212,7 @@ pub struct NewConnection {
     /// What becomes of a lane whose head fails for good.
     #[serde(default)]
     pub on_failure: OnFailure,
-    /// True: repeats that wait in a lane become one.
+    /// True: notes that wait in a lane become one.
     #[serde(default = "yes")]
     pub coalesce: bool,
 }
@@ -291,7 +260,7 @@ pub struct ChangeConnection {
     /// What becomes of a lane whose head fails for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
-    /// Whether repeats that wait in a lane become one.
+    /// Whether notes that wait in a lane become one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coalesce: Option<bool>,
 }

@@ -23,7 +23,7 @@ pub enum State {
     Windowed,
     /// Waits for a person.
     Held,
-    /// Its connection needs attention; or it was tried, and its connection is switched off.
+    /// Its connection needs attention.
     Paused,
     /// Behind a quarantined rule or a failed head of its lane.
     Parked,
@@ -223,7 +223,7 @@ pub struct Exchange {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Release {
-    /// All fields anew; absent: as rendered. `***` where a value was shown masked keeps that value.
+    /// All fields anew; absent: as rendered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub fields: Option<serde_json::Map<String, serde_json::Value>>,
@@ -234,7 +234,7 @@ pub struct Release {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EditFields {
-    /// All fields anew. `***` where a value was shown masked keeps that value.
+    /// All fields anew.
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub fields: serde_json::Map<String, serde_json::Value>,
 }
@@ -331,14 +331,13 @@ impl DeadReplay {
     }
 }
 
-/// What became of the dead letters that were named.
+/// What became of the deliveries that were named, dead letters or others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadResult {
-    /// Dead letters that were replayed or discarded; those that the job will look at, if there is
-    /// one.
+    /// Those that were replayed or discarded; those that the job will look at, if there is one.
     pub count: u64,
-    /// Dead letters that could not be, and stay.
+    /// Those that could not be, and stay.
     #[serde(default)]
     pub failed: u64,
     /// Why they could not be, by stable code.
@@ -353,12 +352,8 @@ pub struct DeadResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadPreview {
-    /// How many would be replayed.
+    /// How many.
     pub count: i64,
-    /// How many of these the filter does not name: they were set aside with a lane that it names
-    /// one of, and go with it.
-    #[serde(default)]
-    pub with_lanes: i64,
     /// Oldest.
     pub oldest_at: Option<DateTime>,
     /// Newest.
@@ -391,17 +386,15 @@ pub struct DeadShare {
 pub struct DeadSample {
     /// The dead letter.
     pub delivery: Delivery,
-    /// As it was rendered.
-    pub again: DeadOutcome,
     /// With today's rules.
     pub today: DeadOutcome,
     /// With the rules of when its event was received.
     pub then: DeadOutcome,
-    /// Whether the rules of the two days would send something different.
+    /// Whether the two would send something different.
     pub differ: bool,
 }
 
-/// What a replay would make of a dead letter.
+/// What rules would make of a dead letter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadOutcome {
@@ -432,24 +425,10 @@ pub struct PlannedOperation {
     pub fields: serde_json::Value,
 }
 
-/// How a delivery is replayed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ReplayDelivery {
-    /// Confirms that what was delivered shall be done once more. Without it such a delivery is not
-    /// replayed.
-    #[serde(default)]
-    pub repeat_delivered: bool,
-}
-
 /// What a replay of one delivery made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReplayedDelivery {
     /// The new delivery.
     pub delivery_id: Uuid,
-    /// How many deliveries were replayed: more than one if it was set aside with its lane.
-    #[serde(default)]
-    pub count: u64,
 }

@@ -138,8 +138,6 @@ codes! {
     MethodNotAllowed = "method_not_allowed", 405, "The method is not offered here";
     /// The state does not allow it.
     Conflict = "conflict", 409, "The current state does not allow that";
-    /// What is asked for was done, and it was not said that it shall be done once more.
-    AlreadyDelivered = "already_delivered", 409, "It was delivered already";
     /// Something of this name is there already.
     NameTaken = "name_taken", 409, "The name is taken";
     /// The workspace has as many of these as it may.
@@ -152,6 +150,8 @@ codes! {
     RevisionStale = "revision_stale", 412, "It was changed since you read it";
     /// The body is over the limit.
     BodyTooLarge = "body_too_large", 413, "The body is too large";
+    /// One request carries more events than its source allows.
+    TooManyEvents = "too_many_events", 413, "The request carries too many events";
     /// The content type is not one of those understood.
     UnsupportedMediaType = "unsupported_media_type", 415, "The content type is not supported";
     /// A write needs `If-Match`.

@@ -33,12 +33,6 @@ pub struct RetentionSpec {
     /// Hourly counters.
     #[cfg_attr(feature = "schema", schema(maximum = 36500))]
     pub stats: u32,
-    /// Links of keys to records that are closed, since their last change; as long as events at least.
-    #[cfg_attr(feature = "schema", schema(maximum = 36500))]
-    pub links: u32,
-    /// Records of sandbox connections, since their last change; not those of an open link.
-    #[cfg_attr(feature = "schema", schema(maximum = 36500))]
-    pub sandbox: u32,
     /// Whether rows go to the archive before they are deleted, where the server has one.
     pub archive: bool,
 }
@@ -54,8 +48,6 @@ impl Default for RetentionSpec {
             audit: 365,
             jobs: 30,
             stats: 400,
-            links: 365,
-            sandbox: 90,
             archive: true,
         }
     }
@@ -90,12 +82,6 @@ pub struct ChangeRetention {
     /// Hourly counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<u32>,
-    /// Links that are closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub links: Option<u32>,
-    /// Records of sandbox connections.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<u32>,
     /// Whether rows go to the archive before they are deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<bool>,
@@ -114,8 +100,6 @@ impl ChangeRetention {
             audit: self.audit.unwrap_or(old.audit),
             jobs: self.jobs.unwrap_or(old.jobs),
             stats: self.stats.unwrap_or(old.stats),
-            links: self.links.unwrap_or(old.links),
-            sandbox: self.sandbox.unwrap_or(old.sandbox),
             archive: self.archive.unwrap_or(old.archive),
         }
     }
@@ -129,7 +113,7 @@ pub struct Retention {
     pub days: RetentionSpec,
     /// Sources with a number of their own.
     pub sources: Vec<SourceRetention>,
-    /// Largest size of the database in MiB, a setting of the server; absent: no limit.
+    /// Largest size of the database in megabytes, a setting of the server; absent: no limit.
     pub max_mb: Option<u64>,
     /// Where rows go before they are deleted, settings of the server: `folder`, `bucket`.
     pub archive: Vec<String>,
@@ -163,7 +147,7 @@ pub struct RetentionRun {
     pub deleted: RetentionCounts,
     /// Bytes written to the archive.
     pub archived_bytes: i64,
-    /// What was not done, and why. What the archive did not take is tried again.
+    /// Why it ended early; it is tried again.
     pub error: Option<String>,
 }
 
@@ -186,10 +170,6 @@ pub struct RetentionCounts {
     pub jobs: u64,
     /// Counters.
     pub stats: u64,
-    /// Closed links.
-    pub links: u64,
-    /// Records of sandbox connections.
-    pub sandbox: u64,
 }
 
 impl RetentionCounts {
@@ -204,8 +184,6 @@ impl RetentionCounts {
             audit: self.audit + other.audit,
             jobs: self.jobs + other.jobs,
             stats: self.stats + other.stats,
-            links: self.links + other.links,
-            sandbox: self.sandbox + other.sandbox,
         }
     }
 }

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::guard::Judgement;
 use engine::retry::RetryPolicy;
 use engine::rules::Action;
 use entity::{delivery, link};
@@ -12,8 +11,8 @@ use futures_util::FutureExt as _;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
+use super::MASS_GONE;
 use super::decide::{Situation, by_status, decide, in_lane, may_pass};
-use super::{MASS_GONE, ghost};
 use crate::clock::from_ms;
 use crate::connectors::{Fault, Job, Link, LinkChange, Outcome, Report};
 use crate::core::Core;
@@ -33,12 +32,11 @@ pub async fn attempt(
 ) -> Option<Outcome> {
     let started_at = core.clock.now_ms();
     let begun = Instant::now();
-    let (called, ended) = tokio::select! {
+    let (mut report, ended) = tokio::select! {
         biased;
-        called = call(&core, &connection, &claimed, begun) => (called, true),
-        () = lease_lost(&core, &claimed) => (Called::from(given_up()), false),
+        report = call(&core, &connection, &claimed) => (report, true),
+        () = lease_lost(&core, &claimed) => (given_up(), false),
     };
-    let Called { mut report, ghost } = called;
     let duration = begun.elapsed();
     core.metrics.attempt(
         &connection.view.connector,
@@ -47,10 +45,7 @@ pub async fn attempt(
     );
     let word = report.outcome.word();
     report.outcome = by_status(report.outcome, &policy);
-    let mass = match ghost {
-        Some(judgement) => judgement == Judgement::Mass,
-        None => core.dispatch.is_mass_gone(&claimed, &report.outcome, begun),
-    };
+    let mass = core.dispatch.is_mass_gone(&claimed, &report.outcome, begun);
     let mut next = decide(
         &report.outcome,
         &policy,
@@ -97,7 +92,6 @@ pub async fn attempt(
         .settle(Settlement {
             connection: connection.view.name.clone(),
             revision: connection.view.revision,
-            state_at: connection.state_at,
             started_at: Some(started_at).filter(|_| !probe),
             duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
             outcome: word,
@@ -133,34 +127,13 @@ fn given_up() -> Report {
     }))
 }
 
-/// What came of the call.
-pub(super) struct Called {
-    pub(super) report: Report,
-    /// What was made of a linked record that is gone.
-    pub(super) ghost: Option<Judgement>,
-}
-
-impl From<Report> for Called {
-    fn from(report: Report) -> Self {
-        Self {
-            report,
-            ghost: None,
-        }
-    }
-}
-
-async fn call(
-    core: &Core,
-    connection: &ConnectionConfig,
-    claimed: &delivery::Model,
-    begun: Instant,
-) -> Called {
+async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Model) -> Report {
     let Some(connector) = core.registry.get(&connection.view.connector) else {
-        return Called::from(failed(Outcome::Permanent(Fault {
+        return failed(Outcome::Permanent(Fault {
             code: "connector_missing".to_owned(),
             message: "This server has no connector of that name.".to_owned(),
             status: None,
-        })));
+        }));
     };
     // Most deliveries have no key; a query's future is large.
     let link = match &claimed.lane {
@@ -171,7 +144,14 @@ async fn call(
         Ok(link) => link,
         Err(error) => {
             tracing::warn!(%error, delivery.id = %claimed.id, "The ledger could not be read.");
-            return Called::from(failed(unread_ledger()));
+            return failed(Outcome::Retry {
+                after: None,
+                fault: Fault {
+                    code: "database".to_owned(),
+                    message: "The ledger could not be read.".to_owned(),
+                    status: None,
+                },
+            });
         }
     };
     let job = Job {
@@ -188,62 +168,22 @@ async fn call(
         repeats: u32::try_from(claimed.repeats).unwrap_or(1).max(1),
         received_at: from_ms(claimed.received_at),
     };
-    let report = bounded(claimed, connector.execute(&connection.view, &job))
-        .await
-        .unwrap_or_else(unknown);
-    if report.is_ghost() {
-        // Rare, and its future is large.
-        let asked = ghost::Asked {
-            core,
-            connector: connector.as_ref(),
-            connection: &connection.view,
-            claimed,
-            begun,
-        };
-        return Box::pin(ghost::look_again(asked, job, report)).await;
-    }
-    Called::from(report)
-}
-
-/// A call of a connector, which ends whatever it does; if not as it should, then it is unknown what
-/// came of it.
-pub(super) async fn bounded<T>(
-    claimed: &delivery::Model,
-    call: impl Future<Output = T>,
-) -> Result<T, Fault> {
-    let call = AssertUnwindSafe(call).catch_unwind();
+    let call = AssertUnwindSafe(connector.execute(&connection.view, &job)).catch_unwind();
     match tokio::time::timeout(LONGEST, call).await {
-        Ok(Ok(done)) => Ok(done),
+        Ok(Ok(report)) => report,
         Ok(Err(_panic)) => {
-            tracing::error!(delivery.id = %claimed.id, connection.id = %claimed.connection_id, "A connector panicked.");
-            Err(Fault {
+            tracing::error!(delivery.id = %claimed.id, connector = %connection.view.connector, "A connector panicked.");
+            failed(Outcome::Unknown(Fault {
                 code: "connector_panic".to_owned(),
                 message: "The connector failed unexpectedly.".to_owned(),
                 status: None,
-            })
+            }))
         }
-        Err(_elapsed) => Err(Fault {
+        Err(_elapsed) => failed(Outcome::Unknown(Fault {
             code: "timeout".to_owned(),
             message: "The attempt took too long.".to_owned(),
             status: None,
-        }),
-    }
-}
-
-/// The report of a call that ended otherwise than it should.
-pub(super) fn unknown(fault: Fault) -> Report {
-    failed(Outcome::Unknown(fault))
-}
-
-/// What came of an attempt that did not know its link.
-pub(super) fn unread_ledger() -> Outcome {
-    Outcome::Retry {
-        after: None,
-        fault: Fault {
-            code: "database".to_owned(),
-            message: "The ledger could not be read.".to_owned(),
-            status: None,
-        },
+        })),
     }
 }
 

@@ -7,8 +7,7 @@ use migration::MigratorTrait as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::scrapers::Scrapers;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Permission};
 use crate::core::Core;
 use crate::http::doc::Guarded;
 use crate::http::problem::{ApiError, ApiResult};
@@ -116,12 +115,13 @@ pub async fn metrics(
     req: HttpRequest,
     core: web::Data<Core>,
     authenticator: web::Data<Authenticator>,
-    scrapers: web::Data<Scrapers>,
 ) -> ApiResult<HttpResponse> {
     let mut only = None;
     if !core.settings.metrics_public {
-        let own = scrapers.workspace(&authenticator, &req).await?;
-        let snapshot = core.snapshots.current();
+        let caller = authenticator
+            .caller_without_body(&req, Permission::MetricsRead)
+            .await?;
+        let (snapshot, own) = (core.snapshots.current(), caller.scope.workspace());
         if snapshot
             .first_workspace()
             .is_none_or(|first| first.id != own)
@@ -132,7 +132,6 @@ pub async fn metrics(
     }
     if let Err(error) = crate::metrics::gather(&core).await {
         // The process's own numbers are what one wants to see just then.
-        crate::db::noted(&error);
         tracing::warn!(%error, "The numbers of the database could not be read.");
     }
     let text = core

@@ -16,13 +16,13 @@ use serde_json::Value;
 
 use super::budget::Share;
 use super::fan_out::{bounded, fan_out};
-use super::refuse::Refused;
+use super::refuse::{self, Refused};
 use super::{Budget, gate, handshake, parse, replay, route};
 use crate::auth::client_address;
 use crate::core::Core;
 use crate::http::problem::ApiError;
 use crate::journal::Accept;
-use crate::lifecycle;
+use crate::lifecycle::{HOPS, Hops, MOST_HOPS};
 use crate::snapshot::{SenderId, SourceConfig};
 
 /// Where hooks lie, all alike: below it a slug, or a workspace and a slug. Without a workspace it is
@@ -51,6 +51,11 @@ pub async fn hook(
 ) -> Result<HttpResponse, ApiError> {
     let (source, token) =
         find(core, request.match_info().unprocessed()).ok_or_else(ApiError::not_found)?;
+    if !handshake::allows(&source.scheme, request.method()) {
+        let mut error = ApiError::new(Code::MethodNotAllowed);
+        error.allow = Some("GET, POST".to_owned());
+        return Err(error);
+    }
     let headers = request.headers();
     let address = client_address(request.peer_addr(), headers, &core.settings.trusted_proxies);
     let content_type = text_of(headers, "content-type").unwrap_or_default();
@@ -61,11 +66,6 @@ pub async fn hook(
         size: 0,
         reason: "",
     };
-    if !handshake::allows(&source.scheme, request.method()) {
-        let mut error = ApiError::new(Code::MethodNotAllowed);
-        error.allow = Some("GET, POST".to_owned());
-        return Err(refused.noted(core, error));
-    }
     // Held until the answer is known.
     let mut share = budget.share();
     let asked = Asked {
@@ -76,7 +76,13 @@ pub async fn hook(
     match receive(core, &mut share, asked, payload, &mut refused).await {
         Ok(Answer::Accepted(accepted)) => Ok(HttpResponse::Accepted().json(accepted)),
         Ok(Answer::Handshake(answer)) => Ok(answer),
-        Err(error) => Err(refused.noted(core, error)),
+        Err(error) => {
+            if refused.reason.is_empty() {
+                refused.reason = error.code.id();
+            }
+            refuse::note(core, &error, &refused);
+            Err(error)
+        }
     }
 }
 
@@ -165,12 +171,20 @@ async fn receive(
         })?;
     }
 
-    // A message of ours that comes back to where it began would go round for ever.
-    if let Some(hops) = text_of(headers, lifecycle::HOPS)
-        && hops.contains(&source.workspace_id.to_string())
-    {
+    // What comes back to where it was told, or goes from hook to hook, would go round for ever.
+    let hops = Hops::read(
+        headers
+            .get_all(HOPS)
+            .filter_map(|value| value.to_str().ok()),
+    );
+    if hops.has_told(source.workspace_id) {
         return Err(ApiError::new(Code::LoopDetected)
             .detail("This message tells what happened in this very workspace."));
+    }
+    if hops.count() > MOST_HOPS {
+        return Err(ApiError::new(Code::LoopDetected).detail(format!(
+            "This has been sent on more than {MOST_HOPS} times, from one hook to the next."
+        )));
     }
 
     let method = request.method().as_str();
@@ -200,7 +214,7 @@ async fn receive(
         title: String::new(),
         matched: String::new(),
     };
-    let events = fan_out(core, source, event, payload);
+    let events = fan_out(core, source, event, payload)?;
     let counted = count(core, source, events.len(), received_at.timestamp_millis())?;
     let events = events
         .into_iter()

@@ -9,8 +9,7 @@
 //! A head that fails for good goes the way of the connection's policy: it makes room (`skip`), it
 //! stays and the lane waits for a person (`block`), or it takes all that wait behind it with it to
 //! the dead letters (`park`), where what comes later joins them until they are replayed or
-//! discarded. The order among those is that of their places: a repeat keeps the place of what it
-//! stands in the place of, so one that fails again comes before what was not repeated yet.
+//! discarded.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -37,9 +36,6 @@ pub const FAILED: (&str, &str) = (
     "An earlier delivery of its lane failed; they are replayed together, in order.",
 );
 
-/// The place of a delivery `d` in its lane, in the words of the index over those that were set aside.
-pub const PLACE: &str = "COALESCE(d.place, d.id)";
-
 /// The open ones, in the words of the partial indexes: with bound values they would not be used.
 pub fn open_states() -> SimpleExpr {
     Expr::cust(format!("state IN {OPEN}"))
@@ -49,9 +45,6 @@ pub fn open_states() -> SimpleExpr {
 pub type Lane = (Uuid, String);
 
 /// Takes the locks of these lanes until the end of the transaction.
-///
-/// # Errors
-/// A statement failed.
 pub async fn lock(txn: &impl Sql, lanes: &BTreeSet<Lane>) -> Result<(), DbErr> {
     if txn.backend() != DatabaseBackend::Postgres || lanes.is_empty() {
         return Ok(());
@@ -98,73 +91,41 @@ fn number((connection, key): &Lane) -> i64 {
 }
 
 /// The lanes of these that have open deliveries, with the id of the newest.
-///
-/// # Errors
-/// A statement failed.
 pub async fn occupied(
     txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
 ) -> Result<HashMap<Lane, Uuid>, DbErr> {
-    one_of_each(txn, lanes, occupied_query).await
-}
-
-/// The query of it, by rows of connection and key.
-pub fn occupied_query(values: &str) -> String {
-    let open = format!("d.lane IS NOT NULL AND d.state IN {OPEN} ORDER BY d.id DESC");
-    one_query(values, "d.id", &open)
+    let query = |values: &str| {
+        format!(
+            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
+             v.lane AS l, (SELECT d.id FROM delivery d WHERE d.connection_id = v.connection_id \
+             AND d.lane = v.lane AND d.lane IS NOT NULL AND d.state IN {OPEN} \
+             ORDER BY d.id DESC LIMIT 1) AS newest FROM v"
+        )
+    };
+    newest(of_lanes(txn, lanes, query).await?)
 }
 
 /// The lanes of these that were set aside whole and wait among the dead letters, with the id of the
 /// newest.
-///
-/// # Errors
-/// A statement failed.
 pub async fn parked(txn: &impl Sql, lanes: &BTreeSet<Lane>) -> Result<HashMap<Lane, Uuid>, DbErr> {
-    one_of_each(txn, lanes, parked_query).await
+    let query = |values: &str| {
+        format!(
+            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
+             v.lane AS l, (SELECT d.id FROM delivery d WHERE d.connection_id = v.connection_id \
+             AND d.lane = v.lane AND d.state = 'dead' AND d.lane_parked = TRUE \
+             ORDER BY d.id DESC LIMIT 1) AS newest FROM v"
+        )
+    };
+    newest(of_lanes(txn, lanes, query).await?)
 }
 
-/// The query of it, by rows of connection and key.
-pub fn parked_query(values: &str) -> String {
-    let aside = "d.state = 'dead' AND d.lane_parked = TRUE ORDER BY d.id DESC";
-    one_query(values, "d.id", aside)
-}
-
-/// The same with the place of the first.
-///
-/// # Errors
-/// A statement failed.
-pub async fn first_aside(
-    txn: &impl Sql,
-    lanes: &BTreeSet<Lane>,
-) -> Result<HashMap<Lane, Uuid>, DbErr> {
-    one_of_each(txn, lanes, first_aside_query).await
-}
-
-/// The query of it, by rows of connection and key.
-pub fn first_aside_query(values: &str) -> String {
-    let aside = format!("d.state = 'dead' AND d.lane_parked = TRUE ORDER BY {PLACE}");
-    one_query(values, PLACE, &aside)
-}
-
-/// A value of one delivery `d` of each lane that has one, by conditions and order.
-fn one_query(values: &str, value: &str, which: &str) -> String {
-    format!(
-        "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
-         v.lane AS l, (SELECT {value} FROM delivery d WHERE d.connection_id = v.connection_id \
-         AND d.lane = v.lane AND {which} LIMIT 1) AS one FROM v"
-    )
-}
-
-async fn one_of_each(
-    txn: &impl Sql,
-    lanes: &BTreeSet<Lane>,
-    query: impl Fn(&str) -> String,
-) -> Result<HashMap<Lane, Uuid>, DbErr> {
+fn newest(rows: Vec<Row>) -> Result<HashMap<Lane, Uuid>, DbErr> {
     let mut found = HashMap::new();
-    for row in of_lanes(txn, lanes, query).await? {
-        let one: Option<Uuid> = row.get("one")?;
-        if let Some(one) = one {
-            found.insert((row.get("c")?, row.get("l")?), one);
+    for row in rows {
+        let newest: Option<Uuid> = row.get("newest")?;
+        if let Some(newest) = newest {
+            found.insert((row.get("c")?, row.get("l")?), newest);
         }
     }
     Ok(found)
@@ -266,7 +227,17 @@ pub async fn release(
         }
         let values = rows.text.clone();
         let mark = rows.single(now.into());
-        let query = release_query(&values, &mark);
+        let query = format!(
+            "WITH v(connection_id, lane) AS (VALUES {values}), t(at) AS (SELECT {mark}) \
+             UPDATE delivery SET behind = FALSE, due_at = t.at, updated_at = t.at FROM t \
+             WHERE delivery.id IN (SELECT (SELECT d.id FROM delivery d \
+             WHERE d.connection_id = v.connection_id AND d.lane = v.lane AND d.lane IS NOT NULL \
+             AND d.state IN {OPEN} ORDER BY d.id LIMIT 1) FROM v WHERE NOT EXISTS \
+             (SELECT 1 FROM delivery h WHERE h.connection_id = v.connection_id \
+             AND h.lane = v.lane AND h.lane IS NOT NULL AND h.state IN {OPEN} \
+             AND h.behind = FALSE)) AND delivery.behind = TRUE \
+             RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s"
+        );
         for row in sql::fetch(txn, query, rows.values).await? {
             let state: String = row.get("s")?;
             if state == "ready" {
@@ -297,21 +268,6 @@ pub async fn release(
         }
     }
     leased
-}
-
-/// Frees the heads of lanes that have none: by rows of connection and key, and the time.
-pub fn release_query(values: &str, at: &str) -> String {
-    format!(
-        "WITH v(connection_id, lane) AS (VALUES {values}), t(at) AS (SELECT {at}) \
-         UPDATE delivery SET behind = FALSE, due_at = t.at, updated_at = t.at FROM t \
-         WHERE delivery.id IN (SELECT (SELECT d.id FROM delivery d \
-         WHERE d.connection_id = v.connection_id AND d.lane = v.lane AND d.lane IS NOT NULL \
-         AND d.state IN {OPEN} ORDER BY d.id LIMIT 1) FROM v WHERE NOT EXISTS \
-         (SELECT 1 FROM delivery h WHERE h.connection_id = v.connection_id \
-         AND h.lane = v.lane AND h.lane IS NOT NULL AND h.state IN {OPEN} \
-         AND h.behind = FALSE)) AND delivery.behind = TRUE \
-         RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s"
-    )
 }
 
 /// The same for one lane.

@@ -27,6 +27,7 @@ mod settle;
 pub(crate) mod sql;
 mod stats;
 mod store;
+mod subscribers;
 mod writer;
 
 use std::sync::Arc;
@@ -43,21 +44,15 @@ use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshots;
 
-#[doc(hidden)]
-pub use accept::known_query;
 use company::Company;
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use gather::OUTCOMES;
 use gather::{Call, PutOff};
 pub use lanes::{
-    Lane, OPEN, OPEN_STATES, first_aside, lock, lock_lane, occupied, open_states, parked,
+    Lane, OPEN, OPEN_STATES, lock as lock_lanes, lock_lane, open_states, release as release_lanes,
     release_next,
 };
-#[doc(hidden)]
-pub use lanes::{first_aside_query, occupied_query, parked_query, release_query};
-pub use place::{follow, is_next, set_aside};
-pub use repeat::{place_of, places_of, repeat_of};
-pub use replays::{hold_events, link};
+pub use repeat::repeat_of;
 pub use stats::metric;
 use store::Store;
 

@@ -43,8 +43,6 @@ pub struct Pause {
     pub reason: String,
     /// Revision that was called.
     revision: i64,
-    /// Since when it was in its state, as the call knew it.
-    state_at: i64,
     /// Since this commit; people are told once, whichever node it is and however many calls failed.
     pub first: bool,
 }
@@ -90,10 +88,7 @@ pub async fn write(
             outcome
                 .paused
                 .entry(s.claimed.connection_id)
-                .and_modify(|before| {
-                    before.revision = before.revision.max(pause.revision);
-                    before.state_at = before.state_at.max(pause.state_at);
-                })
+                .and_modify(|before| before.revision = before.revision.max(pause.revision))
                 .or_insert(pause);
         }
     }
@@ -125,7 +120,6 @@ fn pause_of(s: &Settlement) -> Pause {
         },
         reason: fault.map(|f| clean::fault(&f.message)).unwrap_or_default(),
         revision: s.revision,
-        state_at: s.state_at,
         first: false,
     }
 }
@@ -324,8 +318,7 @@ async fn remember(txn: &Txn, s: &Settlement, now: i64) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Marks a connection, unless it was changed, or set going again, since it was called: its state is
-/// later with each change, whatever the clocks of the nodes say. What waits for it is set aside by
+/// Marks a connection, unless it was changed since it was called. What waits for it is set aside by
 /// its carrier, a little at a time. Returns whether it needs attention.
 async fn pause(
     txn: &impl Sql,
@@ -336,15 +329,13 @@ async fn pause(
     let changed = sql::execute(
         txn,
         "UPDATE connection SET state = 'attention', state_code = $2, state_reason = $3, \
-         state_at = CASE WHEN state_at < $4 THEN $4 ELSE state_at + 1 END WHERE id = $1 \
-         AND state <> 'attention' AND revision <= $5 AND state_at <= $6",
+         state_at = $4 WHERE id = $1 AND state <> 'attention' AND revision <= $5",
         vec![
             connection.into(),
             wanted.code.into(),
             wanted.reason.clone().into(),
             now.into(),
             wanted.revision.into(),
-            wanted.state_at.into(),
         ],
     )
     .await?;

@@ -10,7 +10,6 @@
 //! side loses counters of limits and messages of the live stream, and nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::aio::{MultiplexedConnection, PubSub};
@@ -29,15 +28,6 @@ const REST: Duration = Duration::from_secs(1);
 /// How often somebody who waits for a connection looks for it.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What this process asks of Redis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Calls that wait for a connection or an answer.
-    pub waiting: i64,
-    /// Calls that failed, or were not answered in time.
-    pub failed: u64,
-}
-
 /// Redis cannot be had now.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("Redis does not answer")]
@@ -52,17 +42,6 @@ struct Shared {
     /// How long a call may take.
     patience: Duration,
     state: Mutex<State>,
-    waiting: AtomicI64,
-    failed: AtomicU64,
-}
-
-/// One who waits, until it is dropped.
-struct Waits<'a>(&'a Shared);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[derive(Default)]
@@ -89,23 +68,12 @@ impl Redis {
             client: Client::open(url.reveal())?,
             patience,
             state: Mutex::default(),
-            waiting: AtomicI64::new(0),
-            failed: AtomicU64::new(0),
         }))))
     }
 
     /// Whether one is set.
     pub const fn is_used(&self) -> bool {
         self.0.is_some()
-    }
-
-    /// What is asked of it; none when it is not used.
-    pub fn load(&self) -> Option<Load> {
-        let shared = self.0.as_ref()?;
-        Some(Load {
-            waiting: shared.waiting.load(Ordering::Relaxed),
-            failed: shared.failed.load(Ordering::Relaxed),
-        })
     }
 
     /// Whether it answers; none when it is not used.
@@ -133,14 +101,13 @@ impl Redis {
     /// It is not used, did not answer in time, or rests after a failure.
     pub async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         let shared = self.0.as_ref().ok_or(Away)?;
-        let _waits = shared.wait();
         let begun = Instant::now();
         let mut connection = loop {
             if let Some(connection) = shared.connection() {
                 break connection;
             }
             if !shared.is_first() || begun.elapsed() >= shared.patience {
-                return Err(shared.without());
+                return Err(Away);
             }
             tokio::time::sleep(LOOK).await;
         };
@@ -149,14 +116,8 @@ impl Redis {
                 shared.works();
                 Ok(answer)
             }
-            Ok(Err(error)) => {
-                shared.went_away(&error);
-                Err(shared.without())
-            }
-            Err(elapsed) => {
-                shared.went_away(&elapsed);
-                Err(shared.without())
-            }
+            Ok(Err(error)) => Err(shared.failed(&error)),
+            Err(elapsed) => Err(shared.failed(&elapsed)),
         }
     }
 
@@ -167,7 +128,6 @@ impl Redis {
     /// It is not used, or did not answer in time.
     pub async fn call_patiently<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         let shared = self.0.as_ref().ok_or(Away)?;
-        let _waits = shared.wait();
         let sent = async {
             let mut connection = loop {
                 if let Some(connection) = shared.connection() {
@@ -182,12 +142,9 @@ impl Redis {
                 shared.works();
                 Ok(answer)
             }
-            Ok(Err(error)) => {
-                shared.went_away(&error);
-                Err(shared.without())
-            }
+            Ok(Err(error)) => Err(shared.failed(&error)),
             // Somebody else has said so, unless it is this one's answer that is late.
-            Err(_) => Err(shared.without()),
+            Err(_) => Err(Away),
         }
     }
 
@@ -210,17 +167,6 @@ impl Redis {
 }
 
 impl Shared {
-    fn wait(&self) -> Waits<'_> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        Waits(self)
-    }
-
-    /// A call that goes without an answer.
-    fn without(&self) -> Away {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        Away
-    }
-
     /// The connection, unless it is to be left alone now. Without one, begins to make it.
     fn connection(self: &Arc<Self>) -> Option<MultiplexedConnection> {
         let mut state = self.state.lock();
@@ -260,8 +206,12 @@ impl Shared {
                 state.rests = None;
                 state.connection = Some(connection);
             }
-            Ok(Err(error)) => self.went_away(&error),
-            Err(elapsed) => self.went_away(&elapsed),
+            Ok(Err(error)) => {
+                self.failed(&error);
+            }
+            Err(elapsed) => {
+                self.failed(&elapsed);
+            }
         }
     }
 
@@ -273,7 +223,7 @@ impl Shared {
         state.rests = None;
     }
 
-    fn went_away(&self, error: &dyn std::fmt::Display) {
+    fn failed(&self, error: &dyn std::fmt::Display) -> Away {
         let mut state = self.state.lock();
         state.connection = None;
         state.connects = false;
@@ -281,6 +231,7 @@ impl Shared {
         if !std::mem::replace(&mut state.down, true) {
             tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it, signed requests are refused.");
         }
+        Away
     }
 }
 

@@ -1,25 +1,14 @@
-//! One batch: archived, held, looked at once more, deleted, in one short transaction.
-//!
-//! What somebody took up again since it was found or archived stays for the next round. On
-//! PostgreSQL the rows are held first, so that what the next statement sees stays so: whoever makes a
-//! delivery of an event that is stored already holds the event too (`crate::journal::hold_events`).
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+//! One batch: archived, looked at once more, deleted, in one short transaction.
 
 use entity::{attempt, audit, delivery, event};
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait as _, QueryFilter as _,
-};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::archive::{Archive, Fault, Line, Piece, Whose, line};
+use super::archive::{Archive, Fault, Line, Piece, line};
 use super::queries;
 use crate::chain;
 use crate::core::Core;
-use crate::db::Transaction;
 use crate::journal::sql::{self, Values};
-use crate::schedule::{self, Due};
 
 /// What a batch came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +23,6 @@ pub struct Gone {
     pub rows: u64,
     /// Bytes in the archive.
     pub archived: u64,
-    /// How long others that write had to wait for it: without the archive.
-    pub writing: Duration,
 }
 
 /// Why a batch was not deleted.
@@ -45,8 +32,6 @@ pub enum Stopped {
     Database(DbErr),
     /// The archive did not take it.
     Archive(Fault),
-    /// Another server goes on, or may.
-    Lost,
 }
 
 impl From<DbErr> for Stopped {
@@ -55,18 +40,7 @@ impl From<DbErr> for Stopped {
     }
 }
 
-/// Who works, and where the rows of a batch go before they are deleted.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// The server.
-    pub core: &'a Core,
-    /// The claim of the clean-up.
-    pub due: &'a Due,
-    /// The archive; none: they are gone.
-    pub target: Option<Target<'a>>,
-}
-
-/// The archive of a workspace.
+/// Where the rows of a batch go before they are deleted.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
     /// The archive.
@@ -75,34 +49,6 @@ pub struct Target<'a> {
     pub workspace: Uuid,
     /// Its folder in the archive.
     pub slug: &'a str,
-}
-
-impl Place<'_> {
-    /// Begins the transaction that deletes. The claim holds until its end.
-    async fn begin(&self) -> Result<Transaction, Stopped> {
-        let txn = self.core.db.begin().await?;
-        if !schedule::holds(&txn, self.due).await? {
-            txn.rollback().await?;
-            return Err(Stopped::Lost);
-        }
-        Ok(txn)
-    }
-
-    async fn written(&self, target: Target<'_>, lines: Vec<Line>) -> Result<Vec<Piece>, Stopped> {
-        let whose = Whose {
-            workspace: target.workspace,
-            slug: target.slug,
-            due: self.due,
-        };
-        target
-            .archive
-            .write(self.core, whose, lines)
-            .await
-            .map_err(|fault| match fault {
-                Fault::Lapsed => Stopped::Lost,
-                fault => Stopped::Archive(fault),
-            })
-    }
 }
 
 /// `(?), (?)` of ids.
@@ -142,43 +88,15 @@ async fn delete_some(
         .collect()
 }
 
-/// What tells whether a delivery is as it was: its state, its last change, its attempts.
-type Version = (String, i64, i32);
-
-fn version(row: &delivery::Model) -> Version {
-    (row.state.clone(), row.updated_at, row.attempts)
-}
-
-/// Holds rows by their ids; returns the deliveries as they are now, with their events.
-async fn versions(
-    txn: &impl ConnectionTrait,
-    ids: &[Uuid],
-    text: impl FnOnce(&str, bool) -> String,
-) -> Result<BTreeMap<Uuid, (Uuid, Version)>, DbErr> {
-    let values = marks(txn, ids);
-    let postgres = txn.get_database_backend() == DatabaseBackend::Postgres;
-    sql::rows(txn, text(&values.text, postgres), values.values)
-        .await?
-        .iter()
-        .map(|row| {
-            let version = (
-                row.try_get("", "state")?,
-                row.try_get("", "updated_at")?,
-                row.try_get("", "attempts")?,
-            );
-            Ok((
-                row.try_get("", "id")?,
-                (row.try_get("", "event_id")?, version),
-            ))
-        })
-        .collect()
-}
-
 /// Deletes events with all that was made of them.
-pub async fn events(place: Place<'_>, ids: &[Uuid], dead: i64) -> Result<Gone, Stopped> {
-    let Place { core, target, .. } = place;
-    let (pieces, archived) = match target {
-        None => (Vec::new(), None),
+pub async fn events(
+    core: &Core,
+    ids: &[Uuid],
+    dead: i64,
+    target: Option<Target<'_>>,
+) -> Result<Gone, Stopped> {
+    let pieces = match target {
+        None => Vec::new(),
         Some(target) => {
             let db = core.db.read();
             let all = event::Entity::find()
@@ -191,30 +109,13 @@ pub async fn events(place: Place<'_>, ids: &[Uuid], dead: i64) -> Result<Gone, S
                 .await?;
             let mut lines: Vec<Line> = all.iter().map(line::event).collect();
             lines.extend(archived_deliveries(core, &of).await?);
-            let pieces = place.written(target, lines).await?;
-            let archived: BTreeMap<_, _> = of
-                .iter()
-                .map(|row| (row.id, (row.event_id, version(row))))
-                .collect();
-            (pieces, Some(archived))
+            written(core, target, lines).await?
         }
     };
-    let begun = Instant::now();
-    let txn = place.begin().await?;
-    let mut held = hold(&txn, ids).await?;
-    if !held.is_empty() {
-        let now = versions(&txn, &held, queries::hold_deliveries_of).await?;
-        if let Some(archived) = archived {
-            let changed = differing(&archived, &now);
-            held.retain(|id| !changed.contains(id));
-        }
-    }
-    let gone = if held.is_empty() {
-        Vec::new()
-    } else {
-        delete_some(&txn, &held, dead, queries::delete_events).await?
-    };
-    if gone.is_empty() {
+    let txn = core.db.begin().await?;
+    let gone = delete_some(&txn, ids, dead, queries::delete_events).await?;
+    if gone.is_empty() || (!pieces.is_empty() && gone.len() != ids.len()) {
+        // Somebody took one of them up again; the piece is written anew without it.
         txn.rollback().await?;
         return Ok(Gone::default());
     }
@@ -222,7 +123,7 @@ pub async fn events(place: Place<'_>, ids: &[Uuid], dead: i64) -> Result<Gone, S
     let deliveries = delete(&txn, &gone, queries::delete_deliveries_of).await?;
     finish(
         core,
-        (txn, begun),
+        txn,
         &pieces,
         Gone {
             events: gone.len() as u64,
@@ -234,75 +135,33 @@ pub async fn events(place: Place<'_>, ids: &[Uuid], dead: i64) -> Result<Gone, S
     .await
 }
 
-/// Holds those of some events that nobody else holds.
-async fn hold(txn: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Uuid>, DbErr> {
-    let values = marks(txn, ids);
-    let postgres = txn.get_database_backend() == DatabaseBackend::Postgres;
-    let query = queries::hold_events(&values.text, postgres);
-    sql::rows(txn, query, values.values)
-        .await?
-        .iter()
-        .map(|row| row.try_get("", "id"))
-        .collect()
-}
-
-/// The events whose deliveries are not those that were archived.
-fn differing(
-    archived: &BTreeMap<Uuid, (Uuid, Version)>,
-    now: &BTreeMap<Uuid, (Uuid, Version)>,
-) -> BTreeSet<Uuid> {
-    let one_sided = |these: &BTreeMap<Uuid, (Uuid, Version)>,
-                     those: &BTreeMap<Uuid, (Uuid, Version)>| {
-        these
-            .iter()
-            .filter(|(id, row)| those.get(*id) != Some(*row))
-            .map(|(_, (event, _))| *event)
-            .collect::<Vec<_>>()
-    };
-    let mut events: BTreeSet<Uuid> = one_sided(archived, now).into_iter().collect();
-    events.extend(one_sided(now, archived));
-    events
-}
-
 /// Deletes deliveries with their attempts.
-pub async fn deliveries(place: Place<'_>, ids: &[Uuid], dead: i64) -> Result<Gone, Stopped> {
-    let Place { core, target, .. } = place;
-    let (pieces, archived) = match target {
-        None => (Vec::new(), None),
+pub async fn deliveries(
+    core: &Core,
+    ids: &[Uuid],
+    dead: i64,
+    target: Option<Target<'_>>,
+) -> Result<Gone, Stopped> {
+    let pieces = match target {
+        None => Vec::new(),
         Some(target) => {
             let all = delivery::Entity::find()
                 .filter(delivery::Column::Id.is_in(ids.iter().copied()))
                 .all(core.db.read())
                 .await?;
-            let pieces = place
-                .written(target, archived_deliveries(core, &all).await?)
-                .await?;
-            let archived: BTreeMap<Uuid, Version> =
-                all.iter().map(|row| (row.id, version(row))).collect();
-            (pieces, Some(archived))
+            written(core, target, archived_deliveries(core, &all).await?).await?
         }
     };
-    let begun = Instant::now();
-    let txn = place.begin().await?;
-    let held: Vec<Uuid> = versions(&txn, ids, queries::hold_deliveries)
-        .await?
-        .into_iter()
-        .filter(|(id, (_, now))| archived.as_ref().is_none_or(|all| all.get(id) == Some(now)))
-        .map(|(id, _)| id)
-        .collect();
-    let gone = if held.is_empty() {
-        Vec::new()
-    } else {
-        delete_some(&txn, &held, dead, queries::delete_deliveries).await?
-    };
-    if gone.is_empty() {
+    let txn = core.db.begin().await?;
+    let gone = delete_some(&txn, ids, dead, queries::delete_deliveries).await?;
+    if gone.is_empty() || (!pieces.is_empty() && gone.len() != ids.len()) {
         txn.rollback().await?;
         return Ok(Gone::default());
     }
     let attempts = delete(&txn, &gone, queries::delete_attempts_of).await?;
     finish(
         core,
-        (txn, begun),
+        txn,
         &pieces,
         Gone {
             deliveries: gone.len() as u64,
@@ -314,8 +173,11 @@ pub async fn deliveries(place: Place<'_>, ids: &[Uuid], dead: i64) -> Result<Gon
 }
 
 /// Deletes attempts.
-pub async fn attempts(place: Place<'_>, ids: &[Uuid]) -> Result<Gone, Stopped> {
-    let Place { core, target, .. } = place;
+pub async fn attempts(
+    core: &Core,
+    ids: &[Uuid],
+    target: Option<Target<'_>>,
+) -> Result<Gone, Stopped> {
     let pieces = match target {
         None => Vec::new(),
         Some(target) => {
@@ -323,24 +185,20 @@ pub async fn attempts(place: Place<'_>, ids: &[Uuid]) -> Result<Gone, Stopped> {
                 .filter(attempt::Column::Id.is_in(ids.iter().copied()))
                 .all(core.db.read())
                 .await?;
-            place
-                .written(target, all.iter().map(line::attempt).collect())
-                .await?
+            written(core, target, all.iter().map(line::attempt).collect()).await?
         }
     };
-    let begun = Instant::now();
-    let txn = place.begin().await?;
+    let txn = core.db.begin().await?;
     let attempts = delete(&txn, ids, queries::delete_attempts).await?;
     let gone = Gone {
         attempts,
         ..Gone::default()
     };
-    finish(core, (txn, begun), &pieces, gone).await
+    finish(core, txn, &pieces, gone).await
 }
 
 /// Deletes lines of the audit log: the first of its chain, with its anchor.
-pub async fn audit(place: Place<'_>, ids: &[Uuid]) -> Result<Gone, Stopped> {
-    let Place { core, target, .. } = place;
+pub async fn audit(core: &Core, ids: &[Uuid], target: Option<Target<'_>>) -> Result<Gone, Stopped> {
     let Some(cut) = chain::cut(core.db.read(), ids).await? else {
         return Ok(Gone::default());
     };
@@ -352,13 +210,10 @@ pub async fn audit(place: Place<'_>, ids: &[Uuid]) -> Result<Gone, Stopped> {
                 .filter(audit::Column::Id.is_in(ids.iter().copied()))
                 .all(core.db.read())
                 .await?;
-            place
-                .written(target, all.iter().map(line::audit).collect())
-                .await?
+            written(core, target, all.iter().map(line::audit).collect()).await?
         }
     };
-    let begun = Instant::now();
-    let txn = place.begin().await?;
+    let txn = core.db.begin().await?;
     if !chain::move_anchor(&txn, &cut).await? {
         txn.rollback().await?;
         return Ok(Gone::default());
@@ -368,24 +223,7 @@ pub async fn audit(place: Place<'_>, ids: &[Uuid]) -> Result<Gone, Stopped> {
         rows,
         ..Gone::default()
     };
-    finish(core, (txn, begun), &pieces, gone).await
-}
-
-/// Deletes rows that nobody has changed since a time.
-pub async fn unchanged(
-    core: &Core,
-    ids: &[Uuid],
-    cut: i64,
-    text: fn(&str, &str) -> String,
-) -> Result<Gone, Stopped> {
-    let mut values = marks(core.db.write(), ids);
-    let cut = values.single(cut.into());
-    let query = text(&values.text, &cut);
-    let rows = sql::execute(core.db.write(), query, values.values).await?;
-    Ok(Gone {
-        rows,
-        ..Gone::default()
-    })
+    finish(core, txn, &pieces, gone).await
 }
 
 /// Deletes rows of a table that is not archived.
@@ -407,19 +245,30 @@ async fn archived_deliveries(core: &Core, rows: &[delivery::Model]) -> Result<Ve
     Ok(lines)
 }
 
+async fn written(core: &Core, target: Target<'_>, lines: Vec<Line>) -> Result<Vec<Piece>, Stopped> {
+    target
+        .archive
+        .write(core, target.workspace, target.slug, lines)
+        .await
+        .map_err(Stopped::Archive)
+}
+
 /// Counts the pieces of the archive, and commits.
 async fn finish(
     core: &Core,
-    (txn, begun): (Transaction, Instant),
+    txn: crate::db::Transaction,
     pieces: &[Piece],
     mut gone: Gone,
 ) -> Result<Gone, Stopped> {
     let now = core.clock.now_ms();
     for piece in pieces {
-        piece.count(&txn, now).await?;
+        if !piece.count(&txn, now).await? {
+            // Another node was at the same place; what it wrote counts.
+            txn.rollback().await?;
+            return Ok(Gone::default());
+        }
         gone.archived += piece.bytes();
     }
     txn.commit().await?;
-    gone.writing = begun.elapsed();
     Ok(gone)
 }

@@ -18,7 +18,6 @@ pub mod maintenance;
 pub mod names;
 pub mod notices;
 pub mod people;
-pub mod queue;
 pub mod quotas;
 pub mod replay;
 pub mod roles;

@@ -1,7 +1,7 @@
 //! Finds the rules that may match without asking every one.
 //!
-//! A rule with an `equals` or `in` condition is filed under the text (and, for numbers, the value) it
-//! waits for, in lower case if the case is ignored; every other rule is asked for every event. What the index
+//! A rule with an `equals` or `in` condition of exact case is filed under the text (and, for
+//! numbers, the value) it waits for; every other rule is asked for every event. What the index
 //! returns is a superset of the rules that match, in the order of evaluation, so its verdict is
 //! the one of asking them all.
 
@@ -11,9 +11,6 @@ use std::collections::{BinaryHeap, HashMap};
 
 use super::compile::Rule;
 use super::condition::Test;
-use crate::compare::fold;
-use crate::fault::Fault;
-use crate::fuel::Fuel;
 use crate::text::scalar_text;
 
 /// The rules of a set, by source.
@@ -36,8 +33,6 @@ pub(super) struct Bucket {
 pub(super) struct Table {
     pub(super) path: usize,
     texts: HashMap<Box<str>, Vec<usize>>,
-    /// In lower case, of conditions that ignore it.
-    folded: HashMap<Box<str>, Vec<usize>>,
     numbers: HashMap<u64, Vec<usize>>,
     /// All of them, for when the path cannot be followed within its limits.
     all: Vec<usize>,
@@ -47,7 +42,6 @@ pub(super) struct Table {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Text(Box<str>),
-    Folded(Box<str>),
     Number(u64),
 }
 
@@ -112,7 +106,6 @@ impl Table {
         for key in keys {
             let list = match key {
                 Key::Text(text) => self.texts.entry(text).or_default(),
-                Key::Folded(text) => self.folded.entry(text).or_default(),
                 Key::Number(bits) => self.numbers.entry(bits).or_default(),
             };
             // One rule may name a value twice (`0` and `"0"`).
@@ -124,29 +117,15 @@ impl Table {
     }
 
     /// Adds the lists of rules that wait for this node.
-    ///
-    /// # Errors
-    /// `fuel_exhausted`: a text that is put into lower case is paid for, as a condition would.
-    pub(super) fn find<'i>(
-        &'i self,
-        node: &Value,
-        lists: &mut Vec<&'i [usize]>,
-        fuel: &mut Fuel,
-    ) -> Result<(), Fault> {
+    pub(super) fn find<'i>(&'i self, node: &Value, lists: &mut Vec<&'i [usize]>) {
         if let Some(text) = scalar_text(node) {
             lists.extend(self.texts.get(text.as_ref()).map(Vec::as_slice));
-            if !self.folded.is_empty() {
-                fuel.spend_bytes(text.len())?;
-                let folded = fold(&text, true);
-                lists.extend(self.folded.get(folded.as_ref()).map(Vec::as_slice));
-            }
         }
         if let Value::Number(number) = node
             && let Some(bits) = bits(number)
         {
             lists.extend(self.numbers.get(&bits).map(Vec::as_slice));
         }
-        Ok(())
     }
 
     pub(super) fn all(&self) -> &[usize] {
@@ -176,21 +155,14 @@ fn keyed(rule: &Rule) -> impl Iterator<Item = (usize, Vec<Key>)> + '_ {
 
 fn keys(test: &Test) -> Option<Vec<Key>> {
     let mut keys = Vec::new();
-    for expected in test.wanted_values()? {
+    for expected in test.exact_values()? {
         let value = expected.value();
-        if matches!(value, Value::Array(_) | Value::Object(_)) {
-            return None;
-        }
-        let text = expected.text();
+        let text = scalar_text(value)?;
         // A text that spells an array or object also equals one; those have no key.
         if text.starts_with(['[', '{']) {
             return None;
         }
-        keys.push(if expected.is_exact() {
-            Key::Text(text.into())
-        } else {
-            Key::Folded(text.into())
-        });
+        keys.push(Key::Text(text.into()));
         if let Value::Number(number) = value {
             keys.push(Key::Number(bits(number)?));
         }

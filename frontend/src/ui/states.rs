@@ -105,8 +105,7 @@ fn stages(load: AnyLoad, ready: Box<dyn Fn() -> AnyView + Send + Sync>) -> AnyVi
     .into_any()
 }
 
-/// The same for a page of a list, with something else for an empty one. One that is empty and goes on
-/// is still looked for.
+/// The same for a page of a list, with something else for an empty one.
 pub fn page_of<T>(
     load: Load<Page<T>>,
     empty: impl Fn() -> AnyView + Send + Sync + 'static,
@@ -116,9 +115,7 @@ where
     T: Clone + Send + Sync + 'static,
 {
     show(load, move |page| {
-        if page.items.is_empty() && page.next_cursor.is_some() {
-            view! { <Skeleton /> }.into_any()
-        } else if page.items.is_empty() {
+        if page.items.is_empty() {
             empty()
         } else {
             view(page.items)

@@ -12,5 +12,4 @@ mod maintenance;
 mod pages;
 mod passkeys;
 mod people;
-mod retries;
 mod workspaces;

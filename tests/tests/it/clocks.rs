@@ -10,7 +10,7 @@ use tests::{Database, Options, Server, both, wait_until, wait_until_within};
 
 use crate::support::{OPEN, drained};
 
-pub(crate) const HOUR_MS: i64 = 3_600_000;
+const HOUR_MS: i64 = 3_600_000;
 
 /// A clock that a test turns.
 pub(crate) struct Hand {
@@ -56,7 +56,7 @@ fn file(sink: &FakeSink, horizon: u32) -> String {
 }
 
 /// Waits until a server has noticed how its clock was set.
-pub(crate) async fn noticed(server: &Server, times: usize) {
+async fn noticed(server: &Server, times: usize) {
     wait_until("the jump is noticed", async || {
         let count = server
             .log()

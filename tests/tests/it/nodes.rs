@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use openapi::connections::Connection;
+use openapi::connections::{Connection, ConnectionCreated};
 use openapi::deliveries::State;
 use openapi::problem::Code;
 use openapi::stream::Message;
@@ -286,42 +286,6 @@ async fn the_stream_goes_over_redis_and_without_it() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_has_lost_redis_without_a_word_says_so_and_hears_the_others() {
-    let Some(url) = redis() else { return };
-    let proxy = Proxy::before(&url).await;
-    let with = |url: &str| options("all").set("redis_url", url);
-    let Some(nodes) = company(&[with(&url), with(&proxy.url(&url))]).await else {
-        return;
-    };
-    nodes[0].apply(&File::new().source("a").text()).await;
-    wait_until("the source is served", async || {
-        let answer = nodes[1].anonymous().post("/hooks/a", &json!({})).await;
-        (answer.status.as_u16() == 202).then_some(())
-    })
-    .await;
-    let mut streams = [Stream::open(&nodes[1].client(), None).await];
-    hear_each_other(&nodes, &mut streams).await;
-    let [mut stream] = streams;
-    // Its connections stay, as far as Redis knows, and nothing comes through them.
-    proxy.delay(Duration::from_secs(3600));
-    stream.find(|m| matches!(m, Message::Reset)).await;
-    wait_until("the other node sends by PostgreSQL", async || {
-        let accepted = nodes[0].anonymous().hook("a", &json!({})).await;
-        shown(&mut stream, accepted.event_ids[0], Duration::from_secs(2)).await
-    })
-    .await;
-    // Back: it reads anew, and hears the others over Redis again.
-    proxy.delay(Duration::ZERO);
-    proxy.cut();
-    stream.find(|m| matches!(m, Message::Reset)).await;
-    let accepted = nodes[0].anonymous().hook("a", &json!({})).await;
-    let id = accepted.event_ids[0];
-    stream
-        .find(|m| matches!(m, Message::Event(e) if e.id == id))
-        .await;
-}
-
 /// How many of `count` requests are taken, spread over the nodes.
 async fn taken(nodes: &[Server], source: &str, count: usize) -> usize {
     let mut taken = 0;
@@ -546,6 +510,21 @@ async fn a_breaker_is_one_for_all_nodes() {
         })
         .await;
     }
+    let hub = FakeSink::start().await.unwrap();
+    let subscriber = json!({
+        "name": "hub", "connector": "webhook", "allow_private": true,
+        "settings": { "url": hub.url, "types": ["breaker.*"] },
+    });
+    let client = nodes[0].client();
+    let made: ConnectionCreated = client.post("/api/v1/connections", &subscriber).await.ok();
+    for node in &nodes {
+        wait_until("the subscriber is served", async || {
+            let test = format!("/api/v1/connections/{}/test", made.connection.id);
+            let answer = node.client().post(&test, &json!({})).await;
+            answer.status.is_success().then_some(())
+        })
+        .await;
+    }
     drained(&nodes[0]).await;
     let before = sink.counts().ids;
     sink.set_down(true);
@@ -556,7 +535,7 @@ async fn a_breaker_is_one_for_all_nodes() {
     for node in &nodes {
         wait_until("both see it open", async || {
             let known: Vec<Connection> = all(&node.client(), "/api/v1/connections").await;
-            (known[0].breaker.state == "open").then_some(())
+            breaker_of(&known, "sink").contains("open").then_some(())
         })
         .await;
         wait_until("and count it", async || {
@@ -571,8 +550,24 @@ async fn a_breaker_is_one_for_all_nodes() {
     for node in &nodes {
         wait_until("both see it closed", async || {
             let known: Vec<Connection> = all(&node.client(), "/api/v1/connections").await;
-            (known[0].breaker.state == "closed").then_some(())
+            breaker_of(&known, "sink").contains("closed").then_some(())
         })
         .await;
     }
+    // Both found out, and subscribers are told once.
+    drained(&nodes[0]).await;
+    let told: Vec<Value> = hub
+        .seen()
+        .into_values()
+        .map(|seen| serde_json::from_str(&seen.body).unwrap())
+        .collect();
+    let mut told: Vec<&str> = told.iter().map(|m| m["type"].as_str().unwrap()).collect();
+    told.retain(|word| *word != "webhook.test");
+    told.sort_unstable();
+    assert_eq!(told, ["breaker.closed", "breaker.opened"]);
+}
+
+fn breaker_of<'a>(known: &'a [Connection], name: &str) -> &'a str {
+    let connection = known.iter().find(|c| c.name == name).unwrap();
+    &connection.breaker.state
 }

@@ -6,10 +6,9 @@ use api::services::cursor::Window;
 use api::services::jobs::{self, JobFilter};
 use api::services::{replay, rules};
 use openapi::audit::AuditEntry;
-use openapi::deliveries::{DeadFilter, DeadGroup, DeadPreview, DeadResult, Delivery, State};
+use openapi::deliveries::{DeadFilter, DeadPreview, DeadResult, Delivery, State};
 use openapi::events::EventDetail;
 use openapi::jobs::{Job, JobState};
-use openapi::page::Page;
 use openapi::problem::Code;
 use openapi::rules::Rule;
 use openapi::stream::Message;
@@ -24,12 +23,10 @@ use tests::yaml::{File, copy_to};
 use tests::{Client, Server, both, wait_until};
 use uuid::Uuid;
 
-use crate::support::{all, delivery, drained, event, in_state, settled};
+use crate::support::{all, delivery, drained, event, in_state, job_ended, settled};
 
-/// Dead letters.
-pub const DEAD: &str = "/api/v1/dead-letters";
-/// How many dead letters there are.
-pub const COUNT_DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
+const DEAD: &str = "/api/v1/dead-letters";
+const COUNT_DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
 
 /// A copy of the whole event, in order of its `lane`.
 fn in_lanes() -> Value {
@@ -61,21 +58,11 @@ async fn dead_letters(server: &Server, sink: &FakeSink, count: i64) {
     sink.answer(200);
 }
 
-/// A job as it is now.
-pub async fn job(client: &Client, id: Uuid) -> Job {
+async fn job(client: &Client, id: Uuid) -> Job {
     client.read(&format!("/api/v1/jobs/{id}")).await
 }
 
-/// A job that ends.
-pub async fn ended(client: &Client, id: Uuid) -> Job {
-    wait_until("the job ends", async || {
-        Some(job(client, id).await).filter(|j| j.state != JobState::Running)
-    })
-    .await
-}
-
-/// What the audit log has of an act, newest first.
-pub async fn audited(client: &Client, action: &str) -> Vec<AuditEntry> {
+async fn audited(client: &Client, action: &str) -> Vec<AuditEntry> {
     all(client, &format!("/api/v1/audit?action={action}")).await
 }
 
@@ -144,7 +131,7 @@ both! {
         let told = stream.find(|m| matches!(m, Message::Job(j) if j.id == started.id && j.state == JobState::Done)).await;
         let Message::Job(told) = told.message else { unreachable!() };
         assert_eq!((told.total, told.done, told.failed), (60, 60, 0));
-        let done = ended(&client, started.id).await;
+        let done = job_ended(&client, started.id).await;
         assert_eq!((done.state, done.done), (JobState::Done, 60));
         drained(&server).await;
         assert_eq!(server.store.number(COUNT_DEAD).await, 0);
@@ -178,7 +165,7 @@ both! {
             server.restart().await;
         }
         assert!(server.store.number(COUNT_DEAD).await > 0, "the job was in the middle");
-        let done = ended(&client, id).await;
+        let done = job_ended(&client, id).await;
         assert_eq!((done.state, done.failed), (JobState::Done, 0), "{done:?}");
         drained(&server).await;
         let number = async |query: &str| server.store.number(query).await;
@@ -222,7 +209,7 @@ both! {
         wait_until("all are dead", async || (server.store.number(COUNT_DEAD).await == 230).then_some(())).await;
         sink.answer(200);
         let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({})).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
+        let done = job_ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.done, done.failed), (230, 0), "{done:?}");
         drained(&server).await;
         assert_eq!(server.store.number(COUNT_DEAD).await, 0);
@@ -261,27 +248,9 @@ both! {
         }
         wait_until("all are dead", async || (server.store.number(COUNT_DEAD).await == 29).then_some(())).await;
         let result: DeadResult = client.post(&format!("{DEAD}/discard"), &json!({ "error_code": "http_400" })).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
+        let done = job_ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.kind.as_str(), done.done), ("dead_letters.discard", 29));
         assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery WHERE state = 'discarded'").await, 29);
-    }
-
-    async fn a_rate_holds_from_the_first_one_on(db) {
-        let sink = FakeSink::start().await.unwrap();
-        let server = Server::start(db).await;
-        server.apply(&to(&sink, copy_to("sink")).text()).await;
-        let client = server.client();
-        dead_letters(&server, &sink, 5).await;
-        let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({ "per_second": 2 })).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
-        assert_eq!(done.done, 5);
-        drained(&server).await;
-        let mut arrived: Vec<u64> = sink.seen().values().map(|seen| seen.first_at_us).collect();
-        arrived.sort_unstable();
-        let started = u64::try_from(done.created_at.timestamp_micros()).unwrap();
-        for (at, nth) in arrived.iter().zip(0..) {
-            assert!(*at >= started + nth * 500_000, "{nth}: {} us", at - started);
-        }
     }
 
     async fn a_preview_says_what_todays_rules_and_those_of_then_would_send(db) {
@@ -297,19 +266,13 @@ both! {
         let changed: Rule = client
             .patch(&format!("/api/v1/rules/{}", rule.id), rule.revision, &json!({ "spec": spec })).await.ok();
         let preview: DeadPreview = client.post(&format!("{DEAD}/preview"), &json!({ "rule_id": rule.id })).await.ok();
-        assert_eq!((preview.count, preview.with_lanes, preview.samples.len()), (3, 0, 3));
-        let groups: Page<DeadGroup> = client.read(&format!("{DEAD}?rule_id={}", rule.id)).await;
-        assert_eq!((groups.items.len(), groups.items[0].count), (1, 3));
-        let groups: Page<DeadGroup> = client.read(&format!("{DEAD}?rule_id={}", Uuid::nil())).await;
-        assert_eq!(groups.items, []);
+        assert_eq!((preview.count, preview.samples.len()), (3, 3));
         assert_eq!((preview.connections[0].name.as_str(), preview.connections[0].count), ("sink", 3));
         assert_eq!((preview.causes[0].name.as_str(), preview.rules[0].name.as_str()), ("http_400", "copy"));
         assert!(preview.oldest_at <= preview.newest_at && preview.oldest_at.is_some());
         let sample = &preview.samples[0];
         assert!(sample.differ, "{sample:?}");
         assert_eq!(sample.today.operations[0].fields["body"], "mended");
-        assert_eq!(sample.again.operations[0].fields["body"]["n"], 0, "as it was rendered");
-        assert_eq!(sample.again.operations[0].revision, rule.revision);
         assert_eq!(sample.then.operations[0].fields["body"]["n"], 0);
         assert_eq!((sample.today.operations[0].revision, sample.then.operations[0].revision), (changed.revision, rule.revision));
         assert_eq!(server.store.number(COUNT_DEAD).await, 3, "nothing is sent");
@@ -400,7 +363,7 @@ both! {
         client.post(&format!("{path}/release-parked"), &json!({})).await.problem(Code::Conflict);
         client.patch(&path, rule.revision, &json!({ "spec": good })).await.done();
         let result: DeadResult = client.post(&format!("{path}/release-parked"), &json!({})).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
+        let done = job_ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.done, done.failed), (31, 0), "{done:?}");
         drained(&server).await;
         let after = event(&client, parked.summary.id).await;
@@ -429,7 +392,6 @@ both! {
             (dead(DeadFilter { rule_id: Some(Uuid::nil()), ..DeadFilter::default() }), "delivery_dead_rule"),
             (dead(DeadFilter { error_code: Some("x".to_owned()), ..DeadFilter::default() }), "delivery_dead "),
             (replay::parked_query(scope, Uuid::nil()).build(backend), "delivery_parked_rule"),
-            (replay::lane_query(scope, &(Uuid::nil(), "a".to_owned())).build(backend), "delivery_lane_place"),
             (rules::revisions_query(scope, Uuid::nil(), window).build(backend), "rule_revision_list"),
             (jobs::query(scope, &JobFilter { state: Some(JobState::Running), kind: None }, window).build(backend), "job_state"),
             (jobs::query(scope, &JobFilter::default(), window).build(backend), "job_workspace"),

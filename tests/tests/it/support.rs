@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use openapi::deliveries::{Delivery, State};
 use openapi::events::EventDetail;
+use openapi::jobs::{Job, JobState};
 use openapi::page::Page;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -72,6 +73,15 @@ pub async fn delivered(client: &Client, id: Uuid) -> Delivery {
     delivery.clone()
 }
 
+/// Waits until a job has ended.
+pub async fn job_ended(client: &Client, id: Uuid) -> Job {
+    wait_until("the job ends", async || {
+        let job: Job = client.read(&format!("/api/v1/jobs/{id}")).await;
+        (job.state != JobState::Running).then_some(job)
+    })
+    .await
+}
+
 /// Waits until nothing of the workspace is open any more.
 pub async fn drained(server: &Server) {
     wait_until("no delivery is open", async || {
@@ -84,14 +94,6 @@ pub async fn drained(server: &Server) {
 /// How many deliveries are in an open state.
 pub const OPEN: &str = "SELECT COUNT(*) FROM delivery WHERE state IN \
     ('ready', 'leased', 'retrying', 'windowed', 'held', 'paused', 'parked')";
-
-/// For how many a text stands, as in `text (×n)`; 1 without it.
-pub fn count_of(text: &str) -> u64 {
-    text.split("(\u{d7}")
-        .nth(1)
-        .and_then(|rest| rest.split(')').next())
-        .map_or(1, |n| n.parse().unwrap())
-}
 
 /// How many events are stored.
 pub async fn events(server: &Server) -> i64 {

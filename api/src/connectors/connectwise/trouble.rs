@@ -13,8 +13,6 @@ pub(super) enum Trouble {
     /// There is nothing at that address. Wrong keys can look like that too, so only a call that
     /// worked beside it proves that the record is gone.
     NotFound(Fault),
-    /// The linked ticket is gone, as calls that worked beside it show, and nothing was written.
-    Ghost(Fault),
     /// Anything else.
     Ends(Outcome),
 }
@@ -35,7 +33,6 @@ impl Trouble {
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Trouble::Ends(outcome) => outcome,
-            Trouble::Ghost(fault) => Outcome::Gone(fault),
             Trouble::NotFound(fault) => Outcome::AuthFailed(Fault::new(
                 fault.code,
                 format!(
@@ -48,11 +45,15 @@ impl Trouble {
     }
 
     pub(super) fn fault(self) -> Fault {
-        let outcome = self.outcome();
-        outcome
-            .fault()
-            .cloned()
-            .unwrap_or_else(|| Fault::new("unknown", "", None))
+        match self {
+            Trouble::NotFound(_) | Trouble::Ends(_) => {
+                let outcome = self.outcome();
+                outcome
+                    .fault()
+                    .cloned()
+                    .unwrap_or_else(|| Fault::new("unknown", "", None))
+            }
+        }
     }
 
     /// Of a call without an answer.

@@ -141,15 +141,13 @@ pub fn all() -> HashMap<&'static str, Value> {
         (
             "Waiting",
             json!({
-                "ready": 0, "behind": 2, "retrying": 1, "paused": 0, "parked": 2, "oldest_at": TIME,
-                "parked_causes": [{"error_code": "http_400", "count": 2}],
+                "ready": 0, "behind": 2, "retrying": 1, "paused": 0, "parked": 0, "oldest_at": TIME,
                 "next": [{
                     "delivery_id": ID, "key": "kuma:7", "attempts": 3, "at": TIME,
                     "error_code": "http_503"
                 }]
             }),
         ),
-        ("RetryParked", json!({"error_code": "http_400"})),
         ("NewWorkspace", json!({"slug": "acme", "name": "Acme"})),
         ("RenameWorkspace", json!({"name": "Acme Ltd"})),
         ("Workspace", workspace),
@@ -208,7 +206,7 @@ pub fn all() -> HashMap<&'static str, Value> {
             json!({
                 "would_delete": {
                     "events": 120, "deliveries": 4, "attempts": 300, "refusals": 0, "audit": 0,
-                    "jobs": 1, "stats": 0, "links": 0, "sandbox": 0
+                    "jobs": 1, "stats": 0
                 },
                 "at_least": false
             }),
@@ -271,8 +269,7 @@ pub fn all() -> HashMap<&'static str, Value> {
             "Release",
             json!({"fields": {"summary": "Alert: web-1 (edited)"}}),
         ),
-        ("ReplayDelivery", json!({"repeat_delivered": true})),
-        ("ReplayedDelivery", json!({"delivery_id": ID, "count": 1})),
+        ("ReplayedDelivery", json!({"delivery_id": ID})),
         (
             "DeadGroup",
             json!({
@@ -405,8 +402,7 @@ fn connection() -> Value {
         "retry": {}, "on_failure": "skip", "coalesce": true, "state": "ok", "state_code": null,
         "state_reason": null, "state_at": TIME, "failing_since": null, "revision": 1, "created_at": TIME,
         "updated_at": TIME,
-        "breaker": {"state": "closed", "failures": 0, "opened_at": null, "next_probe_at": null,
-                    "asked_until": null, "pace": null}
+        "breaker": {"state": "closed", "failures": 0, "opened_at": null, "next_probe_at": null}
     })
 }
 
@@ -429,8 +425,7 @@ fn retention() -> Value {
     json!({
         "days": {
             "events": 90, "deliveries": 90, "attempts": 30, "dead_letters": 90, "refusals": 90,
-            "audit": 365, "jobs": 30, "stats": 400, "links": 365, "sandbox": 90,
-            "archive": true
+            "audit": 365, "jobs": 30, "stats": 400, "archive": true
         },
         "sources": [{"source": "kuma", "days": 14}],
         "max_mb": null, "archive": [],
@@ -438,7 +433,7 @@ fn retention() -> Value {
             "started_at": TIME, "finished_at": TIME,
             "deleted": {
                 "events": 120, "deliveries": 124, "attempts": 310, "refusals": 0, "audit": 0,
-                "jobs": 0, "stats": 0, "links": 0, "sandbox": 0
+                "jobs": 0, "stats": 0
             },
             "archived_bytes": 0, "error": null
         },
@@ -571,7 +566,7 @@ fn compliance_report() -> Value {
         "exports": counted("audit.export"), "retention": counted("retention.change"),
         "deleted": {
             "events": 1200, "deliveries": 1300, "attempts": 1500, "refusals": 0, "audit": 0,
-            "jobs": 2, "stats": 0, "links": 0, "sandbox": 0
+            "jobs": 2, "stats": 0
         },
         "limits": {}, "more": false, "members": [], "credentials": []
     })
@@ -588,12 +583,12 @@ fn preview() -> Value {
         }]
     });
     json!({
-        "count": 3, "with_lanes": 0, "oldest_at": TIME, "newest_at": TIME,
+        "count": 3, "oldest_at": TIME, "newest_at": TIME,
         "connections": share("psa", json!(CONNECTION)),
         "causes": share("http_400", Value::Null),
         "rules": share("down and up to the service desk", json!(RULE)),
         "samples": [{
-            "delivery": delivery(), "again": planned, "today": planned,
+            "delivery": delivery(), "today": planned,
             "then": {"reason": "no_rule", "operations": []}, "differ": true
         }]
     })

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::lane::OnFailure;
-use entity::{breaker, connection, sealed_secret};
+use entity::{breaker, connection, delivery, sealed_secret};
 use openapi::connections::{ChangeConnection, Connection, ConnectionCreated, NewConnection};
+use openapi::deliveries::State;
 use openapi::problem::Code;
 use openapi::webhooks::NewSigningSecret;
 use sea_orm::{
@@ -114,6 +115,8 @@ pub async fn change(
     revision.check(row.revision)?;
     let repaired = wanted.settings.is_some() || wanted.secrets.is_some();
     let switched_on = wanted.enabled == Some(true) && !row.enabled;
+    // Why it was switched off is over when a person switches it on.
+    let stays = !switched_on || row.state != "ok";
     let secrets = wanted.secrets.clone().unwrap_or_default();
     let merged = merge(&row, wanted)?;
     let names = secrets_after(&change, id, &secrets).await?;
@@ -142,10 +145,8 @@ pub async fn change(
         coalesce: merged.coalesce,
         // Switched on by hand, it begins anew.
         failing_since: row.failing_since.filter(|_| !switched_on),
-        state_reason: row
-            .state_reason
-            .clone()
-            .filter(|_| !switched_on || row.state != "ok"),
+        state_reason: row.state_reason.clone().filter(|_| stays),
+        state_code: row.state_code.clone().filter(|_| stays),
         state_at: if switched_on && row.state == "ok" {
             change.now
         } else {
@@ -267,10 +268,20 @@ pub async fn delete(
         error.errors = users;
         return Err(error);
     }
-    let waiting = usage::open(scope, id).count(&change.txn).await?;
+    let open = State::ALL
+        .iter()
+        .filter(|s| s.is_open())
+        .map(|s| s.as_str());
+    let waiting = delivery::Entity::find()
+        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(delivery::Column::ConnectionId.eq(id))
+        .filter(delivery::Column::State.is_in(open))
+        .count(&change.txn)
+        .await?;
     if waiting > 0 {
         return Err(ApiError::new(Code::InUse).detail(format!(
-            "{waiting} deliveries to this connection are open; let them finish or discard them."
+            "{waiting} deliveries to this connection are open; let them finish, or discard all that \
+             wait (POST /api/v1/connections/{id}/discard-waiting)."
         )));
     }
     sealed::remove(&change, Owner::connection(id), None).await?;

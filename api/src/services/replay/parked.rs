@@ -47,7 +47,6 @@ fn errand(scope: Scope, rule: Uuid, last: Uuid) -> Errand {
     Errand {
         scope,
         query: parked_query(scope, rule),
-        whole: parked_query(scope, rule),
         last,
         deed: Deed::Rules(ReplayRules::Today),
         pace: None,

@@ -1,15 +1,17 @@
 //! What waits for a connection, and when it is tried next.
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use leptos_router::components::A;
 use openapi::connections::{Breaker, Connection, NextAttempt, Waiting};
+use openapi::deliveries::DeadResult;
 use openapi::stream::Message;
 use uuid::Uuid;
 
-use super::parked::parked;
-use crate::api::{Load, load, use_live};
+use crate::api::{Load, load, use_api, use_live};
 use crate::format;
-use crate::ui::{Ago, Card, show};
+use crate::pages::dead_letters::told;
+use crate::ui::{Ago, Button, Card, Kind, Question, show, use_confirm, use_toasts};
 
 /// How often it is read while deliveries change, in milliseconds.
 const REFRESH_MS: u32 = 2_000;
@@ -25,25 +27,18 @@ pub fn waiting(id: Uuid, now: Load<Connection>) -> AnyView {
                 Message::Delivery(_) | Message::Connection(_) | Message::Reset
             )
         },
-        move || {
-            waiting.reload();
-            now.reload();
-        },
+        move || waiting.reload(),
     );
     view! {
         <Card title="What waits">
-            {move || {
-                let any = waiting.get().is_none_or(|w| w.ready + w.retrying + w.paused > 0);
-                now.get().map(|c| (open(&c.breaker, any), asked(&c.breaker), slow(&c.breaker)))
-            }}
-            {show(waiting, move |found| figures(id, found, waiting))}
+            {move || now.get().and_then(|c| open(&c.breaker))}
+            {show(waiting, move |now| figures(id, now, waiting))}
         </Card>
     }
     .into_any()
 }
 
-/// `any`: there is something to look with.
-fn open(breaker: &Breaker, any: bool) -> Option<AnyView> {
+fn open(breaker: &Breaker) -> Option<AnyView> {
     if breaker.state != "open" {
         return None;
     }
@@ -51,16 +46,12 @@ fn open(breaker: &Breaker, any: bool) -> Option<AnyView> {
         usize::try_from(breaker.failures).unwrap_or_default(),
         "call",
     );
-    let looks = if any {
-        "One call a second looks whether it is back; the first success sends what waits."
-    } else {
-        "Nothing waits: the next delivery looks whether it is back."
-    };
     Some(
         view! {
             <div class="notice red" role="status" data-testid="breaker-open">
                 <p>
-                    {format!("{calls} in a row failed. {looks} Since ")}
+                    {format!("{calls} in a row failed. One call a second looks whether it is back; ")}
+                    "the first success sends what waits. Since "
                     {breaker.opened_at.map(|at| view! { <Ago at=at /> })}
                 </p>
             </div>
@@ -69,39 +60,51 @@ fn open(breaker: &Breaker, any: bool) -> Option<AnyView> {
     )
 }
 
-fn asked(breaker: &Breaker) -> Option<AnyView> {
-    let until = breaker.asked_until?;
-    Some(
-        view! {
-            <div class="notice amber" role="status" data-testid="asked-until">
-                <p>
-                    "Nothing is sent, because the upstream asked for it (Retry-After). It goes on "
-                    <Ago at=until /> "."
-                </p>
-            </div>
-        }
-        .into_any(),
-    )
-}
-
-fn slow(breaker: &Breaker) -> Option<AnyView> {
-    let pace = breaker.pace?;
-    let calls = format::plural(usize::try_from(pace.at_once).unwrap_or_default(), "call");
-    let apart = match pace.apart_ms {
-        0 => String::new(),
-        ms => format!(", {} ms apart", format::count(ms)),
+/// Discards all of it, after a question.
+fn discard(id: Uuid, waiting: Load<Waiting>) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let confirm = use_confirm();
+    let busy = RwSignal::new(false);
+    let run = move || {
+        busy.set(true);
+        spawn_local(async move {
+            let path = format!("connections/{id}/discard-waiting");
+            match api.act::<DeadResult>(&path).await {
+                Ok(result) => toasts.good(told(&result)),
+                Err(failure) => toasts.failed(&failure),
+            }
+            busy.try_set(false);
+            waiting.reload();
+        });
     };
-    Some(
-        view! {
-            <p class="muted small" data-testid="pace">
-                {format!("The upstream has too much to do: {calls} at once{apart}, more with each success.")}
-            </p>
-        }
-        .into_any(),
-    )
+    let ask = move |_| {
+        let question = Question {
+            title: "Discard all that waits?".to_owned(),
+            text: "What waits for this connection will not be sent, whatever it waits for. What is being sent right now is left. Events stay and can be replayed.".to_owned(),
+            yes: "Discard",
+            danger: true,
+        };
+        confirm.ask(question, run);
+    };
+    view! {
+        <div class="row">
+            <Button
+                small=true
+                kind=Kind::Danger
+                busy=busy
+                attr:data-testid="discard-waiting"
+                press=ask
+            >
+                "Discard all that waits"
+            </Button>
+        </div>
+    }
+    .into_any()
 }
 
-fn figures(id: Uuid, waiting: Waiting, load: Load<Waiting>) -> AnyView {
+fn figures(id: Uuid, waiting: Waiting, list: Load<Waiting>) -> AnyView {
+    let any = waiting.oldest_at.is_some();
     let line = |words: &'static str, state: &'static str, count: i64| {
         view! {
             <dt>{words}</dt>
@@ -133,7 +136,6 @@ fn figures(id: Uuid, waiting: Waiting, load: Load<Waiting>) -> AnyView {
                         }
                     })}
             </dl>
-            {parked(id, waiting.parked_causes, move || load.reload())}
             {(!none)
                 .then(|| {
                     view! {
@@ -152,6 +154,7 @@ fn figures(id: Uuid, waiting: Waiting, load: Load<Waiting>) -> AnyView {
                         </div>
                     }
                 })}
+            {any.then(|| discard(id, list))}
         </div>
     }
     .into_any()

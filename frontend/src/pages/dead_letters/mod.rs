@@ -7,66 +7,27 @@ use leptos::task::spawn_local;
 use leptos_router::components::A;
 use openapi::deliveries::{DeadFilter, DeadGroup, DeadResult, Delivery, ReplayedDelivery};
 use openapi::page::Page;
-use openapi::rules::Rule;
 use openapi::stream::Message;
-use uuid::Uuid;
 
 use super::jobs::running;
 use crate::api::{Load, load, query, use_api, use_live};
 use crate::format;
 use crate::ui::{
-    Ago, Badge, Button, Card, Empty, Filter, FilterSelect, Icon, Kind, PageHead, Question, Tone,
-    icon, pages, show, use_confirm, use_toasts,
+    Ago, Badge, Button, Card, Empty, Icon, Kind, PageHead, Question, Tone, icon, pages, show,
+    use_confirm, use_toasts,
 };
+pub use replay::told;
 use replay::{Wanted, dialog};
-pub use replay::{sent_again, told};
 
-/// What the page shows.
-#[derive(Clone, Copy)]
-struct Shown {
-    groups: Load<Page<DeadGroup>>,
-    /// The cause that is looked at.
-    chosen: RwSignal<Option<DeadGroup>>,
-    /// What a replay is wanted of.
-    wanted: Wanted,
-    /// The rule whose dead letters are shown; empty: all.
-    rule: Filter,
-}
-
-impl Shown {
-    /// Dead letters of the rule that is chosen.
-    fn filter(self) -> DeadFilter {
-        DeadFilter {
-            rule_id: self.rule.value.with(|id| id.parse().ok()),
-            ..DeadFilter::default()
-        }
-    }
-}
+/// The cause that is looked at, and what a replay is wanted of.
+type Signals = (RwSignal<Option<DeadGroup>>, Wanted);
 
 /// Dead letters.
 #[component]
 pub fn DeadLetters() -> impl IntoView {
-    let rule = Filter::of("rule");
-    let groups =
-        load::<Page<DeadGroup>>(move || query("dead-letters", &[("rule_id", rule.value.get())]));
-    let shown = Shown {
-        groups,
-        chosen: RwSignal::new(None),
-        wanted: RwSignal::new(None),
-        rule,
-    };
-    let rules = load::<Page<Rule>>(|| "rules".to_owned());
-    let names = Signal::derive(move || {
-        rules.get().map_or_else(Vec::new, |list| {
-            let named = list.items.into_iter();
-            named.map(|rule| (rule.id.to_string(), rule.name)).collect()
-        })
-    });
-    // What is looked at may have none of another rule.
-    Effect::new(move |_| {
-        rule.value.track();
-        shown.chosen.set(None);
-    });
+    let groups = load::<Page<DeadGroup>>(|| "dead-letters".to_owned());
+    let chosen = RwSignal::new(None::<DeadGroup>);
+    let wanted: Wanted = RwSignal::new(None);
     use_live().after(
         2_000,
         |message| matches!(message, Message::Delivery(_) | Message::Reset),
@@ -81,47 +42,29 @@ pub fn DeadLetters() -> impl IntoView {
             {move || {
                 any()
                     .then(|| {
-                        let filter = shown.filter();
-                        let what = match filter.rule_id {
-                            None => "all dead letters",
-                            Some(_) => "all dead letters of this rule",
-                        };
-                        group_actions(filter, what.to_owned(), shown, ("replay-all", "Replay all"))
+                        group_actions(
+                            DeadFilter::default(),
+                            "all dead letters".to_owned(),
+                            groups,
+                            (chosen, wanted),
+                            ("replay-all", "Replay all"),
+                        )
                     })
             }}
         </PageHead>
-        <div class="toolbar">
-            <FilterSelect
-                label="Rule"
-                all="All rules"
-                filter=rule
-                options=names
-                testid="dead-rule"
-            />
-        </div>
-        {dialog(shown.wanted, move || groups.reload())}
+        {dialog(wanted, move || groups.reload())}
         <div class="stack">
             {running(move || groups.reload())}
             <Card title="Causes" flush=true>
-                {show(groups, move |list| causes(list.items, shown))}
+                {show(groups, move |list| causes(list.items, groups, (chosen, wanted)))}
             </Card>
-            {move || shown.chosen.get().map(|group| letters(group, shown))}
+            {move || chosen.get().map(|group| letters(group, groups))}
         </div>
     }
     .into_any()
 }
 
-fn causes(rows: Vec<DeadGroup>, shown: Shown) -> AnyView {
-    if rows.is_empty() && shown.filter().rule_id.is_some() {
-        return view! {
-            <Empty
-                mark=Icon::Check
-                title="No dead letters of this rule"
-                text="Choose all rules to see the others."
-            />
-        }
-        .into_any();
-    }
+fn causes(rows: Vec<DeadGroup>, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyView {
     if rows.is_empty() {
         return view! {
             <Empty
@@ -147,7 +90,7 @@ fn causes(rows: Vec<DeadGroup>, shown: Shown) -> AnyView {
                     </tr>
                 </thead>
                 <tbody>
-                    {rows.into_iter().map(|group| cause(group, shown)).collect_view()}
+                    {rows.into_iter().map(|group| cause(group, groups, page)).collect_view()}
                 </tbody>
             </table>
         </div>
@@ -155,18 +98,19 @@ fn causes(rows: Vec<DeadGroup>, shown: Shown) -> AnyView {
     .into_any()
 }
 
-fn cause(group: DeadGroup, shown: Shown) -> AnyView {
+fn cause(group: DeadGroup, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyView {
+    let (chosen, _) = page;
     let filter = DeadFilter {
         error_code: Some(group.error_code.clone()),
         connection_id: Some(group.connection_id),
-        ..shown.filter()
+        ..DeadFilter::default()
     };
     let what = format!("{} dead letters of {}", group.count, group.connection);
     let picked = group.clone();
     view! {
         <tr data-testid="dead-group">
             <td class="title-cell">
-                <button type="button" class="link" on:click=move |_| shown.chosen.set(Some(picked.clone()))>
+                <button type="button" class="link" on:click=move |_| chosen.set(Some(picked.clone()))>
                     {format::words(&group.error_code)}
                 </button>
                 <span class="small faint block clip">{group.error.clone()}</span>
@@ -180,7 +124,7 @@ fn cause(group: DeadGroup, shown: Shown) -> AnyView {
             </td>
             <td class="actions">
                 <span class="row end">
-                    {group_actions(filter, what, shown, ("replay-group", "Replay"))}
+                    {group_actions(filter, what, groups, page, ("replay-group", "Replay"))}
                 </span>
             </td>
         </tr>
@@ -191,7 +135,8 @@ fn cause(group: DeadGroup, shown: Shown) -> AnyView {
 fn group_actions(
     filter: DeadFilter,
     what: String,
-    shown: Shown,
+    groups: Load<Page<DeadGroup>>,
+    (chosen, wanted): Signals,
     (testid, words): (&'static str, &'static str),
 ) -> AnyView {
     let api = use_api();
@@ -205,27 +150,28 @@ fn group_actions(
             {
                 Ok(result) => {
                     toasts.good(told(&result));
-                    shown.chosen.try_set(None);
-                    shown.groups.reload();
+                    chosen.try_set(None);
+                    groups.reload();
                 }
                 Err(failure) => toasts.failed(&failure),
             }
         });
     };
-    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let export = api.link(
         "dead-letters/export",
         &[
             ("error_code", filter.error_code.clone().unwrap_or_default()),
-            ("connection_id", text(filter.connection_id)),
-            ("rule_id", text(filter.rule_id)),
+            (
+                "connection_id",
+                filter
+                    .connection_id
+                    .map(|id| id.to_string())
+                    .unwrap_or_default(),
+            ),
         ],
     );
     let (replay_filter, replay_what) = (filter.clone(), what.clone());
-    let replay = move |_| {
-        let what = (replay_what.clone(), replay_filter.clone());
-        shown.wanted.set(Some(what));
-    };
+    let replay = move |_| wanted.set(Some((replay_what.clone(), replay_filter.clone())));
     let discard = move |_| {
         let filter = filter.clone();
         let question = Question {
@@ -253,7 +199,7 @@ fn group_actions(
     .into_any()
 }
 
-fn letters(group: DeadGroup, shown: Shown) -> AnyView {
+fn letters(group: DeadGroup, groups: Load<Page<DeadGroup>>) -> AnyView {
     let title = format!(
         "{} on {}",
         format::words(&group.error_code),
@@ -265,7 +211,6 @@ fn letters(group: DeadGroup, shown: Shown) -> AnyView {
             &[
                 ("error_code", group.error_code.clone()),
                 ("connection_id", group.connection_id.to_string()),
-                ("rule_id", shown.rule.value.get()),
                 ("cursor", cursor),
             ],
         )
@@ -279,7 +224,7 @@ fn letters(group: DeadGroup, shown: Shown) -> AnyView {
                     }
                         .into_any()
                 },
-                move |rows| letter_table(rows, list.load, shown.groups),
+                move |rows| letter_table(rows, list.load, groups),
             )}
         </Card>
     }
@@ -301,8 +246,8 @@ fn letter_table(
                     .act::<ReplayedDelivery>(&format!("deliveries/{id}/replay"))
                     .await
                 {
-                    Ok(done) => {
-                        toasts.good(sent_again(&done));
+                    Ok(_) => {
+                        toasts.good("Sent again as a new delivery.");
                         list.reload();
                         groups.reload();
                     }

@@ -3,8 +3,8 @@
 use super::row::Least::{Admin, Operator, Owner, Viewer};
 use super::row::{Row, known, open, route, session};
 use openapi::problem::Code::{
-    AlreadyDelivered, Conflict, LinkInvalid, MailNotConfigured, NotFound, PasskeyRefused,
-    RevisionStale, ScopeMissing, Unauthenticated, UpstreamFailed, ValidationFailed,
+    Conflict, LinkInvalid, MailNotConfigured, NotFound, PasskeyRefused, RevisionStale,
+    ScopeMissing, Unauthenticated, UpstreamFailed, ValidationFailed,
 };
 
 /// A step that changes nothing that matters, on the connection of the world.
@@ -157,6 +157,11 @@ pub const TABLE: &[Row] = &[
         .body(NAME)
         .refused(RevisionStale),
     route(
+        "POST /api/v1/connections/{id}/discard-waiting",
+        "deliveries:write",
+        Operator,
+    ),
+    route(
         "GET /api/v1/connections/{id}/metadata/{list}",
         "connections:read",
         Viewer,
@@ -179,11 +184,6 @@ pub const TABLE: &[Row] = &[
         Admin,
     )
     .refused(Conflict),
-    route(
-        "POST /api/v1/connections/{id}/retry-parked",
-        "deliveries:write",
-        Operator,
-    ),
     route(
         "POST /api/v1/connections/{id}/rotate-secret",
         "connections:write",
@@ -272,7 +272,7 @@ pub const TABLE: &[Row] = &[
         "deliveries:write",
         Operator,
     )
-    .refused(AlreadyDelivered),
+    .refused(Conflict),
     route(
         "POST /api/v1/deliveries/{id}/retry",
         "deliveries:write",
