@@ -331,13 +331,14 @@ impl DeadReplay {
     }
 }
 
-/// What became of the deliveries that were named, dead letters or others.
+/// What became of the dead letters that were named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadResult {
-    /// Those that were replayed or discarded; those that the job will look at, if there is one.
+    /// Dead letters that were replayed or discarded; those that the job will look at, if there is
+    /// one.
     pub count: u64,
-    /// Those that could not be, and stay.
+    /// Dead letters that could not be, and stay.
     #[serde(default)]
     pub failed: u64,
     /// Why they could not be, by stable code.

@@ -35,13 +35,6 @@ kinds! {
     DeliveryFailed = "delivery.failed";
     /// A delivery was given up; it is a dead letter.
     DeliveryDead = "delivery.dead";
-    /// A delivery waits for a person: it failed for good and its lane waits behind it, or its rule is
-    /// in quarantine.
-    DeliveryParked = "delivery.parked";
-    /// A rule made a delivery that waits until a person lets it go.
-    DeliveryHeld = "delivery.held";
-    /// A delivery was not made, since a maintenance window that skips was open.
-    DeliveryDiscarded = "delivery.discarded";
     /// A source that should send has been silent for too long.
     SourceSilent = "source.silent";
     /// A silent source sends again.
@@ -54,8 +47,6 @@ kinds! {
     ConnectionAttention = "connection.attention";
     /// A paused connection works again.
     ConnectionResumed = "connection.resumed";
-    /// The server switched a subscriber off; told to the others.
-    ConnectionSwitchedOff = "connection.switched_off";
 }
 
 /// The body of every message. Its id is the header `webhook-id` and stays the same over repeats.
@@ -102,7 +93,7 @@ pub struct WebhookEvent {
     pub payload: Option<serde_json::Value>,
 }
 
-/// Data of `delivery.…`.
+/// Data of `delivery.delivered`, `delivery.failed` and `delivery.dead`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebhookDelivery {
@@ -140,10 +131,6 @@ pub struct WebhookDelivery {
     /// Upstream record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
-    /// How many deliveries that waited behind it in its lane became dead letters with it; of
-    /// `delivery.dead` only, absent when there were none. They have no message of their own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lane_dead: Option<i64>,
     /// Text of the fault; with full detail only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -182,11 +169,7 @@ pub struct WebhookConnection {
     pub connection: String,
     /// Its connector.
     pub connector: String,
-    /// Why, as a stable code; of `connection.attention` and `connection.switched_off`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(example = "credentials_refused"))]
-    pub code: Option<String>,
-    /// The same for people; with full detail only.
+    /// Why; of `connection.attention` with full detail only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

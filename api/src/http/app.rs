@@ -108,7 +108,6 @@ macro_rules! routes {
                     .service(connections::test_connection)
                     .service(connections::resume_connection)
                     .service(connections::connection_waiting)
-                    .service(connections::discard_waiting)
                     .service(connections::connection_metadata)
                     .service(connections::sandbox_records)
                     .service(credentials::list_credentials)

@@ -149,26 +149,15 @@ pub async fn of_lanes(
     Ok(found)
 }
 
-/// What went to the dead letters with the head of its lane.
-#[derive(Clone, Debug)]
-pub struct Followers {
-    /// The workspace.
-    pub workspace: Uuid,
-    /// How many.
-    pub count: i64,
-    /// The sources of their events.
-    pub sources: BTreeSet<Uuid>,
-}
-
 /// Sets aside what waits behind the heads of these lanes, which failed: dead letters, to be replayed
-/// in order. What waits for a person, or for a rule to be mended, stays. Returns what became of each
-/// lane that was longer than its head.
+/// in order. What waits for a person, or for a rule to be mended, stays. Returns workspace and
+/// connection of each.
 pub async fn park(
     txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
     now: i64,
-) -> Result<HashMap<Lane, Followers>, DbErr> {
-    let mut parked: HashMap<Lane, Followers> = HashMap::new();
+) -> Result<Vec<(Uuid, Uuid)>, DbErr> {
+    let mut parked = Vec::new();
     let all: Vec<&Lane> = lanes.iter().collect();
     for chunk in sql::padded(&all) {
         let mut rows = Values::of(txn);
@@ -186,21 +175,10 @@ pub async fn park(
              (SELECT d.id FROM v JOIN delivery d ON d.connection_id = v.connection_id \
              AND d.lane = v.lane WHERE d.lane IS NOT NULL AND d.state IN {OPEN} \
              AND d.behind = TRUE AND d.state IN ('ready', 'retrying', 'windowed', 'paused')) \
-             RETURNING delivery.workspace_id AS w, delivery.connection_id AS c, \
-             delivery.lane AS l, delivery.source_id AS s"
+             RETURNING delivery.workspace_id AS w, delivery.connection_id AS c"
         );
         for row in sql::fetch(txn, query, rows.values).await? {
-            let workspace = row.get("w")?;
-            let followers = parked
-                .entry((row.get("c")?, row.get("l")?))
-                .or_insert_with(|| Followers {
-                    workspace,
-                    count: 0,
-                    sources: BTreeSet::new(),
-                });
-            followers.count += 1;
-            let source: Option<Uuid> = row.get("s")?;
-            followers.sources.extend(source);
+            parked.push((row.get("w")?, row.get("c")?));
         }
     }
     Ok(parked)

@@ -2,7 +2,7 @@
 //!
 //! Nothing happens here for a workspace without subscriptions.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entity::{delivery, event};
 use openapi::webhooks::{Kind, WebhookDelivery};
@@ -10,21 +10,23 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::entry::{NewState, Settlement};
-use super::lanes::{self, Followers, Lane};
 use super::sql::{self, Values};
 use super::store::Txn;
-use super::{AcceptWaiting, accept, settle, subscribers};
-use crate::clock::{Clock, from_ms};
-use crate::db::Sql;
-use crate::lifecycle::{self, Data, EventRef, Hops, Message};
+use super::{AcceptWaiting, accept, settle};
+use crate::clock::from_ms;
+use crate::connectors::webhook;
+use crate::db::{Sql, bump_configuration};
+use crate::lifecycle::{self, Data, EventRef, MESSAGE, Message};
 use crate::snapshot::Snapshot;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Writes what subscribers want to know of a batch. Returns their connections, to be woken after
 /// the commit.
 pub async fn write(
     txn: &Txn,
     snapshot: &Snapshot,
-    (clock, now): (&Clock, i64),
+    now: i64,
     (accepts, accepted): (&[AcceptWaiting], &accept::Outcome),
     (settlements, settled): (&[Settlement], &settle::Outcome),
 ) -> Result<BTreeSet<Uuid>, DbErr> {
@@ -40,30 +42,22 @@ pub async fn write(
         .map(|(_, s)| s);
     let (own, others): (Vec<&Settlement>, Vec<&Settlement>) =
         done.partition(|s| lifecycle::is_message(&s.claimed));
-    outcomes_of(
-        txn,
-        snapshot,
-        (&others, &settled.followers),
-        now,
-        &mut messages,
-    )
-    .await?;
+    outcomes_of(txn, snapshot, &others, now, &mut messages).await?;
     for (connection, pause) in settled.paused.iter().filter(|(_, pause)| pause.first) {
         let known = snapshot.connection(*connection);
-        let why = (pause.code, pause.reason.as_str());
-        messages.extend(known.and_then(|c| Message::attention(&c, why, now)));
+        messages.extend(known.and_then(|c| Message::attention(&c, &pause.reason, now)));
     }
-    messages.extend(subscribers::note(txn, snapshot, &own, (clock, now)).await?);
     let rows: Vec<delivery::Model> = messages
         .iter()
         .flat_map(|m| lifecycle::rows(snapshot, m))
         .collect();
     let all: Vec<&delivery::Model> = rows.iter().collect();
     txn.insert(&all).await?;
+    health(txn, snapshot, &own, now).await?;
     Ok(rows.iter().map(|row| row.connection_id).collect())
 }
 
-/// New events, and deliveries that will not move by themselves from the start.
+/// New events, and deliveries that were dead from the start.
 fn accepts_of(
     snapshot: &Snapshot,
     accepts: &[AcceptWaiting],
@@ -89,38 +83,21 @@ fn accepts_of(
             if !item.replay {
                 messages.extend(silence(snapshot, &item.event));
             }
-            for new in &item.deliveries {
-                let Some((kind, state)) = from_the_start(&new.row.state) else {
-                    continue;
-                };
-                if !subscriptions.iter().any(|s| s.wants(kind, source)) {
-                    continue;
-                }
+            for new in item.deliveries.iter().filter(|d| d.row.state == "dead") {
                 messages.push(outcome(
                     &new.row,
-                    kind,
+                    Kind::DeliveryDead,
                     Outcome {
-                        state,
+                        state: "dead",
                         connection: &new.connection,
                         source: Some(item.source.clone()),
-                        hops: Hops::of_event(&item.event.headers),
+                        hops: lifecycle::hops_of(&item.event.headers),
                         error: (new.row.error_code.clone(), new.row.error.clone()),
                         ..Outcome::at(now)
                     },
                 ));
             }
         }
-    }
-}
-
-/// What is told of a delivery that begins in this state, if anything.
-fn from_the_start(state: &str) -> Option<(Kind, &'static str)> {
-    match state {
-        "dead" => Some((Kind::DeliveryDead, "dead")),
-        "parked" => Some((Kind::DeliveryParked, "parked")),
-        "held" => Some((Kind::DeliveryHeld, "held")),
-        "discarded" => Some((Kind::DeliveryDiscarded, "discarded")),
-        _ => None,
     }
 }
 
@@ -151,7 +128,7 @@ fn silence(snapshot: &Snapshot, event: &event::Model) -> Option<Message> {
 async fn outcomes_of(
     txn: &impl Sql,
     snapshot: &Snapshot,
-    (settlements, followers): (&[&Settlement], &HashMap<Lane, Followers>),
+    settlements: &[&Settlement],
     now: i64,
     messages: &mut Vec<Message>,
 ) -> Result<(), DbErr> {
@@ -172,10 +149,6 @@ async fn outcomes_of(
         let source = origin.and_then(|(source, _)| snapshot.source(*source));
         let fault = s.fault.as_ref();
         let record = s.record.as_ref();
-        let with_it = match s.next {
-            NewState::DeadWithLane => lanes::of(&s.claimed).and_then(|lane| followers.get(&lane)),
-            _ => None,
-        };
         let next_attempt = match s.next {
             NewState::Retrying { wait_ms, .. } => Some(now.saturating_add(wait_ms)),
             _ => None,
@@ -199,12 +172,6 @@ async fn outcomes_of(
                     record.map(|r| r.id.clone()),
                     record.and_then(|r| r.url.clone()),
                 ),
-                lane_dead: with_it.map(|gone| gone.count),
-                also: with_it
-                    .into_iter()
-                    .flat_map(|gone| &gone.sources)
-                    .filter_map(|id| Some(snapshot.source(*id)?.slug.clone()))
-                    .collect(),
                 ..Outcome::at(now)
             },
         ));
@@ -216,8 +183,7 @@ async fn outcomes_of(
 fn kind_of(s: &Settlement) -> Option<Kind> {
     match s.next {
         NewState::Delivered => Some(Kind::DeliveryDelivered),
-        NewState::Dead | NewState::DeadWithLane => Some(Kind::DeliveryDead),
-        NewState::Parked => Some(Kind::DeliveryParked),
+        NewState::Dead => Some(Kind::DeliveryDead),
         NewState::Retrying { .. } if s.started_at.is_some() => Some(Kind::DeliveryFailed),
         _ => None,
     }
@@ -229,14 +195,12 @@ struct Outcome<'a> {
     state: &'static str,
     connection: &'a str,
     source: Option<String>,
-    hops: Hops,
+    hops: Vec<Uuid>,
     tried: bool,
     next_attempt: Option<i64>,
     error: (Option<String>, Option<String>),
     effect: Option<String>,
     record: (Option<String>, Option<String>),
-    lane_dead: Option<i64>,
-    also: Vec<String>,
 }
 
 impl Outcome<'_> {
@@ -246,14 +210,12 @@ impl Outcome<'_> {
             state: "",
             connection: "",
             source: None,
-            hops: Hops::default(),
+            hops: Vec::new(),
             tried: false,
             next_attempt: None,
             error: (None, None),
             effect: None,
             record: (None, None),
-            lane_dead: None,
-            also: Vec::new(),
         }
     }
 }
@@ -269,7 +231,6 @@ fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
             received_at: row.received_at,
         }),
         source: outcome.source.clone(),
-        also: outcome.also,
         hops: outcome.hops,
         data: Data::Delivery(Box::new(WebhookDelivery {
             delivery_id: row.id,
@@ -287,7 +248,6 @@ fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
             effect: outcome.effect,
             record_id: outcome.record.0.or_else(|| row.record_id.clone()),
             record_url: outcome.record.1.or_else(|| row.record_url.clone()),
-            lane_dead: outcome.lane_dead,
             key: row.lane.clone(),
             fields: serde_json::from_str(&row.fields).ok(),
         })),
@@ -298,7 +258,7 @@ fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
 async fn origins(
     txn: &impl Sql,
     events: impl Iterator<Item = Uuid>,
-) -> Result<HashMap<Uuid, (Uuid, Hops)>, DbErr> {
+) -> Result<HashMap<Uuid, (Uuid, Vec<Uuid>)>, DbErr> {
     let wanted: BTreeSet<Uuid> = events.collect();
     let wanted: Vec<Uuid> = wanted.into_iter().collect();
     let mut found = HashMap::new();
@@ -318,9 +278,91 @@ async fn origins(
             let headers: String = row.get("headers")?;
             found.insert(
                 row.get("id")?,
-                (row.get("source_id")?, Hops::of_event(&headers)),
+                (row.get("source_id")?, lifecycle::hops_of(&headers)),
             );
         }
     }
     Ok(found)
+}
+
+/// How the subscribers of a batch do.
+#[derive(Default)]
+struct Health {
+    delivered: bool,
+    failed: bool,
+    gone: bool,
+}
+
+/// Notes since when a subscriber only fails, and switches one off that has for too long, or that
+/// says that it is gone.
+async fn health(
+    txn: &impl Sql,
+    snapshot: &Snapshot,
+    own: &[&Settlement],
+    now: i64,
+) -> Result<(), DbErr> {
+    let mut all: BTreeMap<Uuid, Health> = BTreeMap::new();
+    for s in own.iter().filter(|s| s.started_at.is_some()) {
+        let health = all.entry(s.claimed.connection_id).or_default();
+        health.delivered |= s.next == NewState::Delivered;
+        health.failed |= s.next != NewState::Delivered;
+        health.gone |= s.outcome == "gone";
+    }
+    for (connection, health) in all {
+        let id = || sea_orm::Value::from(connection);
+        if health.delivered {
+            sql::execute(
+                txn,
+                "UPDATE connection SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL",
+                vec![id()],
+            )
+            .await?;
+        } else if health.failed {
+            sql::execute(
+                txn,
+                "UPDATE connection SET failing_since = $2 WHERE id = $1 AND failing_since IS NULL",
+                vec![id(), now.into()],
+            )
+            .await?;
+        }
+        let days = snapshot
+            .connection(connection)
+            .and_then(|c| webhook::settings(&c.view).ok())
+            .and_then(|settings| settings.disable_after_days());
+        let (since, reason) = match (health.gone, health.failed && !health.delivered, days) {
+            (true, _, _) => (
+                i64::MAX,
+                "Switched off: the subscriber said that it is gone (410).".to_owned(),
+            ),
+            (false, true, Some(days)) => (
+                now - i64::from(days) * DAY_MS,
+                format!("Switched off: every message failed for {days} days."),
+            ),
+            _ => continue,
+        };
+        switch_off(txn, connection, since, &reason, now).await?;
+    }
+    Ok(())
+}
+
+async fn switch_off(
+    txn: &impl Sql,
+    connection: Uuid,
+    since: i64,
+    reason: &str,
+    now: i64,
+) -> Result<(), DbErr> {
+    let changed = sql::execute(
+        txn,
+        "UPDATE connection SET enabled = FALSE, state_reason = $2, state_at = $3, \
+         revision = revision + 1, updated_at = $3 WHERE id = $1 AND enabled = TRUE \
+         AND COALESCE(failing_since, $3) <= $4",
+        vec![connection.into(), reason.into(), now.into(), since.into()],
+    )
+    .await?;
+    if changed > 0 {
+        tracing::warn!(connection.id = %connection, reason, operation = MESSAGE, "A subscriber was switched off.");
+        bump_configuration(txn).await?;
+    }
+    Ok(())
 }

@@ -27,7 +27,6 @@ mod settle;
 pub(crate) mod sql;
 mod stats;
 mod store;
-mod subscribers;
 mod writer;
 
 use std::sync::Arc;
@@ -48,10 +47,7 @@ use company::Company;
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use gather::OUTCOMES;
 use gather::{Call, PutOff};
-pub use lanes::{
-    Lane, OPEN, OPEN_STATES, lock as lock_lanes, lock_lane, open_states, release as release_lanes,
-    release_next,
-};
+pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
 pub use repeat::repeat_of;
 pub use stats::metric;
 use store::Store;

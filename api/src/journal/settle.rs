@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::clean;
 use super::entry::{NewState, Settlement};
-use super::lanes::{self, Followers, Lane};
+use super::lanes::{self, Lane};
 use super::sql;
 use super::stats::{Counters, metric};
 use super::store::Txn;
@@ -26,8 +26,6 @@ pub struct Outcome {
     pub leased: Vec<delivery::Model>,
     /// Connections that need attention.
     pub paused: HashMap<Uuid, Pause>,
-    /// What became a dead letter with the head of its lane.
-    pub followers: HashMap<Lane, Followers>,
 }
 
 /// Why a connection needs attention.
@@ -94,9 +92,8 @@ pub async fn write(
     }
     let attempts: Vec<&attempt::Model> = attempts.iter().collect();
     txn.insert(&attempts).await?;
-    outcome.followers = lanes::park(txn, &failed, now).await?;
-    for ((connection, _), gone) in &outcome.followers {
-        counters.add(gone.workspace, now, metric::DEAD, *connection, gone.count);
+    for (workspace, connection) in lanes::park(txn, &failed, now).await? {
+        counters.add(workspace, now, metric::DEAD, connection, 1);
     }
     outcome.leased = lanes::release(txn, dispatch, &ended, now).await?;
     for (connection, mut wanted) in std::mem::take(&mut outcome.paused) {

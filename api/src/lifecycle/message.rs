@@ -6,12 +6,13 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Hops;
 use crate::clock::from_ms;
 use crate::connectors::webhook;
 use crate::ingest;
 use crate::snapshot::{ConnectionConfig, SourceConfig};
 
+/// Workspaces that a message may have passed; more are not remembered.
+const MOST_HOPS: usize = 16;
 /// Largest body that a message carries, in bytes.
 const LARGEST_PAYLOAD: usize = 128 * 1024;
 
@@ -28,12 +29,10 @@ pub struct Message {
     pub event: Option<EventRef>,
     /// Slug of the source it is about.
     pub source: Option<String>,
-    /// Slugs of other sources that it concerns.
-    pub also: Vec<String>,
     /// What is told.
     pub data: Data,
-    /// Where the event had been before it came here.
-    pub hops: Hops,
+    /// Workspaces that the event had passed before it came here.
+    pub hops: Vec<Uuid>,
 }
 
 /// The event of a message.
@@ -107,8 +106,7 @@ impl Message {
                 received_at: event.received_at,
             }),
             source: Some(source.to_owned()),
-            also: Vec::new(),
-            hops: Hops::of_event(&event.headers),
+            hops: hops_of(&event.headers),
             data: Data::Event(WebhookEvent {
                 event_id: event.id,
                 correlation_id: event.correlation_id.clone(),
@@ -130,63 +128,41 @@ impl Message {
         } else {
             Kind::BreakerClosed
         };
-        Self::upstream(connection, kind, None, at)
+        Self::connection(connection, kind, None, at)
     }
 
-    /// `connection.attention`, with the code and the text of why; none for a connection to a
-    /// subscriber.
-    pub fn attention(connection: &ConnectionConfig, why: (&str, &str), at: i64) -> Option<Self> {
-        Self::upstream(connection, Kind::ConnectionAttention, Some(why), at)
+    /// `connection.attention`; none for a connection to a subscriber.
+    pub fn attention(connection: &ConnectionConfig, reason: &str, at: i64) -> Option<Self> {
+        let reason = Some(reason.to_owned());
+        Self::connection(connection, Kind::ConnectionAttention, reason, at)
     }
 
     /// `connection.resumed`; none for a connection to a subscriber.
     pub fn resumed(connection: &ConnectionConfig, at: i64) -> Option<Self> {
-        Self::upstream(connection, Kind::ConnectionResumed, None, at)
-    }
-
-    /// `connection.switched_off`, of a subscriber, for the others.
-    pub fn switched_off(subscriber: &ConnectionConfig, why: (&str, &str), at: i64) -> Self {
-        Self::connection(subscriber, Kind::ConnectionSwitchedOff, Some(why), at)
-    }
-
-    fn upstream(
-        connection: &ConnectionConfig,
-        kind: Kind,
-        why: Option<(&str, &str)>,
-        at: i64,
-    ) -> Option<Self> {
-        (connection.view.connector != webhook::KIND)
-            .then(|| Self::connection(connection, kind, why, at))
+        Self::connection(connection, Kind::ConnectionResumed, None, at)
     }
 
     fn connection(
         connection: &ConnectionConfig,
         kind: Kind,
-        why: Option<(&str, &str)>,
+        reason: Option<String>,
         at: i64,
-    ) -> Self {
+    ) -> Option<Self> {
         let view = &connection.view;
-        Self {
+        (view.connector != webhook::KIND).then(|| Self {
             workspace: view.workspace_id,
             kind,
             at,
             event: None,
             source: None,
-            also: Vec::new(),
-            hops: Hops::default(),
+            hops: Vec::new(),
             data: Data::Connection(WebhookConnection {
                 connection_id: view.id,
                 connection: view.name.clone(),
                 connector: view.connector.clone(),
-                code: why.map(|(code, _)| code.to_owned()),
-                reason: why.map(|(_, reason)| reason.to_owned()),
+                reason,
             }),
-        }
-    }
-
-    /// Whether it is about this very connection.
-    pub fn is_of(&self, id: Uuid) -> bool {
-        matches!(&self.data, Data::Connection(connection) if connection.connection_id == id)
+        })
     }
 
     /// `source.silent` (with the last sign of life, in milliseconds since 1970) or
@@ -202,8 +178,7 @@ impl Message {
             at,
             event: None,
             source: Some(source.slug.clone()),
-            also: Vec::new(),
-            hops: Hops::default(),
+            hops: Vec::new(),
             data: Data::Source(WebhookSource {
                 source_id: source.id,
                 source: source.slug.clone(),
@@ -211,4 +186,18 @@ impl Message {
             }),
         }
     }
+}
+
+/// The workspaces that an event had passed, from the headers that were kept of it.
+pub fn hops_of(headers: &str) -> Vec<Uuid> {
+    if !headers.contains(super::HOPS) {
+        return Vec::new();
+    }
+    let list: Vec<(String, String)> = serde_json::from_str(headers).unwrap_or_default();
+    list.iter()
+        .filter(|(name, _)| name == super::HOPS)
+        .flat_map(|(_, value)| value.split(','))
+        .filter_map(|text| text.trim().parse().ok())
+        .take(MOST_HOPS)
+        .collect()
 }

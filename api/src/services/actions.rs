@@ -118,7 +118,7 @@ pub async fn discard(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResu
     let was = json!({ "state": row.state });
     note(core, &txn, by, "delivery.discard", &row, was).await?;
     let next = move_on(core, &txn, &row, now).await?;
-    commit(core, txn, next.into_iter().collect()).await?;
+    commit(core, txn, next).await?;
     tell(core, &row, State::Discarded);
     Ok(())
 }
@@ -293,23 +293,19 @@ async fn move_on(
 }
 
 /// Commits, and hands over or gives back what was leased on the way.
-pub(super) async fn commit(
-    core: &Core,
-    txn: Transaction,
-    next: Vec<delivery::Model>,
-) -> Result<(), DbErr> {
+async fn commit(core: &Core, txn: Transaction, next: Option<delivery::Model>) -> ApiResult<()> {
     match txn.commit().await {
         Ok(()) => {
-            core.dispatch.offer(next);
+            core.dispatch.offer(next.into_iter().collect());
             core.dispatch.announce_released();
             Ok(())
         }
         Err(error) => {
-            for row in next {
+            if let Some(row) = next {
                 core.dispatch.unreserve(row.connection_id);
                 core.dispatch.lose(&row);
             }
-            Err(error)
+            Err(error.into())
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Connections: credentials and settings for upstreams.
 
-mod discard;
 mod sandbox;
 mod upstream;
 mod usage;
@@ -21,7 +20,6 @@ use crate::dispatch;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
 
-pub use discard::{DiscardWaiting, discard_waiting};
 pub use sandbox::records;
 pub use upstream::{metadata, resume, test, view};
 pub use usage::operations_mut;

@@ -179,7 +179,6 @@ async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
             .filter(|breaker| breaker.state == "open")
             .map(|breaker| breaker.failures);
         let (colour, detail) = match (row.enabled, row.state.as_str(), failures, waiting) {
-            (false, ..) if notices::off_by_server(&row) => ("red", row.state_reason),
             (false, ..) => ("grey", Some("switched off".to_owned())),
             (true, "ok", Some(n), _) => {
                 let text = format!("{n} calls in a row failed; one a second looks for it");

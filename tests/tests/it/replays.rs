@@ -23,7 +23,7 @@ use tests::yaml::{File, copy_to};
 use tests::{Client, Server, both, wait_until};
 use uuid::Uuid;
 
-use crate::support::{all, delivery, drained, event, in_state, job_ended, settled};
+use crate::support::{all, delivery, drained, event, in_state, settled};
 
 const DEAD: &str = "/api/v1/dead-letters";
 const COUNT_DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
@@ -60,6 +60,13 @@ async fn dead_letters(server: &Server, sink: &FakeSink, count: i64) {
 
 async fn job(client: &Client, id: Uuid) -> Job {
     client.read(&format!("/api/v1/jobs/{id}")).await
+}
+
+async fn ended(client: &Client, id: Uuid) -> Job {
+    wait_until("the job ends", async || {
+        Some(job(client, id).await).filter(|j| j.state != JobState::Running)
+    })
+    .await
 }
 
 async fn audited(client: &Client, action: &str) -> Vec<AuditEntry> {
@@ -131,7 +138,7 @@ both! {
         let told = stream.find(|m| matches!(m, Message::Job(j) if j.id == started.id && j.state == JobState::Done)).await;
         let Message::Job(told) = told.message else { unreachable!() };
         assert_eq!((told.total, told.done, told.failed), (60, 60, 0));
-        let done = job_ended(&client, started.id).await;
+        let done = ended(&client, started.id).await;
         assert_eq!((done.state, done.done), (JobState::Done, 60));
         drained(&server).await;
         assert_eq!(server.store.number(COUNT_DEAD).await, 0);
@@ -165,7 +172,7 @@ both! {
             server.restart().await;
         }
         assert!(server.store.number(COUNT_DEAD).await > 0, "the job was in the middle");
-        let done = job_ended(&client, id).await;
+        let done = ended(&client, id).await;
         assert_eq!((done.state, done.failed), (JobState::Done, 0), "{done:?}");
         drained(&server).await;
         let number = async |query: &str| server.store.number(query).await;
@@ -209,7 +216,7 @@ both! {
         wait_until("all are dead", async || (server.store.number(COUNT_DEAD).await == 230).then_some(())).await;
         sink.answer(200);
         let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({})).await.ok();
-        let done = job_ended(&client, result.job.unwrap().id).await;
+        let done = ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.done, done.failed), (230, 0), "{done:?}");
         drained(&server).await;
         assert_eq!(server.store.number(COUNT_DEAD).await, 0);
@@ -248,7 +255,7 @@ both! {
         }
         wait_until("all are dead", async || (server.store.number(COUNT_DEAD).await == 29).then_some(())).await;
         let result: DeadResult = client.post(&format!("{DEAD}/discard"), &json!({ "error_code": "http_400" })).await.ok();
-        let done = job_ended(&client, result.job.unwrap().id).await;
+        let done = ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.kind.as_str(), done.done), ("dead_letters.discard", 29));
         assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery WHERE state = 'discarded'").await, 29);
     }
@@ -363,7 +370,7 @@ both! {
         client.post(&format!("{path}/release-parked"), &json!({})).await.problem(Code::Conflict);
         client.patch(&path, rule.revision, &json!({ "spec": good })).await.done();
         let result: DeadResult = client.post(&format!("{path}/release-parked"), &json!({})).await.ok();
-        let done = job_ended(&client, result.job.unwrap().id).await;
+        let done = ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.done, done.failed), (31, 0), "{done:?}");
         drained(&server).await;
         let after = event(&client, parked.summary.id).await;

@@ -15,7 +15,7 @@ mod piece;
 mod preview;
 mod query;
 
-pub use dead::{AT_ONCE, DiscardWorker, ReplayWorker, discard, replay};
+pub use dead::{DiscardWorker, ReplayWorker, discard, replay};
 pub use export::export;
 pub use make::event;
 pub use parked::{ReleaseWorker, release};

@@ -1,17 +1,14 @@
 //! What waits for a connection, and when it is tried next.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use leptos_router::components::A;
 use openapi::connections::{Breaker, Connection, NextAttempt, Waiting};
-use openapi::deliveries::DeadResult;
 use openapi::stream::Message;
 use uuid::Uuid;
 
-use crate::api::{Load, load, use_api, use_live};
+use crate::api::{Load, load, use_live};
 use crate::format;
-use crate::pages::dead_letters::told;
-use crate::ui::{Ago, Button, Card, Kind, Question, show, use_confirm, use_toasts};
+use crate::ui::{Ago, Card, show};
 
 /// How often it is read while deliveries change, in milliseconds.
 const REFRESH_MS: u32 = 2_000;
@@ -32,7 +29,7 @@ pub fn waiting(id: Uuid, now: Load<Connection>) -> AnyView {
     view! {
         <Card title="What waits">
             {move || now.get().and_then(|c| open(&c.breaker))}
-            {show(waiting, move |now| figures(id, now, waiting))}
+            {show(waiting, move |waiting| figures(id, waiting))}
         </Card>
     }
     .into_any()
@@ -60,51 +57,7 @@ fn open(breaker: &Breaker) -> Option<AnyView> {
     )
 }
 
-/// Discards all of it, after a question.
-fn discard(id: Uuid, waiting: Load<Waiting>) -> AnyView {
-    let api = use_api();
-    let toasts = use_toasts();
-    let confirm = use_confirm();
-    let busy = RwSignal::new(false);
-    let run = move || {
-        busy.set(true);
-        spawn_local(async move {
-            let path = format!("connections/{id}/discard-waiting");
-            match api.act::<DeadResult>(&path).await {
-                Ok(result) => toasts.good(told(&result)),
-                Err(failure) => toasts.failed(&failure),
-            }
-            busy.try_set(false);
-            waiting.reload();
-        });
-    };
-    let ask = move |_| {
-        let question = Question {
-            title: "Discard all that waits?".to_owned(),
-            text: "What waits for this connection will not be sent, whatever it waits for. What is being sent right now is left. Events stay and can be replayed.".to_owned(),
-            yes: "Discard",
-            danger: true,
-        };
-        confirm.ask(question, run);
-    };
-    view! {
-        <div class="row">
-            <Button
-                small=true
-                kind=Kind::Danger
-                busy=busy
-                attr:data-testid="discard-waiting"
-                press=ask
-            >
-                "Discard all that waits"
-            </Button>
-        </div>
-    }
-    .into_any()
-}
-
-fn figures(id: Uuid, waiting: Waiting, list: Load<Waiting>) -> AnyView {
-    let any = waiting.oldest_at.is_some();
+fn figures(id: Uuid, waiting: Waiting) -> AnyView {
     let line = |words: &'static str, state: &'static str, count: i64| {
         view! {
             <dt>{words}</dt>
@@ -154,7 +107,6 @@ fn figures(id: Uuid, waiting: Waiting, list: Load<Waiting>) -> AnyView {
                         </div>
                     }
                 })}
-            {any.then(|| discard(id, list))}
         </div>
     }
     .into_any()
