@@ -3,7 +3,11 @@
 //! A name is taken apart into words (`apiKey`, `API-KEY` and `api_key` are the same two words), and
 //! only whole words count: `author`, `keyboard` and `monkey` stay.
 
+mod put_back;
+
 use serde_json::Value;
+
+pub use put_back::put_back;
 
 /// What stands in place of a masked value.
 pub const MASK: &str = "***";

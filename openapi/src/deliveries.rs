@@ -223,7 +223,7 @@ pub struct Exchange {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Release {
-    /// All fields anew; absent: as rendered.
+    /// All fields anew; absent: as rendered. `***` where a value was shown masked keeps that value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub fields: Option<serde_json::Map<String, serde_json::Value>>,
@@ -234,7 +234,7 @@ pub struct Release {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EditFields {
-    /// All fields anew.
+    /// All fields anew. `***` where a value was shown masked keeps that value.
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub fields: serde_json::Map<String, serde_json::Value>,
 }

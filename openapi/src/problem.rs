@@ -150,8 +150,6 @@ codes! {
     RevisionStale = "revision_stale", 412, "It was changed since you read it";
     /// The body is over the limit.
     BodyTooLarge = "body_too_large", 413, "The body is too large";
-    /// One request carries more events than its source allows.
-    TooManyEvents = "too_many_events", 413, "The request carries too many events";
     /// The content type is not one of those understood.
     UnsupportedMediaType = "unsupported_media_type", 415, "The content type is not supported";
     /// A write needs `If-Match`.

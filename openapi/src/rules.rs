@@ -171,9 +171,12 @@ pub struct ExplainRequest {
     /// A past event; its bytes are taken as they were received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<Uuid>,
-    /// A payload.
+    /// A payload. Where the source makes several events of it, one of them is explained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<serde_json::Value>,
+    /// Which of the events of the payload, from 0; absent: the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
     /// A draft that stands in for the saved rule of the same `id`, or joins them without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft: Option<DraftRule>,
@@ -199,6 +202,19 @@ pub struct ExplainResponse {
     pub explanation: engine::rules::Explanation,
     /// The requests that the connectors would send, in the order of the rendered steps.
     pub requests: Vec<PlannedRequest>,
+    /// Which of the events of the payload this is about; absent: the source makes one of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+/// One of the events that a source makes of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Part {
+    /// Its place, from 0.
+    pub item: u32,
+    /// How many there are.
+    pub items: u32,
 }
 
 /// A request that a connector would send.

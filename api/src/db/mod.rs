@@ -193,18 +193,15 @@ impl Db {
         }
     }
 
-    /// Undoes the last migrations.
+    /// A connection of its own for what changes the schema.
     ///
     /// # Errors
-    /// A migration could not be undone; the ones after it are.
-    pub async fn undo(&self, steps: u32) -> Result<(), DbErr> {
-        let alone = match &self.location {
+    /// The database cannot be opened.
+    pub async fn alone(&self) -> Result<DatabaseConnection, DbErr> {
+        match &self.location {
             Location::Sqlite(path) => schema::alone_sqlite(path).await,
             Location::Postgres(url) => schema::alone_postgres(url).await,
-        }?;
-        let done = schema::undo(&alone, steps).await;
-        let closed = alone.close().await;
-        done.and(closed)
+        }
     }
 
     /// Which of the two it is.

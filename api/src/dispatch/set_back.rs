@@ -72,16 +72,19 @@ async fn ahead(db: &Db, now: i64) -> Result<bool, DbErr> {
 }
 
 /// After the clock was set back by so many milliseconds, or for work of a node whose clock is ahead:
-/// deliveries wait as long as they were to wait when they were written, and timers that would have
-/// rung within that time ring now, since nobody can tell which of them meant a time of day; a task
-/// that rings early looks again. Done twice, or by two nodes, it changes nothing more.
+/// deliveries wait as long as they were to wait when they were written. If it was set back, all
+/// timers ring now: those that would have rung meanwhile, and those set for a while later, which
+/// would ring later by so much; nobody can tell which of them meant a time of day, and a task that
+/// rings early looks again. Done twice, or by two nodes, it changes nothing more.
 async fn catch_up(db: &Db, now: i64, by: i64) -> Result<u64, DbErr> {
     let query = "UPDATE delivery SET due_at = $1 + (due_at - updated_at), updated_at = $1 \
                  WHERE state IN ('ready', 'retrying') AND behind = FALSE AND updated_at > $2 \
                  AND due_at >= updated_at";
     let slack = now.saturating_add(SLACK_MS);
     let moved = sql::execute(db.write(), query, vec![now.into(), slack.into()]).await?;
-    let query = "UPDATE timer SET due_at = $1 WHERE due_at > $1 AND due_at <= $2";
-    let values = vec![now.into(), now.saturating_add(by).into()];
-    Ok(moved + sql::execute(db.write(), query, values).await?)
+    if by <= 0 {
+        return Ok(moved);
+    }
+    let query = "UPDATE timer SET due_at = $1 WHERE due_at > $1";
+    Ok(moved + sql::execute(db.write(), query, vec![now.into()]).await?)
 }

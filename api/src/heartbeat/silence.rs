@@ -15,6 +15,8 @@ const KIND: &str = "silence";
 const UNWRITTEN_MS: i64 = 5_000;
 /// A look that comes this late was kept from coming: the server was out, and did not listen.
 const LATE_MS: i64 = 30_000;
+/// How far the clock of another node may be ahead of this one before it is taken for wrong.
+const SLACK_MS: i64 = 2_000;
 /// How often a source that is silent is looked at, besides whenever it is heard.
 const SILENT_MS: i64 = 60_000;
 
@@ -73,7 +75,7 @@ impl Task for Silence {
         // The change that set this timer may not be served here yet.
         core.snapshots.refresh().await?;
         let now = core.clock.now_ms();
-        let heard = last_heard(core, id).await?;
+        let heard = last_heard(core, id, now).await?;
         let wanted = row.silent_after.filter(|_| row.enabled);
         if let Some(silence) = source_silence::Entity::find_by_id(id).one(db).await? {
             let returned = heard.is_some_and(|at| at > silence.since);
@@ -93,7 +95,7 @@ impl Task for Silence {
             return Ok(Next::At(now + SILENT_MS));
         };
         let set = row.heartbeat_since.unwrap_or(row.updated_at);
-        let counted = heard.unwrap_or(set).max(set).max(listening);
+        let counted = counted_from(now, heard, set, listening);
         let deadline = counted.saturating_add(after).saturating_add(UNWRITTEN_MS);
         if now < deadline {
             return Ok(Next::At(deadline));
@@ -117,10 +119,32 @@ impl Task for Silence {
     }
 }
 
-async fn last_heard(core: &Core, source: Uuid) -> Result<Option<i64>, DbErr> {
+/// From when the silence counts. What lies ahead of now was written before the clock was set back,
+/// and says nothing any more. A source that was never heard waits for its own moment.
+fn counted_from(now: i64, heard: Option<i64>, set: i64, listening: i64) -> i64 {
+    let passed = |at: &i64| *at <= now + SLACK_MS;
+    let moments = [heard.unwrap_or(set), set, listening];
+    match moments.first().filter(|at| passed(at)) {
+        Some(_) => moments.into_iter().filter(passed).max().unwrap_or(now),
+        None => now,
+    }
+}
+
+/// When the source was last heard, by any node. After the clock was set back, what was heard before
+/// counts as heard now: silence begins with the jump, not when the clock is there again.
+async fn last_heard(core: &Core, source: Uuid, now: i64) -> Result<Option<i64>, DbErr> {
     let query = "SELECT MAX(at) AS at FROM source_beat WHERE source_id = $1";
     let rows = sql::rows(core.db.read(), query, vec![source.into()]).await?;
-    rows.first().map_or(Ok(None), |row| row.try_get("", "at"))
+    let heard: Option<i64> = match rows.first() {
+        Some(row) => row.try_get("", "at")?,
+        None => None,
+    };
+    if heard.is_none_or(|at| at <= now + SLACK_MS) {
+        return Ok(heard);
+    }
+    let query = "UPDATE source_beat SET at = $2 WHERE source_id = $1 AND at > $2";
+    sql::execute(core.db.write(), query, vec![source.into(), now.into()]).await?;
+    Ok(Some(now))
 }
 
 /// Since when some node that lives takes requests.
@@ -129,4 +153,21 @@ async fn listening_since(core: &Core, now: i64) -> Result<Option<i64>, DbErr> {
         "SELECT MIN(started_at) AS at FROM node WHERE role <> 'worker' AND lease_until > $1";
     let rows = sql::rows(core.db.read(), query, vec![now.into()]).await?;
     rows.first().map_or(Ok(None), |row| row.try_get("", "at"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_from_the_latest_moment_that_has_been() {
+        const NOW: i64 = 1_000_000;
+        assert_eq!(counted_from(NOW, Some(900_000), 800_000, 700_000), 900_000);
+        assert_eq!(counted_from(NOW, Some(600_000), 800_000, 700_000), 800_000);
+        assert_eq!(counted_from(NOW, None, 600_000, 700_000), 700_000);
+        // Set back: the server started, and the heartbeat was set, by a clock that was ahead.
+        let ahead = NOW + 3_600_000;
+        assert_eq!(counted_from(NOW, Some(900_000), ahead, ahead + 1), 900_000);
+        assert_eq!(counted_from(NOW, None, ahead, 700_000), NOW);
+    }
 }

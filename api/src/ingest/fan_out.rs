@@ -5,7 +5,6 @@
 
 use engine::split::{self, Parts};
 use entity::event;
-use openapi::problem::Code;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -19,25 +18,30 @@ const LONGEST_SENDER_ID: usize = 200;
 /// The type of an item, whatever its request was sent as.
 const JSON: &str = "application/json";
 
+/// Why a request of a source that splits is kept as one event that no rule was asked about: it
+/// carries more events than the source allows, and a sender would not send it again.
+pub const TOO_MANY_EVENTS: &str = "too_many_events";
+
 /// An event with what rules see of it.
 pub type Viewed = (event::Model, Value);
 
-/// Makes the events of a request: `whole` is the event that it would be if it were one.
-///
-/// # Errors
-/// 413: it carries more events than its source allows.
+/// Makes the events of a request: `whole` is the event that it would be if it were one. An event
+/// that carries too many is alone, and has its reason already.
 pub fn fan_out(
     core: &Core,
     source: &SourceConfig,
     whole: event::Model,
     payload: Value,
-) -> Result<Vec<Viewed>, ApiError> {
+) -> Vec<Viewed> {
     let Some(split) = &source.split else {
-        return Ok(vec![titled(whole, payload)]);
+        return vec![titled(whole, payload)];
     };
     let (items, envelope) = match split.apply(payload, Some(&whole.body)) {
-        Parts::Whole(payload) => return Ok(vec![titled(whole, payload)]),
-        Parts::TooMany => return Err(ApiError::new(Code::TooManyEvents)),
+        Parts::Whole(payload) => return vec![titled(whole, payload)],
+        Parts::TooMany(payload) => {
+            let reason = TOO_MANY_EVENTS.to_owned();
+            return vec![titled(event::Model { reason, ..whole }, payload)];
+        }
         Parts::Items(items, envelope) => (items, envelope),
     };
     let request_id = whole.idempotency_key.clone();
@@ -49,7 +53,7 @@ pub fn fan_out(
         method: "POST".to_owned(),
         ..whole
     };
-    Ok(items
+    items
         .into_iter()
         .enumerate()
         .map(|(n, item)| {
@@ -66,7 +70,7 @@ pub fn fan_out(
             };
             titled(event, item.view)
         })
-        .collect())
+        .collect()
 }
 
 fn titled(event: event::Model, view: Value) -> Viewed {

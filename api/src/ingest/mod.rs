@@ -17,7 +17,7 @@ mod route;
 mod title;
 
 pub use budget::Budget;
-pub use fan_out::view;
+pub use fan_out::{TOO_MANY_EVENTS, view};
 pub use parse::parse;
 pub use receive::{HOOK_PREFIXES, hook};
 pub use replay::{refused, send_test};

@@ -206,7 +206,7 @@ async fn receive(
         title: String::new(),
         matched: String::new(),
     };
-    let events = fan_out(core, source, event, payload)?;
+    let events = fan_out(core, source, event, payload);
     let counted = count(core, source, events.len(), received_at.timestamp_millis())?;
     let events = events
         .into_iter()

@@ -8,14 +8,17 @@ use openapi::sources::Accepted;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{route, title_of};
+use super::fan_out::fan_out;
+use super::route;
 use crate::core::Core;
 use crate::http::problem::ApiError;
 use crate::journal::{Accept, JournalError};
 use crate::scope::Scope;
 use crate::snapshot::SourceConfig;
 
-/// Sends a payload to a source as if it had come in; it is marked as a test.
+/// Sends a payload to a source as if it had come in, cut into its events where the source does that;
+/// they are marked as tests. They have no delivery ids: a second test is no repeat of the first, and
+/// the alert that a sample was made from is none of the test.
 ///
 /// # Errors
 /// There is no such source, or the journal cannot take it.
@@ -44,15 +47,19 @@ pub async fn send_test(
         body: serde_json::to_vec(payload).unwrap_or_default(),
         envelope: None,
         test: true,
-        title: title_of(payload),
+        title: String::new(),
         matched: String::new(),
     };
-    let routed = route::route(core, &source, event, payload, false);
+    let events = fan_out(core, &source, event, payload.clone())
+        .into_iter()
+        .map(|(mut event, view)| {
+            event.idempotency_key = None;
+            route::route(core, &source, event, &view, false)
+        })
+        .collect();
     let accepted = core
         .journal
-        .accept(Accept {
-            events: vec![routed],
-        })
+        .accept(Accept { events })
         .await
         .map_err(refused)?;
     Ok(Accepted {

@@ -11,6 +11,7 @@ use openapi::maintenance::WindowMode;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::fan_out::TOO_MANY_EVENTS;
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::journal::{AcceptEvent, NewDelivery};
@@ -47,6 +48,11 @@ pub fn route_by(
     payload: &Value,
     replay: bool,
 ) -> AcceptEvent {
+    if event.reason == TOO_MANY_EVENTS {
+        // Also when it is replayed: rules are made for one of its events, not for their list.
+        set_fault(&mut event, TOO_MANY_EVENTS);
+        return accept(event, source, replay, Vec::new(), Vec::new());
+    }
     let verdict = match ask(core, workspace, source, &event, payload) {
         Ok(verdict) => verdict,
         Err(reason) => {

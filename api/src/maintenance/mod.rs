@@ -7,8 +7,10 @@
 //!
 //! Everything is decided in memory from the configuration that is served. The end of maintenance is
 //! a timer ([`Release`]); it looks a second time a little later, so that an event that was routed
-//! just before the end and committed just after it does not wait for the next one. A crash changes
-//! nothing: waiting deliveries are rows, and the timer is one too.
+//! just before the end and committed just after it does not wait for the next one, and then once a
+//! minute: a node whose clock is behind, or one that could not reach the database, may put
+//! deliveries back much later. A crash changes nothing: waiting deliveries are rows, and so are the
+//! timers.
 
 mod release;
 

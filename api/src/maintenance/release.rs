@@ -12,11 +12,13 @@ use crate::schedule::{self, Due, Next, Task};
 const KIND: &str = "maintenance";
 /// The timer of the next change.
 const CHANGE: &str = "change";
-/// The timer of the second look.
+/// The timer of the looks in between.
 const AGAIN: &str = "again";
 /// How long a routed event may take to its commit, or a claimed delivery to be put back.
 const UNDER_WAY_MS: i64 = 10_000;
-/// Looked at least this often, whatever the calendar says.
+/// Between two of those looks: the longest wait of what becomes `windowed` after the end.
+const MINUTE_MS: i64 = 60_000;
+/// The calendar is asked at least this often.
 const LONGEST_MS: i64 = 3_600_000;
 /// Deliveries of one transaction: some milliseconds of the writer.
 const BATCH: i64 = 500;
@@ -52,7 +54,7 @@ impl Task for Release {
             return Ok(Next::At(now));
         }
         if due.key != CHANGE {
-            return Ok(Next::Done);
+            return Ok(Next::At(now + MINUTE_MS));
         }
         schedule::set(core.db.write(), KIND, AGAIN, now + UNDER_WAY_MS).await?;
         let next = core

@@ -19,10 +19,12 @@ use crate::clock::from_ms;
 use crate::core::Core;
 use crate::db::Transaction;
 use crate::dispatch::Placement;
-use crate::http::problem::{ApiError, ApiResult};
+use crate::http::problem::{ApiError, ApiResult, field_error};
 use crate::journal::{OPEN_STATES, lock_lane, release_next, repeat_of};
+use crate::mask;
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
+use crate::services::sources::stored;
 
 /// Lets a held delivery go, with other fields if given.
 ///
@@ -48,7 +50,7 @@ pub async fn release(
     }
     let edited = fields.is_some();
     if let Some(fields) = fields {
-        row.fields = serde_json::to_string(&fields).unwrap_or_default();
+        row.fields = edited_fields(&row, fields)?;
         change = change.col_expr(delivery::Column::Fields, Expr::val(row.fields.clone()));
     }
     changed(change.exec(&txn).await?.rows_affected)?;
@@ -73,11 +75,9 @@ pub async fn edit(
 ) -> ApiResult<()> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
+    let fields = edited_fields(&row, fields)?;
     let result = delivery::Entity::update_many()
-        .col_expr(
-            delivery::Column::Fields,
-            Expr::val(serde_json::to_string(&fields).unwrap_or_default()),
-        )
+        .col_expr(delivery::Column::Fields, Expr::val(fields))
         .col_expr(delivery::Column::UpdatedAt, Expr::val(core.clock.now_ms()))
         .filter(delivery::Column::Id.eq(id))
         .filter(delivery::Column::State.eq(State::Held.as_str()))
@@ -88,6 +88,18 @@ pub async fn edit(
     txn.commit().await?;
     tell(core, &row, State::Held);
     Ok(())
+}
+
+/// The fields of a delivery as somebody edited them, who was shown them masked.
+fn edited_fields(row: &delivery::Model, edited: Map<String, Value>) -> ApiResult<String> {
+    let fields = mask::put_back(edited, &stored("delivery.fields", &row.fields)?).map_err(|at| {
+        let fault = |at: String| {
+            let message = "The mask stands for a value that is not shown, and there is none here. Write the value itself, or leave it out.";
+            field_error(&format!("fields.{at}"), "masked", message)
+        };
+        ApiError::faults(at.into_iter().map(fault).collect())
+    })?;
+    serde_json::to_string(&fields).map_err(|error| ApiError::internal("delivery.fields", &error))
 }
 
 /// Decides against a delivery that has not been done: one that waits, or a dead letter.

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use engine::limits;
 use engine::model::{MatchMode, NoMatch};
 use engine::rules::{CompiledNoMatch, Input, Meta, Rendered, RuleInput, RuleSet};
+use engine::split::Parts;
 use entity::{link, source};
 use openapi::problem::{Code, FieldError};
-use openapi::rules::{DraftRule, ExplainRequest, ExplainResponse, PlannedRequest};
+use openapi::rules::{DraftRule, ExplainRequest, ExplainResponse, Part, PlannedRequest};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::Value;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use crate::clock::from_ms;
 use crate::connectors::{Connection, Job, Link};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult, field_error};
-use crate::ingest;
+use crate::ingest::{self, TOO_MANY_EVENTS};
 use crate::mask;
 use crate::scope::Scope;
 
@@ -74,6 +75,7 @@ pub async fn explain(
     Ok(ExplainResponse {
         explanation,
         requests,
+        part: subject.part,
     })
 }
 
@@ -81,11 +83,18 @@ pub async fn explain(
 struct Subject {
     source: Option<Uuid>,
     payload: Value,
+    /// Which of the events of a payload it is.
+    part: Option<Part>,
     meta: Meta,
 }
 
 async fn subject(core: &Core, scope: Scope, request: &ExplainRequest) -> ApiResult<Subject> {
+    if request.item.is_some() && request.payload.is_none() {
+        let message = "Only a payload can be several events.";
+        return Err(ApiError::invalid("item", "conflict", message));
+    }
     let named = source_id(core.db.read(), scope, request.source.as_deref()).await?;
+    let mut part = None;
     let (source, payload, meta) = match (request.event_id, &request.payload) {
         (Some(_), Some(_)) | (None, None) => {
             return Err(ApiError::invalid(
@@ -97,10 +106,14 @@ async fn subject(core: &Core, scope: Scope, request: &ExplainRequest) -> ApiResu
         (None, Some(payload)) => {
             let now = core.clock.now();
             let meta = ("preview".to_owned(), "preview".to_owned(), now);
-            (named, payload.clone(), meta)
+            let payload = view(core, named, payload.clone(), request.item, &mut part)?;
+            (named, payload, meta)
         }
         (Some(id), None) => {
             let row = events::find(core, scope, id).await?;
+            if row.reason == TOO_MANY_EVENTS {
+                return Err(too_many("event_id"));
+            }
             let payload = ingest::view(&row)?;
             let meta = (
                 row.id.to_string(),
@@ -113,6 +126,7 @@ async fn subject(core: &Core, scope: Scope, request: &ExplainRequest) -> ApiResu
     let slugs = names::sources(core.db.read(), scope).await?;
     let (event_id, correlation_id, received_at) = meta;
     Ok(Subject {
+        part,
         payload,
         meta: Meta {
             event_id,
@@ -124,6 +138,46 @@ async fn subject(core: &Core, scope: Scope, request: &ExplainRequest) -> ApiResu
         },
         source,
     })
+}
+
+/// What the rules would see of a payload of a source that may cut it.
+fn view(
+    core: &Core,
+    source: Option<Uuid>,
+    payload: Value,
+    item: Option<u32>,
+    part: &mut Option<Part>,
+) -> ApiResult<Value> {
+    let place = item.unwrap_or(0);
+    let no_such = || ApiError::invalid("item", "out_of_range", "There are fewer events in it.");
+    let snapshot = core.snapshots.current();
+    let split = source
+        .and_then(|id| snapshot.source(id))
+        .and_then(|source| source.split.as_ref());
+    let parts = match split {
+        Some(split) => split.apply(payload, None),
+        None => Parts::Whole(payload),
+    };
+    match parts {
+        Parts::Whole(_) if place > 0 => Err(no_such()),
+        Parts::Whole(payload) => Ok(payload),
+        Parts::TooMany(_) => Err(too_many("payload")),
+        Parts::Items(items, _) => {
+            let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+            let place_of = usize::try_from(place).unwrap_or(usize::MAX);
+            let item = items.into_iter().nth(place_of).ok_or_else(no_such)?;
+            *part = Some(Part {
+                item: place,
+                items: count,
+            });
+            Ok(item.view)
+        }
+    }
+}
+
+fn too_many(field: &str) -> ApiError {
+    let message = "It carries more events than the source allows; no rule is asked about it.";
+    ApiError::invalid(field, TOO_MANY_EVENTS, message)
 }
 
 async fn source(core: &Core, scope: Scope, id: Option<Uuid>) -> ApiResult<Option<source::Model>> {

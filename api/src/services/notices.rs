@@ -133,8 +133,11 @@ async fn maintenance_now(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
         since: None,
     };
     let switch = now.on.then(|| {
+        let end = now.until.map_or_else(String::new, |end| {
+            format!(" It goes off at {} UTC.", end.format("%Y-%m-%d %H:%M"))
+        });
         let text = "Maintenance is switched on: events are taken, deliveries wait.";
-        notice(None, "Maintenance".to_owned(), text.to_owned())
+        notice(None, "Maintenance".to_owned(), text.to_owned() + &end)
     });
     let windows = now.windows.into_iter().map(|window| {
         let text = match window.mode {

@@ -45,8 +45,8 @@ pub enum Parts {
     Whole(Value),
     /// Its items, and the envelope they share as it was sent; none: the request is the array.
     Items(Vec<Item>, Option<Vec<u8>>),
-    /// More than the limit.
-    TooMany,
+    /// More than the limit; the request as it is.
+    TooMany(Value),
 }
 
 impl Split {
@@ -118,7 +118,7 @@ impl Split {
             return Parts::Whole(whole);
         }
         if count > self.limit {
-            return Parts::TooMany;
+            return Parts::TooMany(whole);
         }
         let (bodies, envelope) = self.bytes(sent, &mut whole, count);
         let items = self.take(&mut whole);

@@ -7,7 +7,7 @@ use openapi::rules::Rule;
 use openapi::sources::Source;
 use serde_json::{Value, json};
 use tests::wait_until;
-use tests::yaml::{File, is};
+use tests::yaml::{File, copy_to, is};
 
 use crate::browser::{Person, with_person};
 
@@ -320,6 +320,69 @@ async fn browser_replays_a_cause_and_restores_a_version() {
 
 fn message() -> Value {
     json!({ "connection": "wiki", "operation": "message.send", "map": { "text": "{{ msg }}" } })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_has_a_source_cut_its_requests() {
+    let file = File::new()
+        .sandbox("desk", json!({}))
+        .source("alerts")
+        .rule("all", json!([]), json!([copy_to("desk")]));
+    with_person(file, async |person| {
+        let client = person.server.client();
+        let split = async || {
+            let page: Page<Source> = client.read("/api/v1/sources").await;
+            page.items[0].split.clone()
+        };
+        person.sign_in().await;
+        person.click("nav-sources").await;
+        person.see_text("sources", "alerts").await;
+        let page: Page<Source> = client.read("/api/v1/sources").await;
+        person.open(&format!("/sources/{}", page.items[0].id)).await;
+        person.click("source-settings").await;
+        person.choose("source-split", "path").await;
+        person.fill("source-split-path", "$..items").await;
+        person.click("source-save").await;
+        person.see_text("faults", "split.path").await;
+        person.fill("source-split-path", "$.data.items[*]").await;
+        person.fill("source-split-key", "$.id\n$.state").await;
+        person.fill("source-split-limit", "3").await;
+        person.click("source-save").await;
+        let saved = wait_until("it is saved", async || split().await).await;
+        assert_eq!(
+            serde_json::to_value(saved).unwrap(),
+            json!({ "path": "$.data.items[*]", "key": ["$.id", "$.state"], "limit": 3 })
+        );
+        // What was saved is what the form has when it is opened again, and a preset takes its place.
+        person.page.refresh().await.unwrap();
+        person.click("source-settings").await;
+        let path = person.see("source-split-path").await;
+        assert_eq!(
+            path.prop("value").await.unwrap().as_deref(),
+            Some("$.data.items[*]")
+        );
+        person.choose("source-split", "alertmanager").await;
+        person.click("source-save").await;
+        wait_until("the preset is saved", async || {
+            split().await.filter(|split| split.preset.is_some())
+        })
+        .await;
+
+        // A test shows what the source makes of a request.
+        person.page.refresh().await.unwrap();
+        person.choose("test-sample", "alertmanager").await;
+        person.click("send-test").await;
+        person.see_text("test-result", "2 events").await;
+        person.click("test-result").await;
+        person
+            .see_text("events", "web-1:9100 does not answer")
+            .await;
+        person
+            .see_text("events", "web-2:9100 does not answer")
+            .await;
+        person.no_faults().await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,14 @@
 //! One request that carries many events.
 
-use openapi::events::Replayed;
+use openapi::events::{EventSummary, Replayed};
 use openapi::problem::Code;
-use openapi::sources::{Accepted, Refusal, Source};
+use openapi::rules::{ExplainResponse, Part};
+use openapi::sources::{Accepted, Source};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::fakes::FakeSink;
-use tests::yaml::{File, copy_to};
-use tests::{Server, both, wait_until};
+use tests::yaml::{File, copy_to, is};
+use tests::{Server, both};
 
 use crate::support::{all, delivered, drained, event, events, in_state};
 
@@ -31,6 +32,46 @@ fn group(alerts: &[Value]) -> Value {
         "receiver": "signalbox",
         "groupLabels": { "alertname": "InstanceDown" },
         "alerts": alerts,
+    })
+}
+
+/// As Grafana sends it, of one alert of a group.
+fn grafana_alert(instance: &str, status: &str) -> Value {
+    json!({
+        "status": status,
+        "labels": {
+            "alertname": "High memory use", "instance": instance, "severity": "critical",
+            "grafana_folder": "Servers",
+        },
+        "annotations": { "summary": format!("Memory use of {instance} is above 90 %") },
+        "startsAt": "2026-11-21T12:00:00Z",
+        "endsAt": if status == "firing" { "0001-01-01T00:00:00Z" } else { "2026-11-21T12:30:00Z" },
+        "generatorURL": "https://grafana.example.com/alerting/grafana/cd4a/view?orgId=1",
+        "fingerprint": format!("57c6d9296de2-{instance}"),
+        "silenceURL": "https://grafana.example.com/alerting/silence/new?alertmanager=grafana",
+        "dashboardURL": "https://grafana.example.com/d/rYdd",
+        "panelURL": "https://grafana.example.com/d/rYdd?viewPanel=4",
+        "values": { "B": 93.5, "C": 1 },
+        "valueString": "[ var='B' labels={instance=web} value=93.5 ]",
+    })
+}
+
+fn grafana_group(status: &str, alerts: &[Value]) -> Value {
+    json!({
+        "receiver": "signalbox",
+        "status": status,
+        "alerts": alerts,
+        "groupLabels": { "alertname": "High memory use", "grafana_folder": "Servers" },
+        "commonLabels": { "alertname": "High memory use", "severity": "critical" },
+        "commonAnnotations": {},
+        "externalURL": "https://grafana.example.com/",
+        "version": "1",
+        "groupKey": "{}/{}:{alertname=\"High memory use\", grafana_folder=\"Servers\"}",
+        "truncatedAlerts": 0,
+        "orgId": 1,
+        "title": format!("[FIRING:{}] High memory use Servers", alerts.len()),
+        "state": "alerting",
+        "message": "**Firing**",
     })
 }
 
@@ -106,7 +147,7 @@ both! {
         assert_eq!(body, seen);
     }
 
-    async fn the_rest_is_one_event_and_too_much_is_refused(db) {
+    async fn the_rest_is_one_event_and_too_much_is_kept_as_one(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;
         server.apply(&to(&sink, json!({ "path": "alerts[*]", "limit": 3 }))).await;
@@ -125,19 +166,128 @@ both! {
         let second = event(&client, form.event_ids[1]).await;
         assert_eq!(second.payload, Some(json!({ "a": 2, "_envelope": { "b": 3 } })));
 
-        let stored = events(&server).await;
-        let many = json!({ "alerts": [1, 2, 3, 4] });
-        server.anonymous().post("/hooks/alerts", &many).await.problem(Code::TooManyEvents);
-        assert_eq!(events(&server).await, stored, "all of a request or nothing");
+        // A sender would not send again what is refused: it is kept, and nobody takes it for one alert.
+        let many = json!({ "alerts": [1, 2, 3, 4], "title": "storm" });
+        let storm = server.anonymous().hook("alerts", &many).await;
+        assert_eq!((storm.event_ids.len(), storm.duplicate), (1, false));
+        let id = storm.event_ids[0];
+        let kept = event(&client, id).await;
+        assert_eq!((kept.summary.disposition.as_str(), kept.summary.reason.as_str()), ("unrouted", "too_many_events"));
+        assert_eq!((kept.payload, kept.deliveries.len()), (Some(many.clone()), 0));
+        assert_eq!(kept.summary.title, "storm");
+        let listed: Vec<EventSummary> = all(&client, "/api/v1/events?disposition=unrouted").await;
+        assert_eq!(listed.iter().map(|line| line.id).collect::<Vec<_>>(), [id]);
+        let bytes = client.get(&format!("/api/v1/events/{id}/body")).await.text();
+        assert_eq!(serde_json::from_str::<Value>(&bytes).unwrap(), many);
+        for rules in ["today", "then"] {
+            let again: Replayed = client
+                .post(&format!("/api/v1/events/{id}/replay"), &json!({ "rules": rules })).await.ok();
+            assert_eq!((again.disposition.as_str(), again.delivery_ids.len()), ("unrouted", 0));
+        }
+        let metrics = client.get("/metrics").await.text();
+        assert!(metrics.contains(r#"signalbox_events_routed_total{disposition="unrouted"} 1"#), "{metrics}");
+        for (field, asked) in [
+            ("event_id", json!({ "event_id": id })),
+            ("payload", json!({ "source": "alerts", "payload": many })),
+        ] {
+            let problem = client.post("/api/v1/rules/explain", &asked).await.problem(Code::ValidationFailed);
+            assert_eq!((problem.errors[0].field.as_str(), problem.errors[0].code.as_str()), (field, "too_many_events"));
+        }
         let [source] = all::<Source>(&client, "/api/v1/sources").await.try_into().unwrap();
-        let path = format!("/api/v1/sources/{}/refusals", source.id);
-        let refusals = wait_until("the refusal is kept", async || {
-            Some(all::<Refusal>(&client, &path).await).filter(|all| !all.is_empty())
-        }).await;
-        assert_eq!((refusals[0].status, refusals[0].reason.as_str()), (413, "too_many_events"));
         let bad = json!({ "split": { "path": "$..alerts" } });
         let answer = client.patch(&format!("/api/v1/sources/{}", source.id), source.revision, &bad).await;
         assert_eq!(answer.problem(Code::ValidationFailed).errors[0].field, "split.path");
+    }
+
+    async fn the_alerts_of_a_grafana_group_have_keys_and_lives_of_their_own(db) {
+        let server = Server::start(db).await;
+        let file = File::new()
+            .sandbox("desk", json!({}))
+            .source_with("alerts", json!({ "split": { "preset": "grafana" } }))
+            .rule("tickets", json!([]), json!([{ "deliver": {
+                "connection": "desk",
+                "operation": "ticket.upsert",
+                "key": "{{ labels.alertname }}/{{ labels.instance }}",
+                "lifecycle": { "path": "$.status", "open": ["firing"], "close": ["resolved"] },
+                "map": { "summary": "{{ annotations.summary }} ({{ _envelope.receiver }})" },
+            }}]));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        let (one, two) = (grafana_alert("web-1", "firing"), grafana_alert("web-2", "firing"));
+        let first = server.anonymous().hook("alerts", &grafana_group("firing", &[one.clone(), two.clone()])).await;
+        assert_eq!(first.event_ids.len(), 2);
+        let mut tickets = Vec::new();
+        for (id, instance) in first.event_ids.iter().zip(["web-1", "web-2"]) {
+            let made = delivered(&client, *id).await;
+            assert_eq!(made.key.as_deref(), Some(format!("High memory use/{instance}").as_str()));
+            assert_eq!(made.fields["summary"], format!("Memory use of {instance} is above 90 % (signalbox)"));
+            assert_eq!(made.effect.as_deref(), Some("created"));
+            let stored = event(&client, *id).await;
+            let key = format!("57c6d9296de2-{instance}|firing|2026-11-21T12:00:00Z");
+            assert_eq!(stored.idempotency_key, Some(key));
+            assert_eq!(stored.payload.unwrap()["values"], json!({ "B": 93.5, "C": 1 }));
+            tickets.push(made.record_id.unwrap());
+        }
+        assert_ne!(tickets[0], tickets[1]);
+        // The group once more, with one alert resolved: the other is known, the ticket of one is closed.
+        let group = grafana_group("firing", &[grafana_alert("web-1", "resolved"), two]);
+        let second = server.anonymous().hook("alerts", &group).await;
+        assert_eq!((second.event_ids[1], second.duplicate), (first.event_ids[1], false));
+        let closed = delivered(&client, second.event_ids[0]).await;
+        assert_eq!((closed.effect.as_deref(), closed.record_id.as_ref()), (Some("closed"), tickets.first()));
+        assert_eq!(events(&server).await, 3);
+    }
+
+    async fn a_test_is_cut_as_a_request_is_and_no_repeat_of_anything(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        // Takes one alert, not their list.
+        let file = File::new()
+            .http("sink", &sink.url)
+            .source_with("alerts", json!({ "split": { "preset": "alertmanager", "limit": 3 } }))
+            .rule("copy", is("$.labels.alertname", "InstanceDown"), json!([copy_to("sink")]));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        let [source] = all::<Source>(&client, "/api/v1/sources").await.try_into().unwrap();
+        let path = format!("/api/v1/sources/{}/test", source.id);
+        let sample = json!({ "sample": "alertmanager" });
+        let sent: Accepted = client.post(&path, &sample).await.ok();
+        assert_eq!((sent.event_ids.len(), sent.duplicate), (2, false));
+        for (id, instance) in sent.event_ids.iter().zip(["web-1:9100", "web-2:9100"]) {
+            let told = event(&client, *id).await;
+            assert_eq!((told.summary.test, told.summary.disposition.as_str()), (true, "routed"));
+            assert_eq!(told.payload.unwrap()["labels"]["instance"], instance);
+            assert_eq!((told.idempotency_key, told.summary.correlation_id.as_str()), (None, sent.correlation_id.as_str()));
+            delivered(&client, *id).await;
+        }
+        let again: Accepted = client.post(&path, &sample).await.ok();
+        assert!(again.event_ids.iter().all(|id| !sent.event_ids.contains(id)), "a test is always new");
+        let grafana: Accepted = client.post(&path, &json!({ "sample": "grafana" })).await.ok();
+        assert_eq!(event(&client, grafana.event_ids[0]).await.payload.unwrap()["labels"]["instance"], "web-1");
+        // The alert itself is none of its tests.
+        let one = alert("web1", "firing");
+        let group = group(&[one.clone(), alert("web2", "firing")]);
+        client.post(&path, &json!({ "payload": group })).await.ok::<Accepted>();
+        assert!(!server.anonymous().hook("alerts", &group).await.duplicate);
+
+        // And explained one by one.
+        let explain = async |more: Value| {
+            let mut asked = json!({ "source": "alerts", "payload": group });
+            asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            client.post("/api/v1/rules/explain", &asked).await
+        };
+        for (more, place) in [(json!({}), 0), (json!({ "item": 1 }), 1)] {
+            let told: ExplainResponse = explain(more).await.ok();
+            assert_eq!(told.part, Some(Part { item: place, items: 2 }));
+            let body = told.requests[0].body.clone().unwrap();
+            assert_eq!(body["labels"]["instance"], format!("web{}", place + 1));
+            assert_eq!(body["_envelope"]["receiver"], "signalbox");
+        }
+        let beyond = explain(json!({ "item": 2 })).await.problem(Code::ValidationFailed);
+        assert_eq!(beyond.errors[0].field, "item");
+        let whole = json!({ "source": "alerts", "payload": one });
+        let told: ExplainResponse = client.post("/api/v1/rules/explain", &whole).await.ok();
+        assert_eq!((told.part, told.requests.len()), (None, 1));
     }
 
     async fn a_request_id_numbers_what_has_no_key(db) {

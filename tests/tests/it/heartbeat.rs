@@ -7,9 +7,10 @@ use openapi::sources::Source;
 use openapi::stats::Stats;
 use serde_json::{Value, json};
 use tests::yaml::File;
-use tests::{Client, Server, both, wait_until};
+use tests::{Client, Database, Options, Server, both, wait_until};
 
-use crate::support::{all, event, settled};
+use crate::clocks::{HOUR_MS, Hand, noticed};
+use crate::support::{all, event, now, settled};
 
 const SILENT: &str =
     "SELECT COUNT(*) FROM event WHERE idempotency_key LIKE 'signalbox:source.silent:%'";
@@ -107,6 +108,90 @@ both! {
         assert_eq!(rows["items"].as_array().unwrap().len(), 1);
     }
 
+    async fn what_is_heard_is_not_written_into_the_source(db) {
+        let server = Server::start(db).await;
+        server.apply(&file(3_600)).await;
+        let client = server.client();
+        let before = source(&client).await;
+        let row = async || {
+            let name = "SELECT CAST(revision AS BIGINT) FROM source WHERE slug = 'beat'";
+            let time = "SELECT CAST(updated_at AS BIGINT) FROM source WHERE slug = 'beat'";
+            (server.store.number(name).await, server.store.number(time).await)
+        };
+        let at_first = row().await;
+        let beats = async || server.store.number("SELECT CAST(COALESCE(MAX(at), 0) AS BIGINT) FROM source_beat").await;
+        // Over several of the writes of what was heard.
+        let (mut written, mut last, mut sent) = (0, 0, 0);
+        while written < 3 {
+            let senders = (0..8).map(|n| {
+                let door = server.anonymous();
+                async move { door.hook("beat", &json!({ "n": n })).await }
+            });
+            sent += futures_util::future::join_all(senders).await.len();
+            let now = beats().await;
+            if now > last {
+                (written, last) = (written + 1, now);
+            }
+        }
+        assert_eq!(row().await, at_first, "after {sent} events");
+        let after = source(&client).await;
+        assert_eq!((after.revision, after.updated_at), (before.revision, before.updated_at));
+        assert_eq!(server.store.number("SELECT COUNT(*) FROM source_beat").await, 1, "one row for a node and a source");
+    }
+
+    async fn silence_is_told_once_however_the_clock_is_set(db) {
+        let hand = Hand::new();
+        let server = Server::start_with(db, hand.options()).await;
+        server.apply(&file(2)).await;
+        let silences = async || server.store.number(SILENT).await;
+        let beat = async || {
+            server.anonymous().hook("beat", &json!({ "msg": "alive" })).await;
+        };
+        let mut jumps = 0;
+        let mut turn = async |offset: i64| {
+            hand.turn(offset);
+            jumps += 1;
+            noticed(&server, jumps).await;
+            // Who lives by the new clock is known when the node has said so.
+            let alive = format!(
+                "SELECT COUNT(*) FROM node WHERE lease_until > {}",
+                now() * 1000 + offset
+            );
+            wait_until("the node lives by its new clock", async || {
+                (server.store.number(&alive).await == 1).then_some(())
+            })
+            .await;
+        };
+        let told_times = async |times: i64| {
+            wait_until(&format!("silence {times} is told"), async || (silences().await == times).then_some(())).await;
+        };
+        let back = async |times: i64| {
+            beat().await;
+            wait_until(&format!("return {times} is told"), async || {
+                (server.store.number(RECOVERED).await == times).then_some(())
+            }).await;
+        };
+        beat().await;
+        told_times(1).await;
+        // An hour forth is no second silence of it.
+        turn(HOUR_MS).await;
+        back(1).await;
+        assert_eq!(silences().await, 1);
+        told_times(2).await;
+        back(2).await;
+        // Heard by a clock that is an hour ahead, then never again: nobody waits for that hour.
+        turn(0).await;
+        told_times(3).await;
+        back(3).await;
+        // The same by a clock behind that of the server's start.
+        turn(-HOUR_MS).await;
+        told_times(4).await;
+        back(4).await;
+        let twice = "SELECT COUNT(*) FROM (SELECT idempotency_key FROM event WHERE idempotency_key \
+                     IS NOT NULL GROUP BY idempotency_key HAVING COUNT(*) > 1) AS twice";
+        assert_eq!(server.store.number(twice).await, 0);
+    }
+
     async fn an_outage_of_the_server_is_no_silence(db) {
         let server = Server::start(db).await;
         server.apply(&file(6)).await;
@@ -127,4 +212,59 @@ both! {
         assert_eq!(server.store.number(SILENT).await, 0, "it counts from the start");
         assert!(source(&client).await.silent_since.is_none());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_tell_a_silence_once() {
+    let Some(db) = Database::postgres() else {
+        return;
+    };
+    let one = Server::start_with(db, Options::default()).await;
+    let two = one.another(Options::default());
+    two.resume().await;
+    one.apply(&file(4)).await;
+    wait_until("both serve it", async || {
+        let answer = two.anonymous().post("/hooks/beat", &json!({})).await;
+        (answer.status.as_u16() == 202).then_some(())
+    })
+    .await;
+    // Each hears it now and then; together they hear it all the time.
+    let beats = "SELECT COUNT(DISTINCT node_id) FROM source_beat";
+    wait_until("both wrote when they heard it", async || {
+        for node in [&one, &two] {
+            node.anonymous().hook("beat", &json!({})).await;
+        }
+        (one.store.number(beats).await == 2).then_some(())
+    })
+    .await;
+    assert_eq!(one.store.number(SILENT).await, 0);
+    let client = one.client();
+    let alert = wait_until("the silence is told", async || {
+        told(&client, "source.silent").await
+    })
+    .await;
+    settled(&client, alert).await;
+    // Both look at what is due as often as they can, and it is a silence already.
+    let ring =
+        "UPDATE timer SET due_at = 0, owner = NULL, fence = fence + 1 WHERE kind = 'silence'";
+    let rang = "SELECT COUNT(*) FROM timer WHERE kind = 'silence' AND due_at > 0";
+    for _ in 0..5 {
+        one.store.run(ring).await;
+        wait_until("it was looked at again", async || {
+            (one.store.number(rang).await == 1).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(one.store.number(SILENT).await, 1);
+    two.anonymous().hook("beat", &json!({})).await;
+    let end = wait_until("the return is told", async || {
+        told(&client, "source.recovered").await
+    })
+    .await;
+    let closed = settled(&client, end).await;
+    assert_eq!(closed.deliveries[0].effect.as_deref(), Some("closed"));
+    assert_eq!(one.store.number(SILENT).await, 1);
+    assert_eq!(one.store.number(RECOVERED).await, 1);
+    let tickets = "SELECT COUNT(*) FROM delivery WHERE rule_name = 'silence'";
+    assert_eq!(one.store.number(tickets).await, 2, "one opens, one closes");
 }

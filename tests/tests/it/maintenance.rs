@@ -1,5 +1,6 @@
 //! Maintenance: what waits, what is not made, and what goes on at the end.
 
+use openapi::audit::AuditEntry;
 use openapi::deliveries::{Delivery, ReplayedDelivery, State};
 use openapi::maintenance::{Maintenance, MaintenanceWindow};
 use openapi::notices::Notice;
@@ -10,6 +11,7 @@ use tests::yaml::{File, copy_to};
 use tests::{Client, Server, both, wait_until};
 use uuid::Uuid;
 
+use crate::clocks::{HOUR_MS, Hand, noticed};
 use crate::support::{all, delivered, delivery, drained, event, in_state, now};
 
 const WINDOWS: &str = "/api/v1/maintenance/windows";
@@ -242,6 +244,114 @@ both! {
         assert_eq!(done.attempts, waiting.attempts + 1, "no call was made while it waited");
         in_state(&client, behind, State::Delivered).await;
         assert_eq!(order(&sink), [1, 2]);
+    }
+
+    async fn what_comes_to_wait_after_the_end_is_let_go_within_a_minute(db) {
+        let hand = Hand::new();
+        let server = Server::start_with(db, hand.options()).await;
+        let sink = FakeSink::start().await.unwrap();
+        let file = File::new().http("sink", &sink.url).source("alerts").rule(
+            "ask first",
+            json!([]),
+            json!([{ "hold": copy_to("sink")["deliver"] }]),
+        );
+        server.apply(&file.text()).await;
+        let late = send(&server, &json!({ "n": 1 })).await;
+        // The look after the last change is over, and the one ten seconds after that.
+        let looked = format!(
+            "SELECT COUNT(*) FROM timer WHERE kind = 'maintenance' AND key IN ('change', 'again') AND due_at > {}",
+            (now() + 40) * 1000
+        );
+        let pending = format!(
+            "SELECT COUNT(*) FROM timer WHERE kind = 'maintenance' AND due_at <= {}",
+            (now() + 40) * 1000
+        );
+        hand.turn(15_000);
+        wait_until("both looks are over", async || {
+            let (looked, pending) = (server.store.number(&looked).await, server.store.number(&pending).await);
+            (looked > 0 && pending == 0).then_some(())
+        }).await;
+        // As a node would whose clock is behind.
+        server.store.run("UPDATE delivery SET state = 'windowed'").await;
+        hand.turn(15_000 + 61_000);
+        in_state(&server.client(), late, State::Delivered).await;
+    }
+
+    async fn windows_end_by_the_clock_as_it_is_set(db) {
+        let hand = Hand::new();
+        let server = Server::start_with(db, hand.options()).await;
+        let sink = FakeSink::start().await.unwrap();
+        // Half an hour more, and long enough ago that it is open an hour back.
+        let (start, end) = (now() - 7_200, now() + 1_800);
+        let schedule = json!({ "kind": "once", "start": moment(start), "end": moment(end) });
+        server.apply(&to(&sink).window("patches", json!({ "schedule": schedule })).text()).await;
+        let client = server.client();
+        let mut jumps = 0;
+        let mut turn = async |offset: i64| {
+            hand.turn(offset);
+            jumps += 1;
+            noticed(&server, jumps).await;
+        };
+        let waits = async |n: i64| {
+            let id = send(&server, &json!({ "n": n, "lane": n })).await;
+            assert_eq!(delivery(&client, id).await.state, State::Windowed, "{n}");
+            id
+        };
+        let first = waits(1).await;
+        turn(HOUR_MS).await;
+        in_state(&client, first, State::Delivered).await;
+        // Open once more; its end comes before anything that was planned by the other clock.
+        turn(0).await;
+        let second = waits(2).await;
+        assert_eq!(sink.counts().ids, 1, "nothing is called while it is open");
+        turn(1_801_000).await;
+        in_state(&client, second, State::Delivered).await;
+        turn(-HOUR_MS).await;
+        let third = waits(3).await;
+        turn(1_801_000).await;
+        in_state(&client, third, State::Delivered).await;
+        assert_eq!(order(&sink), [1, 2, 3], "each once");
+    }
+
+    async fn windows_and_the_switch_leave_lines_in_the_audit_log(db) {
+        let server = Server::start(db).await;
+        server.apply(&File::new().source("alerts").text()).await;
+        let client = server.client();
+        let scope = json!({ "kind": "sources", "sources": ["alerts"] });
+        let new = json!({ "name": "reboot", "zone": "UTC", "schedule": always(), "scope": scope });
+        let made: MaintenanceWindow = client.post(WINDOWS, &new).await.ok();
+        let path = format!("{WINDOWS}/{}", made.id);
+        let changed: MaintenanceWindow = client
+            .patch(&path, made.revision, &json!({ "enabled": false, "mode": "skip" })).await.ok();
+        client.delete(&path, changed.revision).await.done();
+        let until = moment(now() + 3_600);
+        turn(&client, json!({ "on": true, "until": until })).await;
+        turn(&client, json!({ "on": false })).await;
+        // What is refused changes nothing, and leaves none.
+        client.patch(SWITCH, 7, &json!({ "on": true })).await.problem(Code::RevisionStale);
+
+        let lines: Vec<AuditEntry> = all(&client, "/api/v1/audit").await;
+        // Newest first.
+        let lines: Vec<AuditEntry> = lines
+            .into_iter()
+            .rev()
+            .filter(|line| line.subject_kind == "maintenance")
+            .collect();
+        let [create, change, delete, on, off] = lines.as_slice() else { panic!("five lines: {lines:?}") };
+        assert!(lines.iter().all(|line| !line.actor.is_empty() && !line.request_id.is_empty()), "{lines:?}");
+        for (line, action) in [(create, "create"), (change, "change"), (delete, "delete")] {
+            assert_eq!(line.action, format!("maintenance.{action}"));
+            assert_eq!((line.subject.as_str(), line.subject_id), ("reboot", Some(made.id)));
+        }
+        assert_eq!((&create.before, &create.after["mode"]), (&Value::Null, &json!("queue")));
+        assert_eq!((&change.before["mode"], &change.after["mode"]), (&json!("queue"), &json!("skip")));
+        assert_eq!((&change.before["enabled"], &change.after["enabled"]), (&json!(true), &json!(false)));
+        assert_eq!((&delete.before["mode"], &delete.after), (&json!("skip"), &Value::Null));
+        for (line, active) in [(on, true), (off, false)] {
+            assert_eq!((line.action.as_str(), line.subject.as_str()), ("maintenance.turn", "switch"));
+            assert_eq!(line.after["active"], json!(active));
+        }
+        assert!(on.after["until"].is_i64() && off.after["until"].is_null(), "{on:?} {off:?}");
     }
 
     async fn windows_are_configuration_as_code(db) {

@@ -69,13 +69,12 @@ both! {
         let bare: Vec<String> = schema(&store).await.into_iter().filter(|line| !line.contains("seaql_migrations")).collect();
         assert!(bare.is_empty(), "left behind: {bare:#?}");
         Migrator::up(&connection, None).await.unwrap();
-        same(&first, &schema(&store).await);
+        pretty(&first, &schema(&store).await);
         connection.close().await.unwrap();
     }
 }
 
-/// Two schemas are one.
-pub(crate) fn same(first: &[String], second: &[String]) {
+fn pretty(first: &[String], second: &[String]) {
     let lost: Vec<_> = first.iter().filter(|line| !second.contains(line)).collect();
     let new: Vec<_> = second.iter().filter(|line| !first.contains(line)).collect();
     assert!(
@@ -85,7 +84,7 @@ pub(crate) fn same(first: &[String], second: &[String]) {
 }
 
 /// Every table, column, index and constraint, one line each.
-pub(crate) async fn schema(store: &Store) -> Vec<String> {
+async fn schema(store: &Store) -> Vec<String> {
     let queries: &[&str] = match store {
         Store::Sqlite(_) => &[
             "SELECT name || ': ' || COALESCE(sql, '') FROM sqlite_master ORDER BY name",

@@ -109,6 +109,53 @@ both! {
         client.post(&path(0, "discard"), &json!({})).await.problem(Code::Conflict);
     }
 
+    async fn what_an_editor_did_not_see_goes_out_as_it_is_stored(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        let file = File::new().http("sink", &sink.url).source("alerts").rule(
+            "ask first",
+            json!([]),
+            json!([{ "hold": copy_to("sink")["deliver"] }]),
+        );
+        server.apply(&file.text()).await;
+        let client = server.client();
+        let payload = json!({
+            "msg": "opne", "pin": 4711, "door": { "token": "t-1", "name": "back" },
+            "users": [{ "name": "ann", "password": "p-1" }, { "name": "bob", "password": "p-2" }],
+        });
+        let sent = server.anonymous().hook("alerts", &payload).await;
+        let held = event(&client, sent.event_ids[0]).await.deliveries[0].clone();
+        let path = format!("/api/v1/deliveries/{}", held.id);
+        let edit = async |fields: &Value| {
+            let call = client.call(reqwest::Method::PATCH, &path);
+            call.json(&json!({ "fields": fields })).send().await
+        };
+        let mut fields = held.fields.clone();
+        assert_eq!(fields["body"]["pin"], "***");
+        // A mask where nothing was masked is no value.
+        for (place, wrong) in [
+            ("fields.body.msg", json!({ "body": { "msg": "***" } })),
+            ("fields.body.users[0].password", json!({ "body": { "users": [{ "name": "cid", "password": "***" }] } })),
+        ] {
+            let problem = edit(&wrong).await.problem(Code::ValidationFailed);
+            assert_eq!((problem.errors[0].field.as_str(), problem.errors[0].code.as_str()), (place, "masked"));
+        }
+        fields["body"]["msg"] = json!("open");
+        edit(&fields).await.done();
+        let shown = delivery(&client, held.id).await;
+        assert_eq!(shown.fields, fields, "it is shown as it was sent");
+        // And once more with the release: the first of the users goes.
+        fields["body"]["users"].as_array_mut().unwrap().remove(0);
+        fields["body"]["door"]["name"] = json!("front");
+        client.post(&format!("{path}/release"), &json!({ "fields": fields })).await.done();
+        in_state(&client, held.id, State::Delivered).await;
+        let body: Value = serde_json::from_str(&sink.seen()[&held.message_id].body).unwrap();
+        assert_eq!(body, json!({
+            "msg": "open", "pin": 4711, "door": { "token": "t-1", "name": "front" },
+            "users": [{ "name": "bob", "password": "p-2" }],
+        }));
+    }
+
     async fn explain_says_exactly_what_is_sent(db) {
         let sink = FakeSink::start().await.unwrap();
         let desk = FakeConnectWise::start().await.unwrap();

@@ -26,7 +26,7 @@ sets! {
     /// Every operation that is not open to all. Not found: the workspace that `X-Workspace` names.
     Guarded = [MalformedBody, InvalidParameter, Unauthenticated, CredentialInactive, SignatureInvalid, TimestampOutOfWindow, NonceReplayed, ScopeMissing, SecondFactorMissing, AddressNotAllowed, CsrfMissing, NotFound, BodyTooLarge, RateLimited, Internal, Unavailable];
     /// A hook.
-    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, TooManyEvents, UnsupportedMediaType, RateLimited, EventQuotaExceeded, LoopDetected, Unavailable];
+    Refused = [MalformedBody, SignatureInvalid, TimestampOutOfWindow, AddressNotAllowed, SourceDisabled, NotFound, BodyTooLarge, UnsupportedMediaType, RateLimited, EventQuotaExceeded, LoopDetected, Unavailable];
     /// Signing in.
     NotSignedIn = [Unauthenticated, LoginFailed, SecondFactorRequired, CodeInvalid, RateLimited, Internal, Unavailable];
     /// Needs a session.

@@ -7,7 +7,7 @@ use openapi::problem::FieldError;
 use serde_json::{Map, Value};
 
 use crate::api::{Failure, Load, from_person, to_pretty, use_api};
-use crate::ui::{AreaField, Button, Card, Faults, Icon, Kind, icon, use_toasts};
+use crate::ui::{AreaField, Button, Card, FaultList, Faults, Icon, Kind, icon, use_toasts};
 
 /// The form of a held delivery.
 pub fn held(delivery: &Delivery, load: Load<Delivery>) -> AnyView {
@@ -78,8 +78,9 @@ pub fn held(delivery: &Delivery, load: Load<Delivery>) -> AnyView {
         });
     };
     view! {
-        <Card title="Held for a person" text="Check the fields, change them if you like, then release it.">
+        <Card title="Held for a person" text="Check the fields, change them if you like, then release it. *** stands for a value that is not shown: leave it to keep that value, or write another.">
             <div class="stack" data-testid="held">
+                <FaultList faults=faults />
                 <AreaField
                     label="Fields"
                     value=text

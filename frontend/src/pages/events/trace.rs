@@ -85,6 +85,10 @@ fn reason(code: &str) -> String {
         "no_match_keep" => "Nothing matched; kept, and can be replayed.".to_owned(),
         "no_match_drop" => "Nothing matched; the source drops such events.".to_owned(),
         "no_match_target" => "Nothing matched; sent to the source's default target.".to_owned(),
+        "too_many_events" => {
+            "It carries more events than its source takes in one request, so no rule was asked."
+                .to_owned()
+        }
         other => format::words(other),
     }
 }

@@ -214,8 +214,9 @@ impl SourceForm {
                 help="One for each line, such as $.id. Their values together make repeats harmless."
                 faults=faults
                 at="split.key"
+                testid="source-split-key"
             />
-            <TextField label="Most items" value=self.split_limit placeholder="500" faults=faults at="split.limit" />
+            <TextField label="Most items" value=self.split_limit placeholder="500" faults=faults at="split.limit" testid="source-split-limit" />
         }
         .into_any()
     }

@@ -7,12 +7,13 @@ use openapi::problem::FieldError;
 use openapi::sources::{Accepted, TestEvent};
 
 use super::curl::SAMPLE;
-use crate::api::{from_person, from_text, to_pretty, use_api};
+use crate::api::{from_person, from_text, query, to_pretty, use_api};
 use crate::ui::{AreaField, Button, Card, Faults, Icon, Kind, SelectField, icon, use_toasts};
 
-const SAMPLES: [(&str, &str); 5] = [
+const SAMPLES: [(&str, &str); 6] = [
     ("uptime-kuma-down", "Uptime Kuma: a monitor is down"),
     ("uptime-kuma-up", "Uptime Kuma: it is up again"),
+    ("alertmanager", "Alertmanager: a group of two alerts"),
     ("grafana", "Grafana: an alert fires"),
     ("github", "GitHub: a push"),
     ("", "My own payload"),
@@ -71,7 +72,7 @@ pub fn test_event(id: String) -> AnyView {
         .map(|(key, words)| ((*key).to_owned(), (*words).to_owned()))
         .collect::<Vec<_>>();
     view! {
-        <Card title="Send a test event" text="It goes through the rules like any other and is marked as a test.">
+        <Card title="Send a test event" text="It goes through the rules as if it had come in, cut into its events where the source does that, and is marked as a test.">
             <div class="stack">
                 <SelectField label="Payload" value=sample options=Signal::stored(options) testid="test-sample" />
                 {move || {
@@ -88,20 +89,28 @@ pub fn test_event(id: String) -> AnyView {
                         {icon(Icon::Flask)}
                         "Send test event"
                     </Button>
-                    {move || {
-                        sent.get()
-                            .and_then(|accepted| accepted.event_ids.first().copied())
-                            .map(|id| {
-                                view! {
-                                    <A href=format!("/events/{id}") attr:data-testid="test-result">
-                                        "See what became of it"
-                                    </A>
-                                }
-                            })
-                    }}
+                    {move || sent.get().and_then(result)}
                 </div>
             </div>
         </Card>
     }
     .into_any()
+}
+
+/// Where to look: at the event, or at all that the source made of it.
+fn result(accepted: Accepted) -> Option<AnyView> {
+    let (href, words) = match accepted.event_ids.as_slice() {
+        [] => return None,
+        [id] => (format!("/events/{id}"), "See what became of it".to_owned()),
+        several => (
+            query("/events", &[("q", accepted.correlation_id.clone())]),
+            format!("It became {} events: see them", several.len()),
+        ),
+    };
+    let link = view! {
+        <A href=href attr:data-testid="test-result">
+            {words}
+        </A>
+    };
+    Some(link.into_any())
 }
