@@ -38,6 +38,17 @@ pub fn continue_after(id: Uuid) {
     NEWEST.fetch_max(newest, Ordering::Relaxed);
 }
 
+/// The smallest id of a moment, in milliseconds since 1970.
+pub fn first_of(ms: i64) -> Uuid {
+    Uuid::from_u128(u128::try_from(ms).unwrap_or(0) << 80)
+}
+
+/// The moment of an id, in milliseconds since 1970. Never before it was made: ids run ahead of a
+/// clock that was set back.
+pub fn moment_of(id: Uuid) -> i64 {
+    i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX)
+}
+
 fn build(moment: u64) -> Uuid {
     let mut rest: [u8; 10] = random();
     let [first, second] = u16::try_from(moment & 0xfff).unwrap_or(0).to_be_bytes();
@@ -68,6 +79,16 @@ mod tests {
             last = next;
         }
         assert_eq!(last.get_version_num(), 7);
+    }
+
+    #[test]
+    fn ids_of_a_moment_are_found_by_it() {
+        let start = 1_950_000_000_000;
+        let id = at(start);
+        assert!(moment_of(id) >= start);
+        assert_eq!(moment_of(first_of(start)), start);
+        assert!(first_of(start) <= id && id < first_of(moment_of(id) + 1));
+        assert_eq!(first_of(-1), Uuid::nil());
     }
 
     #[test]

@@ -181,6 +181,8 @@ impl Runtime {
             providers,
             metrics,
         };
+        let kinds: Vec<String> = core.registry.all().map(|c| c.describe().kind).collect();
+        core.metrics.connectors(kinds.iter().map(String::as_str));
         // Connects, so that the first limits are shared already. A Redis that is down stops nobody.
         core.redis.answers().await;
         let grace = Duration::from_secs(core.settings.shutdown_seconds);
@@ -288,6 +290,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
             Arc::new(replay::ReplayWorker),
             Arc::new(replay::DiscardWorker),
             Arc::new(replay::ReleaseWorker),
+            Arc::new(replay::HeadsWorker),
         ])),
         Arc::new(retention::Retention::default()),
         Arc::new(maintenance::Release),

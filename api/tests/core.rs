@@ -96,6 +96,8 @@ async fn start(data: &Path, url: Option<&str>, sandbox: Value, then: Value) -> W
         concurrency: Set(None),
         rate_per_minute: Set(None),
         retry: Set("{}".into()),
+        // Each is counted here; that repeats become one has its own tests.
+        coalesce: Set(false),
         state: Set("ok".into()),
         state_reason: Set(None),
         state_at: Set(1),

@@ -107,7 +107,8 @@ pub(crate) fn node_text<'v>(
     })
 }
 
-fn fold(text: &str, ignore_case: bool) -> Cow<'_, str> {
+/// A text as it is compared.
+pub(crate) fn fold(text: &str, ignore_case: bool) -> Cow<'_, str> {
     if ignore_case {
         Cow::Owned(text.to_lowercase())
     } else {

@@ -3,10 +3,11 @@
 //!
 //! Invariant: it trips only when at least [`GuardPolicy::records`] different records were reported
 //! as gone within the window and they are at least [`GuardPolicy::share`] of all records that were
-//! spoken of in it. It remembers no more records than [`MOST`]. The state is memory only: after a
-//! crash it starts empty, and needs that many records again.
+//! spoken of in it, not counting those that a person has been asked about and that are believed to be
+//! gone. It remembers no more records than [`MOST`]. The state is memory only: after a crash it starts
+//! empty, and needs that many records again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// Records that are remembered at most; older ones are forgotten first.
@@ -51,6 +52,8 @@ pub struct GoneGuard {
     /// The newest outcome of each record: time, and whether it was gone.
     records: HashMap<u64, (u64, bool)>,
     gone: usize,
+    /// Gone with the knowledge of a person.
+    believed: HashSet<u64>,
 }
 
 impl GoneGuard {
@@ -64,12 +67,18 @@ impl GoneGuard {
             order: VecDeque::new(),
             records: HashMap::new(),
             gone: 0,
+            believed: HashSet::new(),
         }
     }
 
     /// Notes that a call for this record (any number that stands for it) ended, and whether the
     /// record was gone.
     pub fn observe(&mut self, now_ms: u64, record: u64, gone: bool) -> Judgement {
+        if !gone {
+            self.believed.remove(&record);
+        } else if self.believed.contains(&record) {
+            return Judgement::Single;
+        }
         self.forget(now_ms);
         if let Some((_, before)) = self.records.insert(record, (now_ms, gone)) {
             self.gone -= usize::from(before);
@@ -86,6 +95,20 @@ impl GoneGuard {
     /// Starts anew: a person has looked at it.
     pub fn clear(&mut self) {
         *self = Self::new(self.policy);
+    }
+
+    /// Starts anew: a person has looked at it and knows of those that are gone. They do not count
+    /// again until they were seen.
+    pub fn believe(&mut self) {
+        let mut believed = std::mem::take(&mut self.believed);
+        let gone = self.records.iter().filter(|(_, (_, gone))| *gone);
+        let gone: Vec<u64> = gone.map(|(record, _)| *record).collect();
+        if believed.len() + gone.len() > MOST {
+            believed.clear();
+        }
+        believed.extend(gone);
+        self.clear();
+        self.believed = believed;
     }
 
     fn is_mass(&self) -> bool {

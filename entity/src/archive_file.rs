@@ -1,8 +1,8 @@
-//! How far a file of the archive counts: what lies behind belongs to a piece that was not deleted.
+//! How much of a day is in the archive: of the pieces whose rows were deleted.
 
 use sea_orm::entity::prelude::*;
 
-/// How far a file of the archive counts.
+/// How much of a day is in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "archive_file")]
 pub struct Model {
@@ -15,7 +15,7 @@ pub struct Model {
     /// The day in UTC, `2026-01-31`.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub day: String,
-    /// Bytes that count.
+    /// Bytes of the pieces.
     pub bytes: i64,
     /// Rows in them.
     pub rows: i64,

@@ -25,6 +25,12 @@ pub struct Model {
     pub recoveries: i64,
     /// Last change; milliseconds since 1970.
     pub updated_at: i64,
+    /// The upstream asked for no calls before then; milliseconds since 1970.
+    pub not_before: Option<i64>,
+    /// How many calls at once, while they are fewer than allowed.
+    pub at_once: Option<i64>,
+    /// Milliseconds between them, then.
+    pub apart_ms: Option<i64>,
 }
 
 /// No relations: queries name their joins.

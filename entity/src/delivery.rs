@@ -94,6 +94,8 @@ pub struct Model {
     pub coalesced_into: Option<Uuid>,
     /// True: set aside with its lane, as the connection's policy for failures says.
     pub lane_parked: bool,
+    /// Its place in its lane, that of the delivery in whose place it stands; none: its id.
+    pub place: Option<Uuid>,
 }
 
 /// No relations: queries name their joins.

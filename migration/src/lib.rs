@@ -2,6 +2,13 @@
 //!
 //! A released migration is never edited. A change that an older server could not live with is made
 //! in two releases: first add, later remove.
+//!
+//! Servers of the version before go on reading and writing while a migration runs. On PostgreSQL a
+//! change of a table locks out everybody, so it must be short, and so must be the wait for it: who
+//! runs migrations sets a `lock_timeout` and tries again. So most migrations are one transaction,
+//! whole or not at all, and do nothing that takes long. An index of a table with rows takes long:
+//! a migration that builds one is none, can be repeated after it broke off anywhere, and builds it
+//! beside the work ([`columns::build`]).
 
 pub use sea_orm_migration::prelude::*;
 
@@ -23,6 +30,8 @@ mod m20261121_000014_roles;
 mod m20261121_000015_source_secrets;
 mod m20261121_000016_registration;
 mod m20261121_000017_removal;
+mod m20261121_000018_places;
+mod m20261121_000019_waits;
 mod m20261121_000113_sign_in;
 
 /// All migrations, oldest first.
@@ -32,25 +41,55 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m20261121_000001_people::Migration),
-            Box::new(m20261121_000002_configuration::Migration),
-            Box::new(m20261121_000003_events::Migration),
-            Box::new(m20261121_000004_sandbox::Migration),
-            Box::new(m20261121_000005_schedule::Migration),
+            whole(m20261121_000001_people::Migration),
+            whole(m20261121_000002_configuration::Migration),
+            whole(m20261121_000003_events::Migration),
+            whole(m20261121_000004_sandbox::Migration),
+            whole(m20261121_000005_schedule::Migration),
             Box::new(m20261121_000006_lanes::Migration),
             Box::new(m20261121_000007_revisions::Migration),
             Box::new(m20261121_000008_windows::Migration),
-            Box::new(m20261121_000009_outward::Migration),
-            Box::new(m20261121_000010_credentials::Migration),
+            whole(m20261121_000009_outward::Migration),
+            whole(m20261121_000010_credentials::Migration),
             Box::new(m20261121_000011_audit_chain::Migration),
-            Box::new(m20261121_000012_accounts::Migration),
-            Box::new(m20261121_000013_mail::Migration),
-            Box::new(m20261121_000014_roles::Migration),
-            Box::new(m20261121_000015_source_secrets::Migration),
-            Box::new(m20261121_000113_sign_in::Migration),
+            whole(m20261121_000012_accounts::Migration),
+            whole(m20261121_000013_mail::Migration),
+            whole(m20261121_000014_roles::Migration),
+            whole(m20261121_000015_source_secrets::Migration),
+            whole(m20261121_000113_sign_in::Migration),
             // Younger than the one before, whatever their numbers say.
-            Box::new(m20261121_000016_registration::Migration),
-            Box::new(m20261121_000017_removal::Migration),
+            whole(m20261121_000016_registration::Migration),
+            whole(m20261121_000017_removal::Migration),
+            Box::new(m20261121_000018_places::Migration),
+            whole(m20261121_000019_waits::Migration),
         ]
+    }
+}
+
+/// A migration in one transaction, on both databases.
+struct Whole<M>(M);
+
+fn whole(migration: impl MigrationTrait + 'static) -> Box<dyn MigrationTrait> {
+    Box::new(Whole(migration))
+}
+
+impl<M: MigrationTrait> MigrationName for Whole<M> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+}
+
+#[async_trait::async_trait]
+impl<M: MigrationTrait> MigrationTrait for Whole<M> {
+    async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        self.0.up(m).await
+    }
+
+    async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        self.0.down(m).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
     }
 }

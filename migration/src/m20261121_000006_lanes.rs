@@ -32,60 +32,48 @@ impl MigrationTrait for Migration {
                 .to_owned(),
         )
         .await?;
-        let columns = [
-            (
-                "connection",
-                required("on_failure").text().default("skip").to_owned(),
-            ),
-            (
-                "connection",
-                required("coalesce").boolean().default(true).to_owned(),
-            ),
-            ("connection", optional("state_code").text().to_owned()),
-            (
-                "delivery",
-                required("repeats").integer().default(1).to_owned(),
-            ),
-            ("delivery", optional("coalesced_into").uuid().to_owned()),
-            (
-                "delivery",
-                required("lane_parked").boolean().default(false).to_owned(),
-            ),
-        ];
-        // One statement for each: SQLite adds one column at a time.
-        for (name, mut column) in columns {
-            let change = Table::alter()
-                .table(Alias::new(name))
-                .add_column(&mut column)
-                .to_owned();
-            m.alter_table(change).await?;
+        for column in [
+            required("on_failure").text().default("skip").to_owned(),
+            required("coalesce").boolean().default(true).to_owned(),
+            optional("state_code").text().to_owned(),
+        ] {
+            add(m, "connection", column).await?;
         }
-        run(m, INDEXES).await
+        for column in [
+            required("repeats").integer().default(1).to_owned(),
+            optional("coalesced_into").uuid().to_owned(),
+            required("lane_parked").boolean().default(false).to_owned(),
+        ] {
+            add(m, "delivery", column).await?;
+        }
+        build(m, INDEXES).await
     }
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        run(
-            m,
-            &[
-                "DROP INDEX breaker_updated",
-                "DROP INDEX delivery_waiting_note",
-                "DROP INDEX delivery_lane_parked",
-                "ALTER TABLE delivery DROP COLUMN repeats",
-                "ALTER TABLE delivery DROP COLUMN coalesced_into",
-                "ALTER TABLE delivery DROP COLUMN lane_parked",
-                "ALTER TABLE connection DROP COLUMN on_failure",
-                "ALTER TABLE connection DROP COLUMN coalesce",
-                "ALTER TABLE connection DROP COLUMN state_code",
-            ],
-        )
-        .await?;
+        let indexes = ["delivery_waiting_note", "delivery_lane_parked"];
+        drop_indexes(m, &indexes).await?;
+        let columns = ["repeats", "coalesced_into", "lane_parked"];
+        drop_columns(m, "delivery", &columns).await?;
+        let columns = ["on_failure", "coalesce", "state_code"];
+        drop_columns(m, "connection", &columns).await?;
         drop_tables(m, &["breaker"]).await
+    }
+
+    /// Builds indexes beside the work.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
     }
 }
 
 /// Written by hand: the builder knows no partial indexes.
-const INDEXES: &[&str] = &[
-    "CREATE INDEX breaker_updated ON breaker (updated_at)",
-    "CREATE INDEX delivery_waiting_note ON delivery (connection_id, lane, id) WHERE state = 'ready' AND behind = TRUE AND action = 'note' AND fence = 0",
-    "CREATE INDEX delivery_lane_parked ON delivery (connection_id, lane, id) WHERE state = 'dead' AND lane_parked = TRUE",
+const INDEXES: &[BesideWork] = &[
+    index("breaker_updated", "breaker (updated_at)"),
+    index(
+        "delivery_waiting_note",
+        "delivery (connection_id, lane, id) WHERE state = 'ready' AND behind = TRUE AND action = 'note' AND fence = 0",
+    ),
+    index(
+        "delivery_lane_parked",
+        "delivery (connection_id, lane, id) WHERE state = 'dead' AND lane_parked = TRUE",
+    ),
 ];

@@ -37,43 +37,67 @@ impl MigrationTrait for Migration {
                 .to_owned(),
         )
         .await?;
-        run(m, UP).await
+        run(m, REVISIONS).await?;
+        build(m, INDEXES).await
     }
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        run(m, DOWN).await?;
+        drop_indexes(m, OTHERS).await?;
         drop_tables(m, &["rule_revision"]).await
+    }
+
+    /// Builds indexes beside the work.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
     }
 }
 
-const UP: &[&str] = &[
-    "CREATE UNIQUE INDEX rule_revision_number ON rule_revision (rule_id, revision)",
-    "CREATE INDEX rule_revision_list ON rule_revision (rule_id, id)",
-    "CREATE INDEX rule_revision_saved ON rule_revision (workspace_id, saved_at)",
-    "CREATE INDEX rule_revision_ended ON rule_revision (workspace_id, ended_at)",
+const REVISIONS: &[&str] = &[
+    "CREATE UNIQUE INDEX IF NOT EXISTS rule_revision_number ON rule_revision (rule_id, revision)",
+    "CREATE INDEX IF NOT EXISTS rule_revision_list ON rule_revision (rule_id, id)",
+    "CREATE INDEX IF NOT EXISTS rule_revision_saved ON rule_revision (workspace_id, saved_at)",
+    "CREATE INDEX IF NOT EXISTS rule_revision_ended ON rule_revision (workspace_id, ended_at)",
     // What there is today is the first version that is known. Its id is the rule's own: older than
-    // all that follow.
+    // all that follow. (`WHERE`: without it SQLite reads a join.)
     "INSERT INTO rule_revision (id, workspace_id, rule_id, revision, name, source_id, priority, seq, \
      enabled, spec, connections, actor, created_at, saved_at, ended_at) \
      SELECT id, workspace_id, id, revision, name, source_id, priority, seq, enabled, spec, '{}', '', \
-     created_at, CASE WHEN revision = 1 THEN created_at ELSE updated_at END, NULL FROM rule",
-    "CREATE INDEX delivery_dead_list ON delivery (workspace_id, id) WHERE state = 'dead'",
-    "CREATE INDEX delivery_dead_connection ON delivery (workspace_id, connection_id, id) WHERE state = 'dead'",
-    "CREATE INDEX delivery_dead_rule ON delivery (workspace_id, rule_id, id) WHERE state = 'dead'",
-    "CREATE INDEX delivery_parked_rule ON delivery (workspace_id, rule_id, id) WHERE state = 'parked'",
-    "CREATE INDEX job_state ON job (workspace_id, state, id)",
-    "CREATE INDEX audit_action ON audit (workspace_id, action, id)",
-    "CREATE INDEX audit_actor ON audit (workspace_id, actor, id)",
-    "CREATE INDEX audit_subject ON audit (workspace_id, subject_id, id)",
+     created_at, CASE WHEN revision = 1 THEN created_at ELSE updated_at END, NULL FROM rule \
+     WHERE TRUE ON CONFLICT DO NOTHING",
 ];
 
-const DOWN: &[&str] = &[
-    "DROP INDEX audit_subject",
-    "DROP INDEX audit_actor",
-    "DROP INDEX audit_action",
-    "DROP INDEX job_state",
-    "DROP INDEX delivery_parked_rule",
-    "DROP INDEX delivery_dead_rule",
-    "DROP INDEX delivery_dead_connection",
-    "DROP INDEX delivery_dead_list",
+/// Indexes of tables that were there before.
+const INDEXES: &[BesideWork] = &[
+    index(
+        "delivery_dead_list",
+        "delivery (workspace_id, id) WHERE state = 'dead'",
+    ),
+    index(
+        "delivery_dead_connection",
+        "delivery (workspace_id, connection_id, id) WHERE state = 'dead'",
+    ),
+    index(
+        "delivery_dead_rule",
+        "delivery (workspace_id, rule_id, id) WHERE state = 'dead'",
+    ),
+    index(
+        "delivery_parked_rule",
+        "delivery (workspace_id, rule_id, id) WHERE state = 'parked'",
+    ),
+    index("job_state", "job (workspace_id, state, id)"),
+    index("audit_action", "audit (workspace_id, action, id)"),
+    index("audit_actor", "audit (workspace_id, actor, id)"),
+    index("audit_subject", "audit (workspace_id, subject_id, id)"),
+];
+
+/// Their names, the last one first.
+const OTHERS: &[&str] = &[
+    "audit_subject",
+    "audit_actor",
+    "audit_action",
+    "job_state",
+    "delivery_parked_rule",
+    "delivery_dead_rule",
+    "delivery_dead_connection",
+    "delivery_dead_list",
 ];

@@ -64,32 +64,36 @@ impl MigrationTrait for Migration {
         )
         .await?;
         // All of them may be empty: an earlier version writes rows without them.
-        add(m, "source", optional("split").text()).await?;
-        add(m, "source", optional("silent_after").big_integer()).await?;
-        add(m, "source", optional("heartbeat_since").big_integer()).await?;
-        add(m, "event", optional("envelope").blob()).await?;
-        add(m, "delivery", optional("source_id").uuid()).await?;
+        add(m, "source", optional("split").text().to_owned()).await?;
+        add(
+            m,
+            "source",
+            optional("silent_after").big_integer().to_owned(),
+        )
+        .await?;
+        add(
+            m,
+            "source",
+            optional("heartbeat_since").big_integer().to_owned(),
+        )
+        .await?;
+        add(m, "event", optional("envelope").blob().to_owned()).await?;
+        add(m, "delivery", optional("source_id").uuid().to_owned()).await?;
         run(
             m,
-            &["CREATE UNIQUE INDEX maintenance_window_name ON maintenance_window (workspace_id, name)"],
+            &["CREATE UNIQUE INDEX IF NOT EXISTS maintenance_window_name ON maintenance_window (workspace_id, name)"],
         )
         .await
     }
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
         // An earlier version knows no deliveries that wait for a window to close.
-        run(
-            m,
-            &[
-                "UPDATE delivery SET state = 'ready' WHERE state = 'windowed'",
-                "ALTER TABLE delivery DROP COLUMN source_id",
-                "ALTER TABLE event DROP COLUMN envelope",
-                "ALTER TABLE source DROP COLUMN heartbeat_since",
-                "ALTER TABLE source DROP COLUMN silent_after",
-                "ALTER TABLE source DROP COLUMN split",
-            ],
-        )
-        .await?;
+        let waiting = "UPDATE delivery SET state = 'ready' WHERE state = 'windowed'";
+        run(m, &[waiting]).await?;
+        drop_columns(m, "delivery", &["source_id"]).await?;
+        drop_columns(m, "event", &["envelope"]).await?;
+        let columns = ["heartbeat_since", "silent_after", "split"];
+        drop_columns(m, "source", &columns).await?;
         drop_tables(
             m,
             &[
@@ -101,12 +105,8 @@ impl MigrationTrait for Migration {
         )
         .await
     }
-}
-
-async fn add(m: &SchemaManager<'_>, table: &str, column: &mut ColumnDef) -> Result<(), DbErr> {
-    let change = Table::alter()
-        .table(Alias::new(table))
-        .add_column(column)
-        .to_owned();
-    m.alter_table(change).await
+    /// Changes three tables that everybody uses: each on its own, so that nobody waits for all.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
 }

@@ -30,29 +30,30 @@ impl MigrationTrait for Migration {
                 .to_owned(),
         )
         .await?;
-        run(m, UP).await
+        for column in [
+            required("request_id").text().default("").to_owned(),
+            optional("seq").big_integer().to_owned(),
+            optional("hash").text().to_owned(),
+        ] {
+            add(m, "audit", column).await?;
+        }
+        build(m, INDEXES).await
     }
 
     async fn down(&self, m: &SchemaManager) -> Result<(), DbErr> {
-        run(m, DOWN).await?;
+        drop_indexes(m, &["audit_at", "audit_loose", "audit_seq"]).await?;
+        drop_columns(m, "audit", &["hash", "seq", "request_id"]).await?;
         drop_tables(m, &["audit_chain"]).await
+    }
+
+    /// Builds indexes beside the work.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
     }
 }
 
-const UP: &[&str] = &[
-    "ALTER TABLE audit ADD COLUMN request_id text NOT NULL DEFAULT ''",
-    "ALTER TABLE audit ADD COLUMN seq bigint",
-    "ALTER TABLE audit ADD COLUMN hash text",
-    "CREATE UNIQUE INDEX audit_seq ON audit (workspace_id, seq)",
-    "CREATE INDEX audit_loose ON audit (workspace_id, id) WHERE seq IS NULL",
-    "CREATE INDEX audit_at ON audit (workspace_id, at)",
-];
-
-const DOWN: &[&str] = &[
-    "DROP INDEX audit_at",
-    "DROP INDEX audit_loose",
-    "DROP INDEX audit_seq",
-    "ALTER TABLE audit DROP COLUMN hash",
-    "ALTER TABLE audit DROP COLUMN seq",
-    "ALTER TABLE audit DROP COLUMN request_id",
+const INDEXES: &[BesideWork] = &[
+    unique("audit_seq", "audit (workspace_id, seq)"),
+    index("audit_loose", "audit (workspace_id, id) WHERE seq IS NULL"),
+    index("audit_at", "audit (workspace_id, at)"),
 ];

@@ -88,7 +88,7 @@ pub struct ConnectionEntry {
     /// What becomes of a lane whose head fails for good.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnFailure,
-    /// Whether notes that wait in a lane become one.
+    /// Whether repeats that wait in a lane become one.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub coalesce: bool,
     /// Settings; their shape is the connector's.

@@ -36,7 +36,7 @@ pub struct Connection {
     pub retry: RetrySettings,
     /// What becomes of a lane whose head fails for good.
     pub on_failure: OnFailure,
-    /// True: notes that wait in a lane become one.
+    /// True: repeats that wait in a lane become one.
     pub coalesce: bool,
     /// `ok` or `attention`.
     pub state: String,
@@ -72,8 +72,22 @@ pub struct Breaker {
     pub failures: i64,
     /// When it opened, while it is open.
     pub opened_at: Option<DateTime>,
-    /// When the next call looks, while it is open.
+    /// When the next call looks, while it is open and there is anything to look with.
     pub next_probe_at: Option<DateTime>,
+    /// The upstream asked for no calls before then (`Retry-After`), on any node.
+    pub asked_until: Option<DateTime>,
+    /// How it is called while it has too much to do (429, 503); null at full width.
+    pub pace: Option<Pace>,
+}
+
+/// Fewer calls than a connection allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Pace {
+    /// So many at once, when this was last noted.
+    pub at_once: i64,
+    /// Milliseconds from the start of one to that of the next.
+    pub apart_ms: i64,
 }
 
 /// What waits for a connection.
@@ -86,14 +100,39 @@ pub struct Waiting {
     pub behind: i64,
     /// Deliveries that wait for their next attempt.
     pub retrying: i64,
-    /// Deliveries that wait until the connection works again.
+    /// Deliveries that wait until the connection works again, or is switched on.
     pub paused: i64,
     /// Deliveries whose lane waits for a person.
     pub parked: i64,
+    /// Why they wait: the causes of failed heads, the most frequent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parked_causes: Vec<ParkedCause>,
     /// When the oldest of them was written.
     pub oldest_at: Option<DateTime>,
     /// The next attempts, soonest first.
     pub next: Vec<NextAttempt>,
+}
+
+/// Lanes that wait for a person, by the cause of the failure of their heads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ParkedCause {
+    /// Stable code.
+    #[cfg_attr(feature = "schema", schema(example = "http_400"))]
+    pub error_code: String,
+    /// How many lanes.
+    pub count: i64,
+}
+
+/// Which lanes that wait for a person are tried again; nothing given: all of the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RetryParked {
+    /// Those whose head failed for this cause.
+    #[cfg_attr(feature = "schema", schema(example = "http_400"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
 }
 
 /// An attempt to come.
@@ -204,7 +243,7 @@ pub struct NewConnection {
     /// What becomes of a lane whose head fails for good.
     #[serde(default)]
     pub on_failure: OnFailure,
-    /// True: notes that wait in a lane become one.
+    /// True: repeats that wait in a lane become one.
     #[serde(default = "yes")]
     pub coalesce: bool,
 }
@@ -252,7 +291,7 @@ pub struct ChangeConnection {
     /// What becomes of a lane whose head fails for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
-    /// Whether notes that wait in a lane become one.
+    /// Whether repeats that wait in a lane become one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coalesce: Option<bool>,
 }

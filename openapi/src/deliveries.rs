@@ -23,7 +23,7 @@ pub enum State {
     Windowed,
     /// Waits for a person.
     Held,
-    /// Its connection needs attention.
+    /// Its connection needs attention; or it was tried, and its connection is switched off.
     Paused,
     /// Behind a quarantined rule or a failed head of its lane.
     Parked,
@@ -353,8 +353,12 @@ pub struct DeadResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadPreview {
-    /// How many.
+    /// How many would be replayed.
     pub count: i64,
+    /// How many of these the filter does not name: they were set aside with a lane that it names
+    /// one of, and go with it.
+    #[serde(default)]
+    pub with_lanes: i64,
     /// Oldest.
     pub oldest_at: Option<DateTime>,
     /// Newest.
@@ -387,15 +391,17 @@ pub struct DeadShare {
 pub struct DeadSample {
     /// The dead letter.
     pub delivery: Delivery,
+    /// As it was rendered.
+    pub again: DeadOutcome,
     /// With today's rules.
     pub today: DeadOutcome,
     /// With the rules of when its event was received.
     pub then: DeadOutcome,
-    /// Whether the two would send something different.
+    /// Whether the rules of the two days would send something different.
     pub differ: bool,
 }
 
-/// What rules would make of a dead letter.
+/// What a replay would make of a dead letter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadOutcome {
@@ -426,10 +432,24 @@ pub struct PlannedOperation {
     pub fields: serde_json::Value,
 }
 
+/// How a delivery is replayed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReplayDelivery {
+    /// Confirms that what was delivered shall be done once more. Without it such a delivery is not
+    /// replayed.
+    #[serde(default)]
+    pub repeat_delivered: bool,
+}
+
 /// What a replay of one delivery made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReplayedDelivery {
     /// The new delivery.
     pub delivery_id: Uuid,
+    /// How many deliveries were replayed: more than one if it was set aside with its lane.
+    #[serde(default)]
+    pub count: u64,
 }

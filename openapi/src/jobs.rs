@@ -47,7 +47,8 @@ impl JobState {
 pub struct Job {
     /// Id.
     pub id: Uuid,
-    /// What it does: `dead_letters.replay`, `dead_letters.discard`, `rules.release_parked` …
+    /// What it does: `dead_letters.replay`, `dead_letters.discard`, `rules.release_parked`,
+    /// `connections.retry_parked` …
     pub kind: String,
     /// Where it stands.
     pub state: JobState,

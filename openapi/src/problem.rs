@@ -138,6 +138,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", 405, "The method is not offered here";
     /// The state does not allow it.
     Conflict = "conflict", 409, "The current state does not allow that";
+    /// What is asked for was done, and it was not said that it shall be done once more.
+    AlreadyDelivered = "already_delivered", 409, "It was delivered already";
     /// Something of this name is there already.
     NameTaken = "name_taken", 409, "The name is taken";
     /// The workspace has as many of these as it may.

@@ -33,6 +33,12 @@ pub struct RetentionSpec {
     /// Hourly counters.
     #[cfg_attr(feature = "schema", schema(maximum = 36500))]
     pub stats: u32,
+    /// Links of keys to records that are closed, since their last change; as long as events at least.
+    #[cfg_attr(feature = "schema", schema(maximum = 36500))]
+    pub links: u32,
+    /// Records of sandbox connections, since their last change; not those of an open link.
+    #[cfg_attr(feature = "schema", schema(maximum = 36500))]
+    pub sandbox: u32,
     /// Whether rows go to the archive before they are deleted, where the server has one.
     pub archive: bool,
 }
@@ -48,6 +54,8 @@ impl Default for RetentionSpec {
             audit: 365,
             jobs: 30,
             stats: 400,
+            links: 365,
+            sandbox: 90,
             archive: true,
         }
     }
@@ -82,6 +90,12 @@ pub struct ChangeRetention {
     /// Hourly counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stats: Option<u32>,
+    /// Links that are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<u32>,
+    /// Records of sandbox connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<u32>,
     /// Whether rows go to the archive before they are deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<bool>,
@@ -100,6 +114,8 @@ impl ChangeRetention {
             audit: self.audit.unwrap_or(old.audit),
             jobs: self.jobs.unwrap_or(old.jobs),
             stats: self.stats.unwrap_or(old.stats),
+            links: self.links.unwrap_or(old.links),
+            sandbox: self.sandbox.unwrap_or(old.sandbox),
             archive: self.archive.unwrap_or(old.archive),
         }
     }
@@ -113,7 +129,7 @@ pub struct Retention {
     pub days: RetentionSpec,
     /// Sources with a number of their own.
     pub sources: Vec<SourceRetention>,
-    /// Largest size of the database in megabytes, a setting of the server; absent: no limit.
+    /// Largest size of the database in MiB, a setting of the server; absent: no limit.
     pub max_mb: Option<u64>,
     /// Where rows go before they are deleted, settings of the server: `folder`, `bucket`.
     pub archive: Vec<String>,
@@ -147,7 +163,7 @@ pub struct RetentionRun {
     pub deleted: RetentionCounts,
     /// Bytes written to the archive.
     pub archived_bytes: i64,
-    /// Why it ended early; it is tried again.
+    /// What was not done, and why. What the archive did not take is tried again.
     pub error: Option<String>,
 }
 
@@ -170,6 +186,10 @@ pub struct RetentionCounts {
     pub jobs: u64,
     /// Counters.
     pub stats: u64,
+    /// Closed links.
+    pub links: u64,
+    /// Records of sandbox connections.
+    pub sandbox: u64,
 }
 
 impl RetentionCounts {
@@ -184,6 +204,8 @@ impl RetentionCounts {
             audit: self.audit + other.audit,
             jobs: self.jobs + other.jobs,
             stats: self.stats + other.stats,
+            links: self.links + other.links,
+            sandbox: self.sandbox + other.sandbox,
         }
     }
 }

@@ -67,7 +67,8 @@ pub struct Queue {
     pub depth: i64,
     /// Of these, waiting for a person.
     pub held: i64,
-    /// Age of the oldest that is not held, in seconds.
+    /// Age of the oldest that is not held, in seconds: of the thousand that are due first in each
+    /// state of a connection.
     pub oldest_seconds: Option<i64>,
     /// Dead letters.
     pub dead: i64,

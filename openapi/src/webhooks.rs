@@ -35,6 +35,9 @@ kinds! {
     DeliveryFailed = "delivery.failed";
     /// A delivery was given up; it is a dead letter.
     DeliveryDead = "delivery.dead";
+    /// A delivery waits for a person: it failed for good and its lane waits behind it, or its rule is
+    /// in quarantine.
+    DeliveryParked = "delivery.parked";
     /// A source that should send has been silent for too long.
     SourceSilent = "source.silent";
     /// A silent source sends again.
@@ -93,7 +96,7 @@ pub struct WebhookEvent {
     pub payload: Option<serde_json::Value>,
 }
 
-/// Data of `delivery.delivered`, `delivery.failed` and `delivery.dead`.
+/// Data of `delivery.…`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebhookDelivery {
@@ -131,6 +134,10 @@ pub struct WebhookDelivery {
     /// Upstream record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
+    /// How many deliveries that waited behind it in its lane became dead letters with it; of
+    /// `delivery.dead` only, absent when there were none. They have no message of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane_dead: Option<i64>,
     /// Text of the fault; with full detail only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

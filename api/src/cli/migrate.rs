@@ -71,7 +71,7 @@ async fn down(settings: crate::settings::Settings, steps: u32) -> anyhow::Result
         Location::Postgres(_) => None,
     };
     let db = stores::open_existing(&settings).await?;
-    Migrator::down(&db.alone().await?, Some(steps))
+    db.undo(steps)
         .await
         .context("a migration cannot be undone")?;
     output::note(&format!("undone: {steps}"));

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::db::Transaction;
 use crate::heartbeat;
 use crate::ids;
-use crate::journal::OPEN_STATES;
+use crate::journal::open_states;
 use crate::maintenance;
 use crate::scope::Scope;
 use crate::secrets::{Keyring, Secret};
@@ -483,7 +483,7 @@ impl<'a> Writer<'a> {
     async fn drop_connection(&self, connection: &CurrentConnection) -> Result<(), FileError> {
         let open = delivery::Entity::find()
             .filter(delivery::Column::ConnectionId.eq(connection.row.id))
-            .filter(delivery::Column::State.is_in(OPEN_STATES))
+            .filter(open_states())
             .count(self.txn)
             .await?;
         if open > 0 {

@@ -28,7 +28,7 @@ use crate::db::Db;
 use crate::egress::Egress;
 use crate::secrets::Secret;
 
-pub use outcome::{Effect, Fault, LinkChange, Outcome, RecordRef, Report};
+pub use outcome::{Census, Effect, Fault, LinkChange, OUTCOMES, Outcome, RecordRef, Report};
 pub use registry::Registry;
 
 /// Every connector of this server: the one place that lists them.
@@ -173,6 +173,15 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Carries the operation out. Never panics; takes no longer than its own timeouts allow.
     async fn execute(&self, connection: &Connection, job: &Job) -> Report;
+
+    /// Which of these linked records are there, by few calls that only read. Asked when one of them is
+    /// gone, to see whether it is the only one.
+    async fn census(&self, _connection: &Connection, records: &[String]) -> Census {
+        Census {
+            there: Ok(records.iter().cloned().collect()),
+            exchanges: Vec::new(),
+        }
+    }
 
     /// Whether the upstream answers and accepts the credentials.
     async fn test(&self, connection: &Connection) -> TestResult;

@@ -1,5 +1,6 @@
 //! What came of a call.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use openapi::deliveries::Exchange;
@@ -11,6 +12,23 @@ pub struct Report {
     pub outcome: Outcome,
     /// What the ledger should remember.
     pub link: LinkChange,
+    /// Requests and responses, masked and cut.
+    pub exchanges: Vec<Exchange>,
+}
+
+impl Report {
+    /// Whether the linked record is gone and nothing was written yet: without the link the operation
+    /// would look for another, and make one if there is none.
+    pub fn is_ghost(&self) -> bool {
+        matches!(self.outcome, Outcome::Gone(_)) && self.link == LinkChange::Clear
+    }
+}
+
+/// Which upstream records are there.
+#[derive(Clone, Debug)]
+pub struct Census {
+    /// The ids of those that are, or why that could not be learnt.
+    pub there: Result<HashSet<String>, Outcome>,
     /// Requests and responses, masked and cut.
     pub exchanges: Vec<Exchange>,
 }
@@ -36,7 +54,8 @@ pub enum Outcome {
     Unknown(Fault),
     /// The upstream refuses this request for good.
     Permanent(Fault),
-    /// The record is gone and could not be replaced.
+    /// The record is gone and could not be replaced. With [`LinkChange::Clear`] it is the linked one,
+    /// and nothing was written: the dispatcher decides whether that is to be believed.
     Gone(Fault),
     /// The upstream's schema no longer fits the rule.
     SchemaDrift(Fault),
@@ -50,6 +69,18 @@ pub enum Outcome {
         fault: Fault,
     },
 }
+
+/// The words of all outcomes.
+pub const OUTCOMES: [&str; 8] = [
+    "delivered",
+    "retry",
+    "unknown",
+    "permanent",
+    "gone",
+    "schema_drift",
+    "auth_failed",
+    "rate_limited",
+];
 
 impl Outcome {
     /// The word in the log of attempts.

@@ -33,6 +33,18 @@ pub fn is_full(error: &DbErr) -> bool {
     }
 }
 
+/// Whether an error of PostgreSQL says that others hold a lock: it was waited for in vain, or in a
+/// circle.
+pub fn is_locked(error: &DbErr) -> bool {
+    match inner(error) {
+        Some(SqlxError::Database(inner)) => {
+            let code = inner.code();
+            code.is_some_and(|code| matches!(code.as_ref(), "55P03" | "40P01"))
+        }
+        _ => false,
+    }
+}
+
 fn inner(error: &DbErr) -> Option<&SqlxError> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(inner))

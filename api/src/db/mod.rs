@@ -7,6 +7,7 @@ mod away;
 mod idle;
 mod lock;
 mod outage;
+mod pool;
 mod schema;
 mod sql;
 mod statistics;
@@ -30,6 +31,7 @@ use crate::journal::sql as statements;
 pub use away::is_away;
 pub use lock::{DataLock, LockError};
 pub use outage::Outage;
+pub use pool::{Pool, noted};
 pub use sql::{Field, Row, Sql};
 use statistics::Statistics;
 use write::BACKSTOP;
@@ -193,15 +195,18 @@ impl Db {
         }
     }
 
-    /// A connection of its own for what changes the schema.
+    /// Undoes the last migrations.
     ///
     /// # Errors
-    /// The database cannot be opened.
-    pub async fn alone(&self) -> Result<DatabaseConnection, DbErr> {
-        match &self.location {
+    /// A migration could not be undone; the ones after it are.
+    pub async fn undo(&self, steps: u32) -> Result<(), DbErr> {
+        let alone = match &self.location {
             Location::Sqlite(path) => schema::alone_sqlite(path).await,
             Location::Postgres(url) => schema::alone_postgres(url).await,
-        }
+        }?;
+        let done = schema::undo(&alone, steps).await;
+        let closed = alone.close().await;
+        done.and(closed)
     }
 
     /// Which of the two it is.

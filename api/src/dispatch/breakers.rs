@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use entity::breaker;
 use openapi::connections::Breaker;
 use openapi::stream::{ConnectionMessage, Message};
-use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, Condition, DbErr, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::News;
+use super::{News, waits};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::db::Db;
@@ -35,6 +35,8 @@ pub fn closed() -> Breaker {
         failures: 0,
         opened_at: None,
         next_probe_at: None,
+        asked_until: None,
+        pace: None,
     }
 }
 
@@ -55,8 +57,13 @@ pub async fn breakers(core: &Core, scope: Scope) -> Result<HashMap<Uuid, Breaker
 }
 
 fn to_wire(row: &breaker::Model, now: i64) -> Breaker {
+    let asked = Breaker {
+        asked_until: waits::left(row, now).and(row.not_before).map(from_ms),
+        pace: waits::pace(row, now),
+        ..closed()
+    };
     if row.state != OPEN {
-        return closed();
+        return asked;
     }
     // It is written now and then; in between the probes go on, one a second.
     let since = (now - row.probed_at).max(0);
@@ -66,6 +73,7 @@ fn to_wire(row: &breaker::Model, now: i64) -> Breaker {
         failures: row.failures,
         opened_at: Some(from_ms(row.opened_at)),
         next_probe_at: Some(from_ms(next)),
+        ..asked
     }
 }
 
@@ -129,18 +137,22 @@ pub async fn write(
 pub struct Known {
     started: bool,
     rows: HashMap<Uuid, (bool, i64)>,
+    waits: waits::Known,
 }
 
-/// Looks at the rows that changed, and tells the carriers. At the start, of those that are open.
+/// Looks at the rows that changed, and tells the carriers. At the start, of those that are open or
+/// wait.
 pub async fn look(core: &Core, known: &mut Known) -> Result<(), DbErr> {
     let now = core.clock.now_ms();
     let mut query = breaker::Entity::find();
     query = if known.started {
         query.filter(breaker::Column::UpdatedAt.gte(now - LOOK_BACK_MS))
     } else {
-        query.filter(breaker::Column::State.eq(OPEN))
+        let open = Condition::any().add(breaker::Column::State.eq(OPEN));
+        query.filter(open.add(breaker::Column::NotBefore.gt(now)))
     };
     for row in query.all(core.db.read()).await? {
+        waits::tell(core, &mut known.waits, &row, now);
         let is_open = row.state == OPEN;
         let before = known
             .rows
@@ -199,6 +211,9 @@ mod tests {
             probed_at: 5_000,
             recoveries: 0,
             updated_at: 5_000,
+            not_before: None,
+            at_once: None,
+            apart_ms: None,
         };
         let wire = to_wire(&row, 7_300);
         assert_eq!(wire.next_probe_at, Some(from_ms(8_000)));

@@ -1,6 +1,7 @@
 //! The carrier of one connection: takes from its desk, keeps its limits, calls.
 
 mod fill;
+mod waits;
 mod windows;
 
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::fill::Claimed;
+use self::waits::Waits;
 use super::breakers::{self, Note};
+use super::claim::Room;
 use super::decide::{asked, health, is_too_many};
 use super::{Desk, Lost, News, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
@@ -36,19 +39,27 @@ const OUTAGE: u32 = 3;
 /// While a breaker is open, its row is written this often.
 const NOTED: i64 = 15_000;
 
+/// So often nothing is found before it is believed: the last outcomes are written by then.
+const QUIET: u8 = 5;
+
 /// Wait between two small steps of a longer piece of work, so that others get at the database.
 const BREATH: Duration = Duration::from_millis(20);
 
 struct Carrier {
     core: Arc<Core>,
     desk: Arc<Desk>,
-    calls: JoinSet<Option<Outcome>>,
+    /// When each began, and what came of it.
+    calls: JoinSet<(Instant, Option<Outcome>)>,
     /// Claims whose commit was never answered.
     lost: Vec<Lost>,
     /// The claim under way, if there is one.
     claims: JoinSet<Claimed>,
     /// Places that the last claim reserved.
-    reserved: usize,
+    reserved: Room,
+    /// More retries lie in the database than there was room for.
+    more_waits: bool,
+    /// While it is switched off: how often in a row nothing was left to set aside.
+    quiet: u8,
     /// Not before, since the last claim failed.
     claim_after: Option<Instant>,
     /// Not before, since there was nothing to probe with.
@@ -58,8 +69,11 @@ struct Carrier {
     start: Instant,
     /// The upstream asked for a pause until then.
     not_before: Option<Instant>,
+    waits: Waits,
     /// Calls in a row that failed in a way that may pass.
     failures: u32,
+    /// When the breaker last closed.
+    closed_at: Option<Instant>,
     /// The upstream came back: retries need not wait for their time.
     recovered: bool,
     /// How many calls at once, and how far apart.
@@ -94,13 +108,17 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         calls: JoinSet::new(),
         lost: Vec::new(),
         claims: JoinSet::new(),
-        reserved: 0,
+        reserved: Room::default(),
+        more_waits: false,
+        quiet: 0,
         claim_after: None,
         probe_after: None,
         breaker,
         start: Instant::now(),
         not_before: None,
+        waits: Waits::default(),
         failures: 0,
+        closed_at: None,
         recovered: false,
         pace: Pace::default(),
         last_call: None,
@@ -140,14 +158,16 @@ impl Carrier {
         };
         self.hear();
         self.write_note(connection.view.workspace_id).await;
+        self.write_waits(connection.view.workspace_id).await;
         if self.desk.attention.load(Ordering::Acquire) {
             self.put_back(&connection, NewState::Paused).await;
-            return self.set_aside().await;
+            return self.set_aside(resume::ALL).await.0;
         }
         if !connection.enabled {
             self.put_back(&connection, NewState::Ready).await;
-            return IDLE;
+            return self.rest().await;
         }
+        self.quiet = 0;
         self.fill();
         self.wait_for_windows(&connection).await;
         self.start_calls(&connection).await
@@ -155,6 +175,8 @@ impl Carrier {
 
     /// Takes what other nodes say of the upstream.
     fn hear(&mut self) {
+        let asked = self.desk.asked.lock().take();
+        self.not_before = self.not_before.max(asked);
         let news = self.desk.news.lock().take();
         match news {
             Some(News::Down) if self.breaker.state() == BreakerState::Closed => {
@@ -166,6 +188,7 @@ impl Carrier {
             }
             Some(News::Back) => {
                 self.breaker.success();
+                self.closed_at = Some(Instant::now());
                 self.pace.back_again();
                 self.failures = 0;
                 self.opened_at = None;
@@ -207,15 +230,27 @@ impl Carrier {
         }
     }
 
-    /// Shows what waits as set aside, a few at a time.
-    async fn set_aside(&self) -> Duration {
+    /// Switched off: sets aside what was tried, until the last call has ended and nothing is left.
+    async fn rest(&mut self) -> Duration {
+        if self.quiet >= QUIET {
+            return IDLE;
+        }
+        let busy = !self.calls.is_empty() || !self.claims.is_empty();
+        let (wait, none) = self.set_aside(resume::TRIED).await;
+        self.quiet = if busy || !none { 0 } else { self.quiet + 1 };
+        wait
+    }
+
+    /// Shows what waits as set aside, a few at a time. How long until the next ones, and whether there
+    /// were none.
+    async fn set_aside(&self, states: &[&str]) -> (Duration, bool) {
         let now = self.core.clock.now_ms();
-        match resume::set_aside(&self.core.db, self.desk.id, now).await {
-            Ok(changed) if changed >= resume::BATCH => BREATH,
-            Ok(_) => IDLE,
+        match resume::set_aside(&self.core.db, self.desk.id, states, now).await {
+            Ok(changed) if changed >= resume::BATCH => (BREATH, false),
+            Ok(changed) => (IDLE, changed == 0),
             Err(error) => {
                 tracing::warn!(%error, connection.id = %self.desk.id, "Deliveries could not be set aside.");
-                IDLE
+                (IDLE, false)
             }
         }
     }
@@ -226,23 +261,42 @@ impl Carrier {
         let Some(ms) = self.breaker.until_probe(self.elapsed_ms()) else {
             return IDLE;
         };
-        let nothing_until = self.probe_after.unwrap_or(self.start);
-        let nothing_for = nothing_until.saturating_duration_since(Instant::now());
-        Duration::from_millis(ms.max(1)).max(nothing_for).min(IDLE)
+        if !self.claims.is_empty() {
+            // Its end wakes.
+            return IDLE;
+        }
+        let now = Instant::now();
+        let not_before = self.probe_after.max(self.claim_after).unwrap_or(now);
+        let nothing_for = not_before.saturating_duration_since(now);
+        // Never in a circle: what is due and was not begun waits for something else.
+        Duration::from_millis(ms)
+            .max(BREATH)
+            .max(nothing_for)
+            .min(IDLE)
+    }
+
+    /// How many calls there may be at once. While the breaker is open, one a second is let through,
+    /// and those that hang are no measure of how many the upstream takes.
+    fn places(&self) -> usize {
+        if self.breaker.state() == BreakerState::Closed {
+            self.pace.concurrency(self.most)
+        } else {
+            self.most
+        }
     }
 
     async fn start_calls(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
         let options = &self.core.dispatch.0.options;
         self.most = connection.concurrency.unwrap_or(options.concurrency).max(1);
         self.policy = Arc::clone(connection.retry(&options.retry));
-        while self.calls.len() < self.pace.concurrency(self.most) {
+        while self.calls.len() < self.places() {
             if self.desk.queue.lock().is_empty() {
                 return self.idle();
             }
             if let Err(wait) = self.admitted(connection).await {
                 return wait.min(IDLE);
             }
-            let Some(delivery) = self.desk.queue.lock().pop_front() else {
+            let Some(delivery) = self.desk.queue.lock().pop() else {
                 return IDLE;
             };
             if self.core.dispatch.is_ours(&delivery) {
@@ -274,6 +328,11 @@ impl Carrier {
         {
             return Err(left);
         }
+        // Asked before a token is taken: it would be lost with a call that may not be made. Admitted
+        // after that: a probe without a token would be lost as well.
+        if let Some(ms @ 1..) = self.breaker.until_probe(self.elapsed_ms()) {
+            return Err(Duration::from_millis(ms));
+        }
         if let Some(rate) = connection.rate_per_minute {
             let key = Key::Connection(connection.view.id);
             self.core.limits.take(&key, Rate::per_minute(rate)).await?;
@@ -298,22 +357,24 @@ impl Carrier {
     fn call(&mut self, connection: &Arc<ConnectionConfig>, delivery: delivery::Model) {
         let core = Arc::clone(&self.core);
         let (connection, policy) = (Arc::clone(connection), Arc::clone(&self.policy));
-        self.calls
-            .spawn(execute::attempt(core, connection, policy, delivery));
+        let begun = Instant::now();
+        self.calls.spawn(async move {
+            let outcome = execute::attempt(core, connection, policy, delivery).await;
+            (begun, outcome)
+        });
     }
 
     /// Learns from a call that ended.
-    fn ended(&mut self, ended: Result<Option<Outcome>, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(Instant, Option<Outcome>), tokio::task::JoinError>) {
         self.desk.held.fetch_sub(1, Ordering::AcqRel);
-        let Ok(outcome) = ended else {
+        let Ok((begun, outcome)) = ended else {
             // The attempt was not settled; its lease is freed when this node stops.
             tracing::error!(connection.id = %self.desk.id, "An attempt ended without an outcome.");
             return;
         };
         let Some(outcome) = outcome else { return };
         if let Some(wait) = asked(&outcome, &self.policy) {
-            let until = Instant::now().checked_add(wait.min(Duration::from_secs(3600)));
-            self.not_before = self.not_before.max(until);
+            self.wait(wait);
         }
         if is_too_many(&outcome) {
             let under_way = self.calls.len().saturating_add(1);
@@ -323,6 +384,8 @@ impl Carrier {
         }
         match health(&outcome) {
             Some(true) => self.answered(),
+            // What hung since before it came back says nothing of what it is now.
+            Some(false) if self.closed_at.is_some_and(|at| begun < at) => {}
             Some(false) => self.failed(),
             None => {}
         }
@@ -335,9 +398,10 @@ impl Carrier {
             tracing::info!(connection.id = %self.desk.id, "The breaker closed.");
             self.announce("breaker_closed");
             self.tell_breaker(false);
+            self.closed_at = Some(Instant::now());
             self.pace.back_again();
         }
-        if self.failures >= OUTAGE {
+        if was_open || self.failures >= OUTAGE {
             self.recovered = true;
             // Other nodes learn that it is back, too; not of every stumble.
             let lately = self.core.clock.now_ms() - self.noted_at < breakers::PROBE_MS;
@@ -352,9 +416,10 @@ impl Carrier {
 
     fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
+        let opened = self.breaker.transient_failure(self.elapsed_ms());
         // Down again: what fails now keeps its time.
-        self.recovered &= self.failures < OUTAGE;
-        if self.breaker.transient_failure(self.elapsed_ms()) {
+        self.recovered &= self.failures < OUTAGE && !opened;
+        if opened {
             tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
             let now = self.core.clock.now_ms();
             self.opened_at = Some(now);
@@ -378,10 +443,13 @@ impl Carrier {
         lifecycle::tell(&self.core, message);
     }
 
-    /// Gives back what is queued here, without an attempt.
-    async fn put_back(&mut self, connection: &ConnectionConfig, next: NewState) {
-        let queued: Vec<_> = self.desk.queue.lock().drain(..).collect();
+    /// Gives back what is queued here, without an attempt: what was never tried as `untouched`, the
+    /// rest as set aside, so that its horizon stands still.
+    async fn put_back(&mut self, connection: &ConnectionConfig, untouched: NewState) {
+        let queued = self.desk.queue.lock().take(|_| true);
         for claimed in queued {
+            let tried = claimed.attempts > 0;
+            let next = if tried { NewState::Paused } else { untouched };
             self.desk.held.fetch_sub(1, Ordering::AcqRel);
             let name = connection.view.name.clone();
             let settlement = untried(claimed, name, next, None);
@@ -391,7 +459,7 @@ impl Carrier {
 
     /// The connection was deleted: what still wants to go there is a dead letter.
     async fn bury_orphans(&mut self) {
-        let queued: Vec<_> = self.desk.queue.lock().drain(..).collect();
+        let queued = self.desk.queue.lock().take(|_| true);
         for claimed in queued {
             self.desk.held.fetch_sub(1, Ordering::AcqRel);
             let fault = Fault {
@@ -423,6 +491,7 @@ fn untried(
         claimed,
         connection,
         revision: 0,
+        state_at: 0,
         started_at: None,
         duration_ms: 0,
         outcome: "none",

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::guard::Judgement;
 use engine::retry::RetryPolicy;
 use engine::rules::Action;
 use entity::{delivery, link};
@@ -11,8 +12,8 @@ use futures_util::FutureExt as _;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::MASS_GONE;
 use super::decide::{Situation, by_status, decide, in_lane, may_pass};
+use super::{MASS_GONE, ghost};
 use crate::clock::from_ms;
 use crate::connectors::{Fault, Job, Link, LinkChange, Outcome, Report};
 use crate::core::Core;
@@ -32,11 +33,12 @@ pub async fn attempt(
 ) -> Option<Outcome> {
     let started_at = core.clock.now_ms();
     let begun = Instant::now();
-    let (mut report, ended) = tokio::select! {
+    let (called, ended) = tokio::select! {
         biased;
-        report = call(&core, &connection, &claimed) => (report, true),
-        () = lease_lost(&core, &claimed) => (given_up(), false),
+        called = call(&core, &connection, &claimed, begun) => (called, true),
+        () = lease_lost(&core, &claimed) => (Called::from(given_up()), false),
     };
+    let Called { mut report, ghost } = called;
     let duration = begun.elapsed();
     core.metrics.attempt(
         &connection.view.connector,
@@ -45,7 +47,10 @@ pub async fn attempt(
     );
     let word = report.outcome.word();
     report.outcome = by_status(report.outcome, &policy);
-    let mass = core.dispatch.is_mass_gone(&claimed, &report.outcome, begun);
+    let mass = match ghost {
+        Some(judgement) => judgement == Judgement::Mass,
+        None => core.dispatch.is_mass_gone(&claimed, &report.outcome, begun),
+    };
     let mut next = decide(
         &report.outcome,
         &policy,
@@ -92,6 +97,7 @@ pub async fn attempt(
         .settle(Settlement {
             connection: connection.view.name.clone(),
             revision: connection.view.revision,
+            state_at: connection.state_at,
             started_at: Some(started_at).filter(|_| !probe),
             duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
             outcome: word,
@@ -127,13 +133,34 @@ fn given_up() -> Report {
     }))
 }
 
-async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Model) -> Report {
+/// What came of the call.
+pub(super) struct Called {
+    pub(super) report: Report,
+    /// What was made of a linked record that is gone.
+    pub(super) ghost: Option<Judgement>,
+}
+
+impl From<Report> for Called {
+    fn from(report: Report) -> Self {
+        Self {
+            report,
+            ghost: None,
+        }
+    }
+}
+
+async fn call(
+    core: &Core,
+    connection: &ConnectionConfig,
+    claimed: &delivery::Model,
+    begun: Instant,
+) -> Called {
     let Some(connector) = core.registry.get(&connection.view.connector) else {
-        return failed(Outcome::Permanent(Fault {
+        return Called::from(failed(Outcome::Permanent(Fault {
             code: "connector_missing".to_owned(),
             message: "This server has no connector of that name.".to_owned(),
             status: None,
-        }));
+        })));
     };
     // Most deliveries have no key; a query's future is large.
     let link = match &claimed.lane {
@@ -144,14 +171,7 @@ async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Mo
         Ok(link) => link,
         Err(error) => {
             tracing::warn!(%error, delivery.id = %claimed.id, "The ledger could not be read.");
-            return failed(Outcome::Retry {
-                after: None,
-                fault: Fault {
-                    code: "database".to_owned(),
-                    message: "The ledger could not be read.".to_owned(),
-                    status: None,
-                },
-            });
+            return Called::from(failed(unread_ledger()));
         }
     };
     let job = Job {
@@ -168,22 +188,62 @@ async fn call(core: &Core, connection: &ConnectionConfig, claimed: &delivery::Mo
         repeats: u32::try_from(claimed.repeats).unwrap_or(1).max(1),
         received_at: from_ms(claimed.received_at),
     };
-    let call = AssertUnwindSafe(connector.execute(&connection.view, &job)).catch_unwind();
+    let report = bounded(claimed, connector.execute(&connection.view, &job))
+        .await
+        .unwrap_or_else(unknown);
+    if report.is_ghost() {
+        // Rare, and its future is large.
+        let asked = ghost::Asked {
+            core,
+            connector: connector.as_ref(),
+            connection: &connection.view,
+            claimed,
+            begun,
+        };
+        return Box::pin(ghost::look_again(asked, job, report)).await;
+    }
+    Called::from(report)
+}
+
+/// A call of a connector, which ends whatever it does; if not as it should, then it is unknown what
+/// came of it.
+pub(super) async fn bounded<T>(
+    claimed: &delivery::Model,
+    call: impl Future<Output = T>,
+) -> Result<T, Fault> {
+    let call = AssertUnwindSafe(call).catch_unwind();
     match tokio::time::timeout(LONGEST, call).await {
-        Ok(Ok(report)) => report,
+        Ok(Ok(done)) => Ok(done),
         Ok(Err(_panic)) => {
-            tracing::error!(delivery.id = %claimed.id, connector = %connection.view.connector, "A connector panicked.");
-            failed(Outcome::Unknown(Fault {
+            tracing::error!(delivery.id = %claimed.id, connection.id = %claimed.connection_id, "A connector panicked.");
+            Err(Fault {
                 code: "connector_panic".to_owned(),
                 message: "The connector failed unexpectedly.".to_owned(),
                 status: None,
-            }))
+            })
         }
-        Err(_elapsed) => failed(Outcome::Unknown(Fault {
+        Err(_elapsed) => Err(Fault {
             code: "timeout".to_owned(),
             message: "The attempt took too long.".to_owned(),
             status: None,
-        })),
+        }),
+    }
+}
+
+/// The report of a call that ended otherwise than it should.
+pub(super) fn unknown(fault: Fault) -> Report {
+    failed(Outcome::Unknown(fault))
+}
+
+/// What came of an attempt that did not know its link.
+pub(super) fn unread_ledger() -> Outcome {
+    Outcome::Retry {
+        after: None,
+        fault: Fault {
+            code: "database".to_owned(),
+            message: "The ledger could not be read.".to_owned(),
+            status: None,
+        },
     }
 }
 

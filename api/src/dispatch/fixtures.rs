@@ -16,6 +16,7 @@ pub fn settlement(claimed: delivery::Model, next: NewState, now: i64) -> Settlem
     Settlement {
         connection: "upstream".to_owned(),
         revision: 1,
+        state_at: 0,
         started_at: Some(now),
         duration_ms: 1,
         outcome: "model",
@@ -48,6 +49,7 @@ pub fn new_row(
         0 => Some("open"),
         1 => Some("close"),
         2 => None,
+        6 | 7 => Some("open"),
         _ => Some("note"),
     };
     delivery::Model {
@@ -88,5 +90,6 @@ pub fn new_row(
         repeats: 1,
         coalesced_into: None,
         lane_parked: false,
+        place: None,
     }
 }

@@ -22,13 +22,16 @@ mod decide;
 mod execute;
 #[cfg(test)]
 pub mod fixtures;
+mod ghost;
 mod node;
+mod queue;
 mod resume;
 mod set_back;
 #[cfg(test)]
 mod tests;
+mod waits;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -44,12 +47,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::queue::Queue;
 use crate::connectors::Outcome;
 use crate::core::Core;
 use crate::nodes::Bell;
 
 pub use breakers::{breakers, closed as closed_breaker};
+#[doc(hidden)]
+pub use claim::{claim_query, due_query};
 pub use node::{Lost, give_back, register, unregister};
+#[doc(hidden)]
+pub use resume::set_aside_query;
 pub use resume::{resume, set_aside};
 
 /// Why a connection needs attention: its credentials are refused. A passed test ends it.
@@ -120,11 +128,16 @@ struct Desk {
     policy: Mutex<LanePolicy>,
     /// Who looks for many records that are gone at once.
     guard: Mutex<GoneGuard>,
+    /// The same for linked records that were open: one that is gone is replaced, so what counts is
+    /// how many they are, whatever else is there.
+    ghosts: Mutex<GoneGuard>,
     /// For the carrier, which takes it.
     news: Mutex<Option<News>>,
+    /// The upstream asked for no calls before then, as another node or the process before heard.
+    asked: Mutex<Option<Instant>>,
     /// How often this node has written down that the upstream came back, since it was last asked.
     own_returns: AtomicI64,
-    queue: Mutex<VecDeque<delivery::Model>>,
+    queue: Mutex<Queue>,
     /// Reserved, queued and in flight.
     held: AtomicUsize,
     /// More lies in the database.
@@ -183,7 +196,9 @@ impl Handle {
                 id: connection,
                 policy: Mutex::default(),
                 guard: Mutex::new(GoneGuard::new(GuardPolicy::default())),
+                ghosts: Mutex::new(GoneGuard::new(ghost::POLICY)),
                 news: Mutex::default(),
+                asked: Mutex::default(),
                 own_returns: AtomicI64::new(0),
                 queue: Mutex::default(),
                 held: AtomicUsize::new(0),
@@ -218,17 +233,35 @@ impl Handle {
             Outcome::Delivered { .. } => false,
             _ => return false,
         };
-        let mut hasher = DefaultHasher::new();
-        claimed
-            .lane
-            .as_ref()
-            .unwrap_or(&claimed.message_id)
-            .hash(&mut hasher);
-        let now = at.saturating_duration_since(self.0.start).as_millis();
-        let now = u64::try_from(now).unwrap_or(u64::MAX);
-        let desk = self.desk(claimed.connection_id);
-        let judgement = desk.guard.lock().observe(now, hasher.finish(), gone);
+        let (now, desk) = (self.elapsed(at), self.desk(claimed.connection_id));
+        if let (Some(lane), false) = (&claimed.lane, gone) {
+            // It is there, or there is another in its place.
+            desk.ghosts.lock().observe(now, number_of(lane), false);
+        }
+        let record = claimed.lane.as_ref().unwrap_or(&claimed.message_id);
+        let judgement = desk.guard.lock().observe(now, number_of(record), gone);
         judgement == Judgement::Mass
+    }
+
+    /// Notes linked records of a connection that are gone, by their keys, the one that was asked for
+    /// last, and says whether they are too many.
+    fn are_mass_ghosts<'k>(
+        &self,
+        connection: Uuid,
+        keys: impl Iterator<Item = &'k String>,
+        at: Instant,
+    ) -> bool {
+        let (now, desk) = (self.elapsed(at), self.desk(connection));
+        let mut guard = desk.ghosts.lock();
+        keys.map(|key| guard.observe(now, number_of(key), true))
+            .last()
+            .is_some_and(|judgement| judgement == Judgement::Mass)
+    }
+
+    /// The time of the guards.
+    fn elapsed(&self, at: Instant) -> u64 {
+        let elapsed = at.saturating_duration_since(self.0.start).as_millis();
+        u64::try_from(elapsed).unwrap_or(u64::MAX)
     }
 
     /// How often this node itself saw the upstream come back, since it was last asked.
@@ -242,6 +275,14 @@ impl Handle {
         let desk = self.desk(connection);
         *desk.news.lock() = Some(news);
         desk.wake.notify_one();
+    }
+
+    /// Tells the carrier of a connection that its upstream asked for a pause.
+    fn wait(&self, connection: Uuid, wait: Duration) {
+        let desk = self.desk(connection);
+        let until = Instant::now().checked_add(wait);
+        let mut asked = desk.asked.lock();
+        *asked = asked.max(until);
     }
 
     /// Decides where a new delivery goes, and reserves its place if that is here. While older ones
@@ -288,7 +329,7 @@ impl Handle {
             let desk = known
                 .cloned()
                 .unwrap_or_else(|| self.desk(delivery.connection_id));
-            desk.queue.lock().push_back(delivery);
+            desk.queue.lock().push(delivery);
             if known.is_none() {
                 desks.push(desk);
             }
@@ -354,11 +395,17 @@ impl Handle {
             .store(true, Ordering::Release);
     }
 
-    /// Works on it again, if it did not.
-    pub fn attention_over(&self, connection: Uuid) {
+    /// Works on it again, if it did not. `repaired`: with other settings, so what was gone before may
+    /// be there now; else somebody knows of what is gone.
+    pub fn attention_over(&self, connection: Uuid, repaired: bool) {
         let desk = self.desk(connection);
         if desk.attention.swap(false, Ordering::AcqRel) {
             desk.guard.lock().clear();
+            if repaired {
+                desk.ghosts.lock().clear();
+            } else {
+                desk.ghosts.lock().believe();
+            }
             desk.backlog.store(true, Ordering::Release);
             desk.wake.notify_one();
         }
@@ -369,6 +416,13 @@ impl Handle {
         let desks = self.0.desks.lock();
         desks.values().map(|d| d.held.load(Ordering::Acquire)).sum()
     }
+}
+
+/// A number that stands for a record.
+fn number_of(record: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    record.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl std::fmt::Debug for Handle {
@@ -396,6 +450,10 @@ impl Service {
         let mut carriers = JoinSet::new();
         let mut keeper = tokio::spawn(node::keep(self.core.clone(), shutdown.clone()));
         if handle.0.options.works {
+            // Before the first call: what an upstream asked the process before for holds on.
+            if let Err(error) = breakers::look(&self.core, &mut breakers::Known::default()).await {
+                tracing::warn!(%error, "The breakers could not be looked up.");
+            }
             loop {
                 let desks: Vec<_> = handle.0.desks.lock().values().cloned().collect();
                 for desk in desks {

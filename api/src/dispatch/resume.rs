@@ -24,11 +24,13 @@ pub const BATCH: u64 = 500;
 pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<bool, DbErr> {
     let now = core.clock.now_ms();
     let txn = core.db.begin().await?;
+    // Later than the state before it, whatever the clocks of the nodes say: by this a call that
+    // began before the repair is told from one after it.
     let changed = txn
         .execute_raw(Statement::from_sql_and_values(
             core.db.backend(),
             "UPDATE connection SET state = 'ok', state_code = NULL, state_reason = NULL, \
-             state_at = $3 WHERE id = $1 AND workspace_id = $2 AND state <> 'ok'",
+             state_at = CASE WHEN state_at < $3 THEN $3 ELSE state_at + 1 END WHERE id = $1 AND workspace_id = $2 AND state <> 'ok'",
             vec![connection.into(), scope.workspace().into(), now.into()],
         ))
         .await?
@@ -46,21 +48,27 @@ pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<bool,
     };
     txn.commit().await?;
     lifecycle::wake(core, told);
-    core.dispatch.attention_over(connection);
+    core.dispatch.attention_over(connection, false);
     if changed > 0 {
         super::breakers::announce_over(core, connection);
     }
     Ok(changed > 0)
 }
 
-/// Shows some of the deliveries that wait for a connection that needs attention as `paused`.
-/// Returns how many there were; fewer than [`BATCH`] were the last.
+/// What is set aside while a connection needs attention.
+pub const ALL: &[&str] = &["ready", "retrying"];
+/// What is set aside while it is switched off: what was tried before, whose horizon stands still
+/// then. What was not tried has none yet.
+pub const TRIED: &[&str] = &["retrying"];
+
+/// Shows some of the deliveries that wait for a connection that needs attention, or is switched off,
+/// as `paused`. Returns how many there were; fewer than [`BATCH`] were the last.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn set_aside(db: &Db, connection: Uuid, now: i64) -> Result<u64, DbErr> {
+pub async fn set_aside(db: &Db, connection: Uuid, states: &[&str], now: i64) -> Result<u64, DbErr> {
     let mut changed = 0;
-    for state in ["ready", "retrying"] {
+    for state in states {
         let lock = if db.is_postgres() {
             "FOR UPDATE SKIP LOCKED"
         } else {
@@ -87,6 +95,6 @@ pub fn set_aside_query(state: &str, lock: &str) -> String {
         "UPDATE delivery SET state = 'paused', updated_at = $2 WHERE id IN (SELECT id FROM \
          delivery WHERE connection_id = $1 AND state = '{state}' AND state IN {OPEN} AND \
          behind = FALSE AND due_at < $3 ORDER BY due_at LIMIT $4 {lock}) AND EXISTS (SELECT 1 \
-         FROM connection c WHERE c.id = $1 AND c.state = 'attention')"
+         FROM connection c WHERE c.id = $1 AND (c.state = 'attention' OR c.enabled = FALSE))"
     )
 }

@@ -39,16 +39,21 @@ enum Act {
     Crash,
     /// A person looks at a lane that waits.
     Person(usize, bool),
+    /// Of a lane that was set aside, so many are replayed: the first, or past the first, as somebody
+    /// does who has not seen that it failed again.
+    Replay(usize, usize, bool),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let event = (prop::option::weighted(0.9, 0_u8..3), 0_u8..6, any::<u16>());
+    let event = (prop::option::weighted(0.9, 0_u8..3), 0_u8..8, any::<u16>());
     let act = prop_oneof![
         4 => prop::collection::vec(event, 1..5).prop_map(Act::Accept),
         6 => (any::<usize>(), 0_u8..8).prop_map(|(which, how)| Act::End(which, how)),
         3 => Just(Act::Claim),
         1 => Just(Act::Crash),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(which, again)| Act::Person(which, again)),
+        2 => (any::<usize>(), 1_usize..4, any::<bool>())
+            .prop_map(|(which, most, past)| Act::Replay(which, most, past)),
     ];
     prop::collection::vec(act, 1..50)
 }
@@ -67,6 +72,8 @@ struct World {
     accepted: u32,
     /// What reached the upstream, in order: lane and number.
     reached: Vec<(Option<String>, u32)>,
+    /// What was seen to have become part of another.
+    coalesced: HashSet<u32>,
     _folder: TempDir,
 }
 
@@ -103,6 +110,7 @@ impl World {
             held: Vec::new(),
             accepted: 0,
             reached: Vec::new(),
+            coalesced: HashSet::new(),
             _folder: folder,
         }
     }
@@ -155,6 +163,7 @@ impl World {
             Act::Claim => self.claim().await,
             Act::Crash => self.crash().await,
             Act::Person(which, again) => self.person(which, again).await,
+            Act::Replay(which, most, past) => self.replay(which, most, past).await,
         }
         self.take_offered().await;
     }
@@ -186,7 +195,7 @@ impl World {
     async fn take_offered(&mut self) {
         self.written().await;
         let desk = self.dispatch.desk(CONNECTION);
-        self.held.extend(desk.queue.lock().drain(..));
+        self.held.extend(desk.queue.lock().take(|_| true));
     }
 
     async fn end(&mut self, which: usize, how: u8) {
@@ -222,13 +231,16 @@ impl World {
             node,
             CONNECTION,
             now,
-            2,
+            claim::Room {
+                fresh: 1,
+                waited: 1,
+            },
             claim::Retries::Due,
             &mut Vec::new(),
         )
         .await
         .unwrap();
-        for row in claimed {
+        for row in claimed.fresh.into_iter().chain(claimed.waited) {
             // Over the capacity or not: the places are only counted here.
             self.dispatch
                 .desk(CONNECTION)
@@ -278,6 +290,29 @@ impl World {
         self.dispatch.offer(next.into_iter().collect());
     }
 
+    async fn replay(&mut self, which: usize, most: usize, past: bool) {
+        let mut lanes: BTreeMap<String, Vec<delivery::Model>> = BTreeMap::new();
+        for row in self.rows().await.into_iter().filter(is_aside) {
+            lanes
+                .entry(row.lane.clone().unwrap())
+                .or_default()
+                .push(row);
+        }
+        if lanes.is_empty() {
+            return;
+        }
+        let mut rows = lanes.into_values().nth(which % 3).unwrap_or_default();
+        rows.sort_by_key(place);
+        let now = self.now();
+        let repeats = rows.iter().skip(usize::from(past)).take(most);
+        let repeats = repeats.map(|row| NewDelivery {
+            row: journal::repeat_of(row, crate::ids::at(now), now),
+            connection: "upstream".to_owned(),
+        });
+        let repeats = accept(repeats.collect());
+        self.journal.accept(repeats).await.unwrap();
+    }
+
     async fn rows(&self) -> Vec<delivery::Model> {
         delivery::Entity::find()
             .order_by_asc(delivery::Column::Id)
@@ -287,16 +322,18 @@ impl World {
     }
 
     /// What must hold at any time.
-    async fn check(&self) -> Result<(), TestCaseError> {
+    async fn check(&mut self) -> Result<(), TestCaseError> {
         let rows = self.rows().await;
-        prop_assert_eq!(rows.len(), usize::try_from(self.accepted).unwrap());
+        let first = rows.iter().filter(|row| row.replay_of.is_none());
+        prop_assert_eq!(first.count(), usize::try_from(self.accepted).unwrap());
         let mut lanes: BTreeMap<String, Vec<&delivery::Model>> = BTreeMap::new();
         for row in &rows {
             if let Some(lane) = &row.lane {
                 lanes.entry(lane.clone()).or_default().push(row);
             }
         }
-        for (lane, rows) in &lanes {
+        for (lane, rows) in &mut lanes {
+            rows.sort_by_key(|row| place(row));
             let open: Vec<_> = rows
                 .iter()
                 .filter(|row| journal::OPEN_STATES.contains(&row.state.as_str()))
@@ -304,11 +341,11 @@ impl World {
             // What is to be sent yet, or to be replayed in order.
             let waiting = rows
                 .iter()
-                .filter(|row| open.contains(row) || (row.lane_parked && row.state == "dead"));
+                .filter(|row| open.contains(row) || is_aside(row));
             let numbers: Vec<u32> = waiting.map(|row| number_of(row)).collect();
             prop_assert!(
                 numbers.is_sorted(),
-                "the ids of {} follow the acceptance: {:?}",
+                "the places of {} follow the acceptance: {:?}",
                 lane,
                 numbers
             );
@@ -326,20 +363,21 @@ impl World {
                 .sum();
             let stand_for: i64 = rows
                 .iter()
-                .filter(|row| row.state != "coalesced")
+                .filter(|row| row.state != "coalesced" && row.state != "superseded")
                 .map(|row| i64::from(row.repeats - 1))
                 .sum();
             prop_assert_eq!(taken, stand_for, "every note is counted once");
-            for row in rows {
+            for row in rows.iter() {
                 if row.state == "coalesced" {
-                    prop_assert_eq!(row.action.as_deref(), Some("note"));
-                    prop_assert!(row.coalesced_into.is_some() && row.attempts == 0);
+                    prop_assert!(row.attempts == 0 && row.fence == 0);
+                    let new = self.coalesced.insert(number_of(row));
+                    coalesced_well(row, rows, new)?;
                 }
             }
             if self.policy.on_failure == OnFailure::Park {
-                let set_aside = rows.iter().any(|row| row.lane_parked);
+                let aside = rows.iter().find(|row| is_aside(row));
                 prop_assert!(
-                    !set_aside || open.is_empty(),
+                    aside.is_none_or(|first| open.iter().all(|row| place(row) < place(first))),
                     "nothing overtakes what was set aside"
                 );
             }
@@ -379,9 +417,50 @@ impl World {
     }
 }
 
+fn kind_of(row: &delivery::Model) -> &str {
+    row.action.as_deref().unwrap_or("open")
+}
+
+/// What must hold for one that became part of another: nothing of another kind stood between them,
+/// and if it opens, `new`ly, one that opens was before it, with no close between, and is there still.
+fn coalesced_well(
+    row: &delivery::Model,
+    lane: &[&delivery::Model],
+    new: bool,
+) -> Result<(), TestCaseError> {
+    let number = number_of(row);
+    let into = lane
+        .iter()
+        .find(|other| Some(other.id) == row.coalesced_into);
+    let Some(into) = into else {
+        return Err(TestCaseError::fail(format!("{row:?} is part of nothing")));
+    };
+    prop_assert!(number_of(into) > number);
+    let kind = kind_of(row);
+    prop_assert!(matches!(kind, "note" | "open"));
+    let between = number..=number_of(into);
+    let between = lane
+        .iter()
+        .filter(|other| between.contains(&number_of(other)));
+    for other in between {
+        prop_assert_eq!(kind_of(other), kind, "between {:?} and {:?}", row, into);
+    }
+    if kind == "open" && new {
+        let before = lane.iter().filter(|other| number_of(other) < number);
+        let closed = before.clone().filter(|other| kind_of(other) == "close");
+        let closed = closed.map(|other| number_of(other)).max().unwrap_or(0);
+        let first = before
+            .filter(|other| kind_of(other) == "open" && number_of(other) > closed)
+            .any(|other| journal::OPEN_STATES.contains(&other.state.as_str()));
+        prop_assert!(first, "what makes the ticket stays: {:?}", row);
+    }
+    Ok(())
+}
+
 fn accept(deliveries: Vec<NewDelivery>) -> Accept {
     let event = entity::event::Model {
-        id: Uuid::from_u128(3),
+        // That of what is about no event: it need not be stored.
+        id: Uuid::nil(),
         workspace_id: WORKSPACE,
         source_id: Uuid::from_u128(4),
         received_at: START,
@@ -409,6 +488,16 @@ fn accept(deliveries: Vec<NewDelivery>) -> Accept {
             deliveries,
         }],
     }
+}
+
+/// Whether it was set aside with its lane, to be replayed in order.
+fn is_aside(row: &delivery::Model) -> bool {
+    row.lane_parked && row.state == "dead"
+}
+
+/// Its place in its lane.
+fn place(row: &delivery::Model) -> Uuid {
+    row.place.unwrap_or(row.id)
 }
 
 fn number_of(row: &delivery::Model) -> u32 {
@@ -444,7 +533,7 @@ fn holds(on_failure: OnFailure) {
             for row in world.rows().await {
                 let ended = matches!(
                     row.state.as_str(),
-                    "delivered" | "dead" | "discarded" | "coalesced"
+                    "delivered" | "dead" | "discarded" | "coalesced" | "superseded"
                 );
                 let waits = on_failure == OnFailure::Block;
                 prop_assert!(ended || waits, "{:?}", row);
@@ -469,6 +558,38 @@ fn order_holds_where_a_lane_is_set_aside() {
 #[test]
 fn order_holds_where_a_lane_waits() {
     holds(OnFailure::Block);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_gets_its_share_beside_retries() {
+    let mut world = World::new(LanePolicy::default()).await;
+    world.accept(vec![(None, 0, 0); 44]).await;
+    let query = "UPDATE delivery SET due_at = 1, state = CASE \
+                 WHEN CAST(message_id AS INTEGER) % 2 = 0 THEN 'paused' ELSE 'retrying' END \
+                 WHERE state = 'ready'";
+    assert_eq!(
+        sql::execute(world.db.write(), query, Vec::new())
+            .await
+            .unwrap(),
+        40
+    );
+    let room = claim::Room {
+        fresh: 10,
+        waited: 8,
+    };
+    let (node, now) = (world.dispatch.node(), world.now());
+    let (due, lost) = (claim::Retries::Due, &mut Vec::new());
+    let found = claim::claim(&world.db, node, CONNECTION, now, room, due, lost)
+        .await
+        .unwrap();
+    let paused = found
+        .waited
+        .iter()
+        .filter(|row| number_of(row).is_multiple_of(2));
+    assert_eq!(
+        (found.fresh.len(), found.waited.len(), paused.count()),
+        (0, 8, 2)
+    );
 }
 
 /// On SQLite a partial index serves only a query that repeats its condition; without it, looking for

@@ -11,8 +11,8 @@ use super::fallback;
 use super::health;
 use super::routes::{
     audit, auth, connections, credentials, dead_letters, deliveries, events, jobs, mail,
-    maintenance, me, members, notices, passkeys, providers, retention, roles, rules, sources,
-    stream, workspaces,
+    maintenance, me, members, notices, parked, passkeys, providers, retention, roles, rules,
+    sources, stream, workspaces,
 };
 use crate::auth::{by_address, signed_in};
 
@@ -108,6 +108,7 @@ macro_rules! routes {
                     .service(connections::test_connection)
                     .service(connections::resume_connection)
                     .service(connections::connection_waiting)
+                    .service(parked::retry_parked)
                     .service(connections::connection_metadata)
                     .service(connections::sandbox_records)
                     .service(credentials::list_credentials)

@@ -7,7 +7,8 @@ use migration::MigratorTrait as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Authenticator, Permission};
+use super::scrapers::Scrapers;
+use crate::auth::Authenticator;
 use crate::core::Core;
 use crate::http::doc::Guarded;
 use crate::http::problem::{ApiError, ApiResult};
@@ -115,13 +116,12 @@ pub async fn metrics(
     req: HttpRequest,
     core: web::Data<Core>,
     authenticator: web::Data<Authenticator>,
+    scrapers: web::Data<Scrapers>,
 ) -> ApiResult<HttpResponse> {
     let mut only = None;
     if !core.settings.metrics_public {
-        let caller = authenticator
-            .caller_without_body(&req, Permission::MetricsRead)
-            .await?;
-        let (snapshot, own) = (core.snapshots.current(), caller.scope.workspace());
+        let own = scrapers.workspace(&authenticator, &req).await?;
+        let snapshot = core.snapshots.current();
         if snapshot
             .first_workspace()
             .is_none_or(|first| first.id != own)
@@ -132,6 +132,7 @@ pub async fn metrics(
     }
     if let Err(error) = crate::metrics::gather(&core).await {
         // The process's own numbers are what one wants to see just then.
+        crate::db::noted(&error);
         tracing::warn!(%error, "The numbers of the database could not be read.");
     }
     let text = core

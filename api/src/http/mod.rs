@@ -16,6 +16,7 @@ pub mod health;
 mod hooks;
 pub mod problem;
 pub mod routes;
+mod scrapers;
 mod server;
 mod tls;
 pub mod trace;

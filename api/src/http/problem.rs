@@ -170,6 +170,7 @@ impl From<DbErr> for ApiError {
             return Self::new(Code::NameTaken);
         }
         if crate::db::is_away(&error) {
+            crate::db::noted(&error);
             request::say(|| tracing::warn!(%error, "the database cannot be used now"));
             return Self::new(Code::Unavailable)
                 .detail("The database cannot be used now.")

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::budget::Share;
 use super::fan_out::{bounded, fan_out};
-use super::refuse::{self, Refused};
+use super::refuse::Refused;
 use super::{Budget, gate, handshake, parse, replay, route};
 use crate::auth::client_address;
 use crate::core::Core;
@@ -51,11 +51,6 @@ pub async fn hook(
 ) -> Result<HttpResponse, ApiError> {
     let (source, token) =
         find(core, request.match_info().unprocessed()).ok_or_else(ApiError::not_found)?;
-    if !handshake::allows(&source.scheme, request.method()) {
-        let mut error = ApiError::new(Code::MethodNotAllowed);
-        error.allow = Some("GET, POST".to_owned());
-        return Err(error);
-    }
     let headers = request.headers();
     let address = client_address(request.peer_addr(), headers, &core.settings.trusted_proxies);
     let content_type = text_of(headers, "content-type").unwrap_or_default();
@@ -66,6 +61,11 @@ pub async fn hook(
         size: 0,
         reason: "",
     };
+    if !handshake::allows(&source.scheme, request.method()) {
+        let mut error = ApiError::new(Code::MethodNotAllowed);
+        error.allow = Some("GET, POST".to_owned());
+        return Err(refused.noted(core, error));
+    }
     // Held until the answer is known.
     let mut share = budget.share();
     let asked = Asked {
@@ -76,13 +76,7 @@ pub async fn hook(
     match receive(core, &mut share, asked, payload, &mut refused).await {
         Ok(Answer::Accepted(accepted)) => Ok(HttpResponse::Accepted().json(accepted)),
         Ok(Answer::Handshake(answer)) => Ok(answer),
-        Err(error) => {
-            if refused.reason.is_empty() {
-                refused.reason = error.code.id();
-            }
-            refuse::note(core, &error, &refused);
-            Err(error)
-        }
+        Err(error) => Err(refused.noted(core, error)),
     }
 }
 

@@ -23,8 +23,19 @@ pub struct Refused<'a> {
     pub reason: &'static str,
 }
 
+impl Refused<'_> {
+    /// The error, after it was noted: with its code, where nothing finer is known.
+    pub fn noted(mut self, core: &Core, error: ApiError) -> ApiError {
+        if self.reason.is_empty() {
+            self.reason = error.code.id();
+        }
+        note(core, &error, &self);
+        error
+    }
+}
+
 /// Counts a refusal and puts it into the ring of its source.
-pub fn note(core: &Core, error: &ApiError, refused: &Refused<'_>) {
+fn note(core: &Core, error: &ApiError, refused: &Refused<'_>) {
     core.metrics.refused(error.code.id());
     let row = refusal::Model {
         id: crate::ids::new(&core.clock),

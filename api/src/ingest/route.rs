@@ -253,6 +253,7 @@ fn plan(
         repeats: 1,
         coalesced_into: None,
         lane_parked: false,
+        place: None,
     };
     NewDelivery {
         row,

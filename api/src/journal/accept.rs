@@ -31,6 +31,10 @@ pub struct Outcome {
     pub waiting: BTreeSet<Uuid>,
     /// Reservations to be given back if the commit fails.
     pub reserved: Vec<Uuid>,
+    /// How many notes became part of another.
+    pub coalesced: u64,
+    /// How many were replaced by what is written here.
+    pub superseded: u64,
 }
 
 /// The lanes that the deliveries of a batch may join.
@@ -51,7 +55,8 @@ pub async fn write(
     counters: &mut Counters,
     outcome: &mut Outcome,
 ) -> Result<(), DbErr> {
-    replays::supersede(txn, batch).await?;
+    replays::hold(txn, batch).await?;
+    outcome.superseded = replays::supersede(txn, batch).await?;
     answer(batch, known(txn, batch).await?, counters, outcome);
     let repeats = &outcome.repeats;
     let mut events: Vec<&mut AcceptEvent> = Vec::new();
@@ -80,7 +85,7 @@ pub async fn write(
         }
         deliveries.extend(own.iter_mut().map(|d| &mut d.row));
     }
-    place::place(
+    outcome.coalesced = place::place(
         txn,
         dispatch,
         &mut deliveries,
@@ -206,13 +211,7 @@ async fn known(
         for (source, key) in chunk {
             rows.row([(*source).into(), key.clone().into()]);
         }
-        let query = format!(
-            "WITH v(source_id, sender_id) AS (VALUES {}) SELECT e.id, e.source_id, \
-             e.idempotency_key, e.correlation_id FROM v JOIN event e ON e.source_id = v.source_id \
-             AND e.idempotency_key = v.sender_id AND e.idempotency_key IS NOT NULL",
-            rows.text
-        );
-        for row in sql::fetch(txn, query, rows.values).await? {
+        for row in sql::fetch(txn, known_query(&rows.text), rows.values).await? {
             found.insert(
                 (row.get("source_id")?, row.get("idempotency_key")?),
                 (row.get("id")?, row.get("correlation_id")?),
@@ -220,4 +219,13 @@ async fn known(
         }
     }
     Ok(found)
+}
+
+/// The query of it, by rows of source and sender id.
+pub fn known_query(values: &str) -> String {
+    format!(
+        "WITH v(source_id, sender_id) AS (VALUES {values}) SELECT e.id, e.source_id, \
+         e.idempotency_key, e.correlation_id FROM v JOIN event e ON e.source_id = v.source_id \
+         AND e.idempotency_key = v.sender_id AND e.idempotency_key IS NOT NULL"
+    )
 }

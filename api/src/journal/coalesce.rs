@@ -1,29 +1,65 @@
-//! Notes that wait in a lane become one.
+//! Repeats that wait in a lane become one.
 //!
-//! Invariant: only a note takes the place of a note, of the same rule, step and operation, that waits
-//! behind the head of its lane and was never leased; and only if all that came in between are notes,
-//! too. So an open or a close keeps its place among the notes around it. The older one becomes
+//! Invariant: only a note takes the place of a note, and only an open that repeats another takes the
+//! place of one that does; of the same rule, step, operation and customer, that waits behind the head
+//! of its lane and was never leased; and only if all that came in between are of the same kind. So a
+//! close, or what makes a ticket, keeps its place among what is around it. The older one becomes
 //! `coalesced`, a final state, and the newer one stands for both.
+//!
+//! An open repeats another if one waits or is called before it in its lane, with no close between:
+//! it becomes a note if that one works. That first one never becomes part of another, for it makes
+//! the ticket. If it fails, or somebody closes its ticket meanwhile, the one that stands for the
+//! repeats makes it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use entity::delivery;
 use sea_orm::DbErr;
+use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::lanes::{self, Lane, OPEN};
 use super::sql::{self, Values};
 use crate::db::Sql;
 
-/// The word of the action that may be coalesced.
-const NOTE: &str = "note";
+/// How the names of operations end that keep one open record for each key. Only with these an open
+/// is a note where a record is open.
+const UPSERT: &str = ".upsert";
 
-/// What two notes must have in common.
+/// What may be coalesced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Note,
+    Open,
+}
+
+impl Kind {
+    fn of(row: &delivery::Model) -> Option<Self> {
+        match row.action.as_deref() {
+            Some("note") => Some(Self::Note),
+            None | Some("open") if row.operation.ends_with(UPSERT) => Some(Self::Open),
+            _ => None,
+        }
+    }
+}
+
+/// The same in SQL, of the row of this name; what is no kind is `other`.
+fn kind_of(row: &str) -> String {
+    format!(
+        "(CASE WHEN {row}.action = 'note' THEN 'note' WHEN COALESCE({row}.action, 'open') = 'open' \
+         AND {row}.operation LIKE '%{UPSERT}' THEN 'open' ELSE 'other' END)"
+    )
+}
+
+/// What two of a kind must have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Purpose {
     rule: Option<Uuid>,
     step: i32,
     operation: String,
+    /// Whose record it is: a key can be in use for several.
+    customer: String,
 }
 
 impl Purpose {
@@ -32,11 +68,28 @@ impl Purpose {
             rule: row.rule_id,
             step: row.step,
             operation: row.operation.clone(),
+            customer: customer(&row.operation, &row.fields),
         }
     }
 }
 
-/// A note that waits.
+/// The field that says, with the key, which record it is.
+fn customer(operation: &str, fields: &str) -> String {
+    #[derive(Deserialize)]
+    struct Fields {
+        company: Option<Value>,
+    }
+    if !operation.ends_with(UPSERT) {
+        return String::new();
+    }
+    serde_json::from_str(fields)
+        .ok()
+        .and_then(|fields: Fields| fields.company)
+        .map(|company| company.to_string())
+        .unwrap_or_default()
+}
+
+/// A repeat that waits.
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
     /// In the database, standing for so many.
@@ -45,71 +98,95 @@ enum Waiting {
     Here(usize),
 }
 
-/// The notes at the end of the lanes of a batch.
+/// The end of a lane.
 #[derive(Debug, Default)]
-pub struct Notes {
-    lanes: HashMap<Lane, HashMap<Purpose, Waiting>>,
-    /// Stored notes that became part of another: which, and of whom.
+struct End {
+    /// Whether an open is in it, and no close after that.
+    opened: bool,
+    /// Of which kind the last ones are.
+    kind: Option<Kind>,
+    /// Those of them that may become part of another.
+    waiting: HashMap<Purpose, Waiting>,
+}
+
+/// The ends of the lanes of a batch.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    lanes: HashMap<Lane, End>,
+    /// Stored ones that became part of another: which, and of whom.
     taken: Vec<(Uuid, Uuid)>,
     /// How many became part of another, by workspace and connection.
     pub coalesced: HashMap<(Uuid, Uuid), i64>,
 }
 
 /// Whether a delivery may stand for others.
-pub fn is_note(row: &delivery::Model) -> bool {
-    row.action.as_deref() == Some(NOTE) && row.state == "ready"
+pub fn may_stand_for_others(row: &delivery::Model) -> bool {
+    row.state == "ready" && Kind::of(row).is_some()
 }
 
-impl Notes {
-    /// Looks up the notes that wait at the end of these lanes.
+impl Repeats {
+    /// Looks at the ends of these lanes.
     pub async fn find(txn: &impl Sql, wanted: &BTreeSet<Lane>) -> Result<Self, DbErr> {
-        let query = |values: &str| {
-            format!(
-                "WITH v(connection_id, lane) AS (VALUES {values}) SELECT d.id AS id, \
-                 d.connection_id AS c, d.lane AS l, d.rule_id AS rule_id, d.step AS step, \
-                 d.operation AS operation, d.repeats AS repeats FROM v JOIN delivery d \
-                 ON d.connection_id = v.connection_id AND d.lane = v.lane WHERE \
-                 d.state = 'ready' AND d.behind = TRUE AND d.action = 'note' AND d.fence = 0 \
-                 AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.connection_id = d.connection_id \
-                 AND n.lane = d.lane AND n.lane IS NOT NULL AND n.state IN {OPEN} AND n.id > d.id \
-                 AND (n.action IS NULL OR n.action <> 'note')) ORDER BY d.id"
-            )
-        };
-        let mut notes = Self::default();
-        for row in lanes::of_lanes(txn, wanted, query).await? {
+        let mut repeats = Self::default();
+        for row in lanes::of_lanes(txn, wanted, opened_query).await? {
+            let last: Option<String> = row.get("last")?;
             let lane: Lane = (row.get("c")?, row.get("l")?);
+            let end = repeats.lanes.entry(lane).or_default();
+            end.opened = last.is_some_and(|action| action != "close");
+        }
+        for row in lanes::of_lanes(txn, wanted, waiting_query).await? {
+            let lane: Lane = (row.get("c")?, row.get("l")?);
+            let (operation, fields): (String, String) = (row.get("operation")?, row.get("fields")?);
             let purpose = Purpose {
                 rule: row.get("rule_id")?,
                 step: row.get("step")?,
-                operation: row.get("operation")?,
+                customer: customer(&operation, &fields),
+                operation,
             };
-            let waiting = Waiting::Stored(row.get("id")?, row.get("repeats")?);
+            let kind: String = row.get("kind")?;
+            let end = repeats.lanes.entry(lane).or_default();
+            end.kind = Some(if kind == "note" {
+                Kind::Note
+            } else {
+                Kind::Open
+            });
             // In order: the newest of a purpose stays.
-            notes
-                .lanes
-                .entry(lane)
-                .or_default()
-                .insert(purpose, waiting);
+            let waiting = Waiting::Stored(row.get("id")?, row.get("repeats")?);
+            end.waiting.insert(purpose, waiting);
         }
-        Ok(notes)
+        Ok(repeats)
     }
 
-    /// A delivery that is no note joins a lane: what waits before it keeps its place.
-    pub fn pass(&mut self, lane: &Lane) {
-        self.lanes.remove(lane);
+    /// A delivery joins a lane that stands for no others, or leads it: what waits before it keeps its
+    /// place.
+    pub fn pass(&mut self, lane: &Lane, row: &delivery::Model) {
+        let end = self.lanes.entry(lane.clone()).or_default();
+        end.kind = None;
+        end.waiting.clear();
+        if Kind::of(row) == Some(Kind::Open) {
+            end.opened = true;
+        } else if row.action.as_deref() == Some("close") {
+            end.opened = false;
+        }
     }
 
-    /// A note joins the end of a lane, behind its head; `at` is its place in the batch. It takes the
-    /// place of one that waits for the same purpose.
+    /// A delivery joins the end of a lane, behind its head; `at` is its place in the batch. It takes
+    /// the place of one that waits for the same purpose.
     pub fn join(&mut self, batch: &mut [&mut delivery::Model], at: usize, lane: &Lane, now: i64) {
         let Some(row) = batch.get(at) else { return };
+        let Some(kind) = Kind::of(row) else { return };
         let (id, purpose) = (row.id, Purpose::of(row));
         let subject = (row.workspace_id, row.connection_id);
-        let before = self
-            .lanes
-            .entry(lane.clone())
-            .or_default()
-            .insert(purpose, Waiting::Here(at));
+        let end = self.lanes.entry(lane.clone()).or_default();
+        if end.kind != Some(kind) {
+            end.kind = Some(kind);
+            end.waiting.clear();
+        }
+        if kind == Kind::Open && !std::mem::replace(&mut end.opened, true) {
+            // The first one.
+            return;
+        }
+        let before = end.waiting.insert(purpose, Waiting::Here(at));
         let more = match before {
             None => return,
             Some(Waiting::Stored(older, repeats)) => {
@@ -154,4 +231,43 @@ impl Notes {
         }
         Ok(())
     }
+}
+
+/// What opened or closed last in each lane.
+fn opened_query(values: &str) -> String {
+    format!(
+        "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, v.lane AS l, \
+         (SELECT COALESCE(d.action, 'open') FROM delivery d WHERE d.connection_id = v.connection_id \
+         AND d.lane = v.lane AND d.lane IS NOT NULL AND d.state IN {OPEN} \
+         AND (d.action = 'close' OR {kind} = 'open') ORDER BY d.id DESC LIMIT 1) AS last FROM v",
+        kind = kind_of("d"),
+    )
+}
+
+/// What waits at the end of each lane and may become part of another, in order.
+fn waiting_query(values: &str) -> String {
+    let of_lane = |row: &str| {
+        format!(
+            "{row}.connection_id = d.connection_id AND {row}.lane = d.lane \
+             AND {row}.lane IS NOT NULL AND {row}.state IN {OPEN}"
+        )
+    };
+    format!(
+        "WITH v(connection_id, lane) AS (VALUES {values}) SELECT d.id AS id, d.connection_id AS c, \
+         d.lane AS l, d.rule_id AS rule_id, d.step AS step, d.operation AS operation, \
+         d.fields AS fields, d.repeats AS repeats, {kind} AS kind FROM v JOIN delivery d \
+         ON d.connection_id = v.connection_id AND d.lane = v.lane WHERE d.lane IS NOT NULL \
+         AND d.state IN {OPEN} AND d.state = 'ready' AND d.behind = TRUE AND d.fence = 0 \
+         AND {kind} <> 'other' AND NOT EXISTS (SELECT 1 FROM delivery n WHERE {after} \
+         AND n.id > d.id AND {kind_after} <> {kind}) AND ({kind} = 'note' OR EXISTS \
+         (SELECT 1 FROM delivery o WHERE {before} AND o.id < d.id AND {kind_before} = 'open' \
+         AND NOT EXISTS (SELECT 1 FROM delivery x WHERE {between} AND x.id > o.id AND x.id < d.id \
+         AND x.action = 'close'))) ORDER BY d.id",
+        kind = kind_of("d"),
+        after = of_lane("n"),
+        kind_after = kind_of("n"),
+        before = of_lane("o"),
+        kind_before = kind_of("o"),
+        between = of_lane("x"),
+    )
 }

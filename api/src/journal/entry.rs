@@ -60,6 +60,9 @@ pub struct Settlement {
     /// Revision of the connection that was called: what a change has mended must not be held
     /// against it.
     pub revision: i64,
+    /// Since when the connection was in its state, as the call knew it; milliseconds since 1970. What
+    /// a passed test or a person has mended since must not be held against it either.
+    pub state_at: i64,
     /// When the attempt began, in milliseconds since 1970; none: no attempt was made.
     pub started_at: Option<i64>,
     /// How long it took.

@@ -156,12 +156,11 @@ pub async fn next(
     }
     // Nothing more will come: what is there is written now, and then it ends.
     let stopping = closed || shutdown.is_cancelled();
-    if !stopping {
-        company(service, batch, shutdown).await;
-    }
-    // The rest of whatever waits now goes into the same commit.
+    let many = !stopping && company(service, batch, shutdown).await;
+    // The rest of whatever waits now goes into the same commit. Where accepts wait for each other,
+    // so much comes that outcomes are not worth commits of their own.
     drain(service, batch);
-    if stopping || service.put_off.rest().is_some_and(|rest| rest.is_zero()) {
+    if stopping || many || service.put_off.rest().is_some_and(|rest| rest.is_zero()) {
         batch.settlements.append(&mut service.put_off.settlements);
         service.put_off.since = None;
     }
@@ -169,20 +168,22 @@ pub async fn next(
 }
 
 /// Lets accepts wait for others, if they are expected and nobody is kept waiting for long by it.
-async fn company(service: &mut Service, batch: &mut Batch, shutdown: &CancellationToken) {
+/// Returns whether they were.
+async fn company(service: &mut Service, batch: &mut Batch, shutdown: &CancellationToken) -> bool {
     let begun = Instant::now();
     let Some(most) = service
         .company
         .patience(batch.accepts.len(), begun)
         .filter(|_| service.put_off.may_wait())
     else {
-        return;
+        return false;
     };
     let wanted = service.company.wanted(batch.accepts.len());
     wait(service, batch, wanted, most, shutdown).await;
     let latest = batch.accepts.iter().map(|waiting| waiting.since).max();
     let latest = latest.unwrap_or(begun);
     service.company.waited(begun, latest, Instant::now());
+    true
 }
 
 /// Waits until so many more accepts have come, or something that may not wait.

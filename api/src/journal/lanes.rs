@@ -9,7 +9,8 @@
 //! A head that fails for good goes the way of the connection's policy: it makes room (`skip`), it
 //! stays and the lane waits for a person (`block`), or it takes all that wait behind it with it to
 //! the dead letters (`park`), where what comes later joins them until they are replayed or
-//! discarded.
+//! discarded. The order among those is that of their places: a repeat keeps the place of what it
+//! stands in the place of, so one that fails again comes before what was not repeated yet.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -36,6 +37,9 @@ pub const FAILED: (&str, &str) = (
     "An earlier delivery of its lane failed; they are replayed together, in order.",
 );
 
+/// The place of a delivery `d` in its lane, in the words of the index over those that were set aside.
+pub const PLACE: &str = "COALESCE(d.place, d.id)";
+
 /// The open ones, in the words of the partial indexes: with bound values they would not be used.
 pub fn open_states() -> SimpleExpr {
     Expr::cust(format!("state IN {OPEN}"))
@@ -45,6 +49,9 @@ pub fn open_states() -> SimpleExpr {
 pub type Lane = (Uuid, String);
 
 /// Takes the locks of these lanes until the end of the transaction.
+///
+/// # Errors
+/// A statement failed.
 pub async fn lock(txn: &impl Sql, lanes: &BTreeSet<Lane>) -> Result<(), DbErr> {
     if txn.backend() != DatabaseBackend::Postgres || lanes.is_empty() {
         return Ok(());
@@ -91,41 +98,73 @@ fn number((connection, key): &Lane) -> i64 {
 }
 
 /// The lanes of these that have open deliveries, with the id of the newest.
+///
+/// # Errors
+/// A statement failed.
 pub async fn occupied(
     txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
 ) -> Result<HashMap<Lane, Uuid>, DbErr> {
-    let query = |values: &str| {
-        format!(
-            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
-             v.lane AS l, (SELECT d.id FROM delivery d WHERE d.connection_id = v.connection_id \
-             AND d.lane = v.lane AND d.lane IS NOT NULL AND d.state IN {OPEN} \
-             ORDER BY d.id DESC LIMIT 1) AS newest FROM v"
-        )
-    };
-    newest(of_lanes(txn, lanes, query).await?)
+    one_of_each(txn, lanes, occupied_query).await
+}
+
+/// The query of it, by rows of connection and key.
+pub fn occupied_query(values: &str) -> String {
+    let open = format!("d.lane IS NOT NULL AND d.state IN {OPEN} ORDER BY d.id DESC");
+    one_query(values, "d.id", &open)
 }
 
 /// The lanes of these that were set aside whole and wait among the dead letters, with the id of the
 /// newest.
+///
+/// # Errors
+/// A statement failed.
 pub async fn parked(txn: &impl Sql, lanes: &BTreeSet<Lane>) -> Result<HashMap<Lane, Uuid>, DbErr> {
-    let query = |values: &str| {
-        format!(
-            "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
-             v.lane AS l, (SELECT d.id FROM delivery d WHERE d.connection_id = v.connection_id \
-             AND d.lane = v.lane AND d.state = 'dead' AND d.lane_parked = TRUE \
-             ORDER BY d.id DESC LIMIT 1) AS newest FROM v"
-        )
-    };
-    newest(of_lanes(txn, lanes, query).await?)
+    one_of_each(txn, lanes, parked_query).await
 }
 
-fn newest(rows: Vec<Row>) -> Result<HashMap<Lane, Uuid>, DbErr> {
+/// The query of it, by rows of connection and key.
+pub fn parked_query(values: &str) -> String {
+    let aside = "d.state = 'dead' AND d.lane_parked = TRUE ORDER BY d.id DESC";
+    one_query(values, "d.id", aside)
+}
+
+/// The same with the place of the first.
+///
+/// # Errors
+/// A statement failed.
+pub async fn first_aside(
+    txn: &impl Sql,
+    lanes: &BTreeSet<Lane>,
+) -> Result<HashMap<Lane, Uuid>, DbErr> {
+    one_of_each(txn, lanes, first_aside_query).await
+}
+
+/// The query of it, by rows of connection and key.
+pub fn first_aside_query(values: &str) -> String {
+    let aside = format!("d.state = 'dead' AND d.lane_parked = TRUE ORDER BY {PLACE}");
+    one_query(values, PLACE, &aside)
+}
+
+/// A value of one delivery `d` of each lane that has one, by conditions and order.
+fn one_query(values: &str, value: &str, which: &str) -> String {
+    format!(
+        "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
+         v.lane AS l, (SELECT {value} FROM delivery d WHERE d.connection_id = v.connection_id \
+         AND d.lane = v.lane AND {which} LIMIT 1) AS one FROM v"
+    )
+}
+
+async fn one_of_each(
+    txn: &impl Sql,
+    lanes: &BTreeSet<Lane>,
+    query: impl Fn(&str) -> String,
+) -> Result<HashMap<Lane, Uuid>, DbErr> {
     let mut found = HashMap::new();
-    for row in rows {
-        let newest: Option<Uuid> = row.get("newest")?;
-        if let Some(newest) = newest {
-            found.insert((row.get("c")?, row.get("l")?), newest);
+    for row in of_lanes(txn, lanes, query).await? {
+        let one: Option<Uuid> = row.get("one")?;
+        if let Some(one) = one {
+            found.insert((row.get("c")?, row.get("l")?), one);
         }
     }
     Ok(found)
@@ -149,15 +188,26 @@ pub async fn of_lanes(
     Ok(found)
 }
 
+/// What went to the dead letters with the head of its lane.
+#[derive(Clone, Debug)]
+pub struct Followers {
+    /// The workspace.
+    pub workspace: Uuid,
+    /// How many.
+    pub count: i64,
+    /// The sources of their events.
+    pub sources: BTreeSet<Uuid>,
+}
+
 /// Sets aside what waits behind the heads of these lanes, which failed: dead letters, to be replayed
-/// in order. What waits for a person, or for a rule to be mended, stays. Returns workspace and
-/// connection of each.
+/// in order. What waits for a person, or for a rule to be mended, stays. Returns what became of each
+/// lane that was longer than its head.
 pub async fn park(
     txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
     now: i64,
-) -> Result<Vec<(Uuid, Uuid)>, DbErr> {
-    let mut parked = Vec::new();
+) -> Result<HashMap<Lane, Followers>, DbErr> {
+    let mut parked: HashMap<Lane, Followers> = HashMap::new();
     let all: Vec<&Lane> = lanes.iter().collect();
     for chunk in sql::padded(&all) {
         let mut rows = Values::of(txn);
@@ -175,10 +225,21 @@ pub async fn park(
              (SELECT d.id FROM v JOIN delivery d ON d.connection_id = v.connection_id \
              AND d.lane = v.lane WHERE d.lane IS NOT NULL AND d.state IN {OPEN} \
              AND d.behind = TRUE AND d.state IN ('ready', 'retrying', 'windowed', 'paused')) \
-             RETURNING delivery.workspace_id AS w, delivery.connection_id AS c"
+             RETURNING delivery.workspace_id AS w, delivery.connection_id AS c, \
+             delivery.lane AS l, delivery.source_id AS s"
         );
         for row in sql::fetch(txn, query, rows.values).await? {
-            parked.push((row.get("w")?, row.get("c")?));
+            let workspace = row.get("w")?;
+            let followers = parked
+                .entry((row.get("c")?, row.get("l")?))
+                .or_insert_with(|| Followers {
+                    workspace,
+                    count: 0,
+                    sources: BTreeSet::new(),
+                });
+            followers.count += 1;
+            let source: Option<Uuid> = row.get("s")?;
+            followers.sources.extend(source);
         }
     }
     Ok(parked)
@@ -205,17 +266,7 @@ pub async fn release(
         }
         let values = rows.text.clone();
         let mark = rows.single(now.into());
-        let query = format!(
-            "WITH v(connection_id, lane) AS (VALUES {values}), t(at) AS (SELECT {mark}) \
-             UPDATE delivery SET behind = FALSE, due_at = t.at, updated_at = t.at FROM t \
-             WHERE delivery.id IN (SELECT (SELECT d.id FROM delivery d \
-             WHERE d.connection_id = v.connection_id AND d.lane = v.lane AND d.lane IS NOT NULL \
-             AND d.state IN {OPEN} ORDER BY d.id LIMIT 1) FROM v WHERE NOT EXISTS \
-             (SELECT 1 FROM delivery h WHERE h.connection_id = v.connection_id \
-             AND h.lane = v.lane AND h.lane IS NOT NULL AND h.state IN {OPEN} \
-             AND h.behind = FALSE)) AND delivery.behind = TRUE \
-             RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s"
-        );
+        let query = release_query(&values, &mark);
         for row in sql::fetch(txn, query, rows.values).await? {
             let state: String = row.get("s")?;
             if state == "ready" {
@@ -246,6 +297,21 @@ pub async fn release(
         }
     }
     leased
+}
+
+/// Frees the heads of lanes that have none: by rows of connection and key, and the time.
+pub fn release_query(values: &str, at: &str) -> String {
+    format!(
+        "WITH v(connection_id, lane) AS (VALUES {values}), t(at) AS (SELECT {at}) \
+         UPDATE delivery SET behind = FALSE, due_at = t.at, updated_at = t.at FROM t \
+         WHERE delivery.id IN (SELECT (SELECT d.id FROM delivery d \
+         WHERE d.connection_id = v.connection_id AND d.lane = v.lane AND d.lane IS NOT NULL \
+         AND d.state IN {OPEN} ORDER BY d.id LIMIT 1) FROM v WHERE NOT EXISTS \
+         (SELECT 1 FROM delivery h WHERE h.connection_id = v.connection_id \
+         AND h.lane = v.lane AND h.lane IS NOT NULL AND h.state IN {OPEN} \
+         AND h.behind = FALSE)) AND delivery.behind = TRUE \
+         RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s"
+    )
 }
 
 /// The same for one lane.

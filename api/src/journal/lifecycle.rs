@@ -10,6 +10,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::entry::{NewState, Settlement};
+use super::lanes::{self, Followers, Lane};
 use super::sql::{self, Values};
 use super::store::Txn;
 use super::{AcceptWaiting, accept, settle};
@@ -42,7 +43,14 @@ pub async fn write(
         .map(|(_, s)| s);
     let (own, others): (Vec<&Settlement>, Vec<&Settlement>) =
         done.partition(|s| lifecycle::is_message(&s.claimed));
-    outcomes_of(txn, snapshot, &others, now, &mut messages).await?;
+    outcomes_of(
+        txn,
+        snapshot,
+        (&others, &settled.followers),
+        now,
+        &mut messages,
+    )
+    .await?;
     for (connection, pause) in settled.paused.iter().filter(|(_, pause)| pause.first) {
         let known = snapshot.connection(*connection);
         messages.extend(known.and_then(|c| Message::attention(&c, &pause.reason, now)));
@@ -57,7 +65,7 @@ pub async fn write(
     Ok(rows.iter().map(|row| row.connection_id).collect())
 }
 
-/// New events, and deliveries that were dead from the start.
+/// New events, and deliveries that will not move by themselves from the start.
 fn accepts_of(
     snapshot: &Snapshot,
     accepts: &[AcceptWaiting],
@@ -83,12 +91,18 @@ fn accepts_of(
             if !item.replay {
                 messages.extend(silence(snapshot, &item.event));
             }
-            for new in item.deliveries.iter().filter(|d| d.row.state == "dead") {
+            for new in &item.deliveries {
+                let Some((kind, state)) = from_the_start(&new.row.state) else {
+                    continue;
+                };
+                if !subscriptions.iter().any(|s| s.wants(kind, source)) {
+                    continue;
+                }
                 messages.push(outcome(
                     &new.row,
-                    Kind::DeliveryDead,
+                    kind,
                     Outcome {
-                        state: "dead",
+                        state,
                         connection: &new.connection,
                         source: Some(item.source.clone()),
                         hops: lifecycle::hops_of(&item.event.headers),
@@ -98,6 +112,15 @@ fn accepts_of(
                 ));
             }
         }
+    }
+}
+
+/// What is told of a delivery that begins in this state, if anything.
+fn from_the_start(state: &str) -> Option<(Kind, &'static str)> {
+    match state {
+        "dead" => Some((Kind::DeliveryDead, "dead")),
+        "parked" => Some((Kind::DeliveryParked, "parked")),
+        _ => None,
     }
 }
 
@@ -128,7 +151,7 @@ fn silence(snapshot: &Snapshot, event: &event::Model) -> Option<Message> {
 async fn outcomes_of(
     txn: &impl Sql,
     snapshot: &Snapshot,
-    settlements: &[&Settlement],
+    (settlements, followers): (&[&Settlement], &HashMap<Lane, Followers>),
     now: i64,
     messages: &mut Vec<Message>,
 ) -> Result<(), DbErr> {
@@ -149,6 +172,10 @@ async fn outcomes_of(
         let source = origin.and_then(|(source, _)| snapshot.source(*source));
         let fault = s.fault.as_ref();
         let record = s.record.as_ref();
+        let with_it = match s.next {
+            NewState::DeadWithLane => lanes::of(&s.claimed).and_then(|lane| followers.get(&lane)),
+            _ => None,
+        };
         let next_attempt = match s.next {
             NewState::Retrying { wait_ms, .. } => Some(now.saturating_add(wait_ms)),
             _ => None,
@@ -172,6 +199,12 @@ async fn outcomes_of(
                     record.map(|r| r.id.clone()),
                     record.and_then(|r| r.url.clone()),
                 ),
+                lane_dead: with_it.map(|gone| gone.count),
+                also: with_it
+                    .into_iter()
+                    .flat_map(|gone| &gone.sources)
+                    .filter_map(|id| Some(snapshot.source(*id)?.slug.clone()))
+                    .collect(),
                 ..Outcome::at(now)
             },
         ));
@@ -183,7 +216,8 @@ async fn outcomes_of(
 fn kind_of(s: &Settlement) -> Option<Kind> {
     match s.next {
         NewState::Delivered => Some(Kind::DeliveryDelivered),
-        NewState::Dead => Some(Kind::DeliveryDead),
+        NewState::Dead | NewState::DeadWithLane => Some(Kind::DeliveryDead),
+        NewState::Parked => Some(Kind::DeliveryParked),
         NewState::Retrying { .. } if s.started_at.is_some() => Some(Kind::DeliveryFailed),
         _ => None,
     }
@@ -201,6 +235,8 @@ struct Outcome<'a> {
     error: (Option<String>, Option<String>),
     effect: Option<String>,
     record: (Option<String>, Option<String>),
+    lane_dead: Option<i64>,
+    also: Vec<String>,
 }
 
 impl Outcome<'_> {
@@ -216,6 +252,8 @@ impl Outcome<'_> {
             error: (None, None),
             effect: None,
             record: (None, None),
+            lane_dead: None,
+            also: Vec::new(),
         }
     }
 }
@@ -231,6 +269,7 @@ fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
             received_at: row.received_at,
         }),
         source: outcome.source.clone(),
+        also: outcome.also,
         hops: outcome.hops,
         data: Data::Delivery(Box::new(WebhookDelivery {
             delivery_id: row.id,
@@ -248,6 +287,7 @@ fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
             effect: outcome.effect,
             record_id: outcome.record.0.or_else(|| row.record_id.clone()),
             record_url: outcome.record.1.or_else(|| row.record_url.clone()),
+            lane_dead: outcome.lane_dead,
             key: row.lane.clone(),
             fields: serde_json::from_str(&row.fields).ok(),
         })),

@@ -43,12 +43,21 @@ use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshots;
 
+#[doc(hidden)]
+pub use accept::known_query;
 use company::Company;
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use gather::OUTCOMES;
 use gather::{Call, PutOff};
-pub use lanes::{OPEN, OPEN_STATES, lock_lane, open_states, release_next};
-pub use repeat::repeat_of;
+pub use lanes::{
+    Lane, OPEN, OPEN_STATES, first_aside, lock, lock_lane, occupied, open_states, parked,
+    release_next,
+};
+#[doc(hidden)]
+pub use lanes::{first_aside_query, occupied_query, parked_query, release_query};
+pub use place::{follow, is_next, set_aside};
+pub use repeat::{place_of, places_of, repeat_of};
+pub use replays::{hold_events, link};
 pub use stats::metric;
 use store::Store;
 

@@ -7,14 +7,15 @@ use entity::delivery;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::coalesce::{self, Notes};
+use super::coalesce::{self, Repeats};
 use super::lanes::{self, Lane};
 use super::stats::{Counters, metric};
 use crate::db::Sql;
 use crate::dispatch::{self, LanePolicy, Placement};
 use crate::ids;
 
-/// Gives each delivery of a batch its place, in order. Their lanes are locked.
+/// Gives each delivery of a batch its place, in order. Their lanes are locked. Returns how many notes
+/// became part of another.
 pub async fn place(
     txn: &impl Sql,
     dispatch: &dispatch::Handle,
@@ -22,28 +23,33 @@ pub async fn place(
     counters: &mut Counters,
     reserved: &mut Vec<Uuid>,
     waiting: &mut BTreeSet<Uuid>,
-) -> Result<(), DbErr> {
+) -> Result<u64, DbErr> {
     let mut policies: HashMap<Uuid, LanePolicy> = HashMap::new();
     let mut wanted: BTreeSet<Lane> = BTreeSet::new();
-    let mut with_notes: BTreeSet<Lane> = BTreeSet::new();
+    let mut with_repeats: BTreeSet<Lane> = BTreeSet::new();
     let mut may_be_parked: BTreeSet<Lane> = BTreeSet::new();
+    let mut with_replays: BTreeSet<Lane> = BTreeSet::new();
     for row in deliveries.iter().filter(|row| joins(row)) {
         let Some(lane) = lanes::of(row) else { continue };
         let policy = *policies
             .entry(row.connection_id)
             .or_insert_with(|| dispatch.lane_policy(row.connection_id));
-        if policy.coalesce && coalesce::is_note(row) {
-            with_notes.insert(lane.clone());
+        if policy.coalesce && coalesce::may_stand_for_others(row) {
+            with_repeats.insert(lane.clone());
         }
         if policy.on_failure == OnFailure::Park {
             may_be_parked.insert(lane.clone());
+            if row.replay_of.is_some() {
+                with_replays.insert(lane.clone());
+            }
         }
         wanted.insert(lane);
     }
     let mut newest = lanes::occupied(txn, &wanted).await?;
     let mut parked = lanes::parked(txn, &may_be_parked).await?;
-    with_notes.retain(|lane| newest.contains_key(lane));
-    let mut notes = Notes::find(txn, &with_notes).await?;
+    let first = lanes::first_aside(txn, &with_replays).await?;
+    with_repeats.retain(|lane| newest.contains_key(lane));
+    let mut repeats = Repeats::find(txn, &with_repeats).await?;
     for at in 0..deliveries.len() {
         let Some(row) = deliveries.get_mut(at) else {
             break;
@@ -56,9 +62,8 @@ pub async fn place(
             lead(dispatch, row, reserved, waiting);
             continue;
         };
-        // A repeat is what such a lane waits for; it takes its place, whatever is still to follow.
         if matches!(row.state.as_str(), "ready" | "windowed")
-            && row.replay_of.is_none()
+            && !is_next(row, first.get(&lane))
             && let Some(last) = parked.get_mut(&lane)
         {
             follow(row, Some(*last));
@@ -70,6 +75,7 @@ pub async fn place(
         follow(row, last);
         newest.insert(lane.clone(), row.id);
         if last.is_none() {
+            repeats.pass(&lane, row);
             lead(dispatch, row, reserved, waiting);
             continue;
         }
@@ -79,18 +85,20 @@ pub async fn place(
         let coalesces = policies
             .get(&row.connection_id)
             .is_some_and(|policy| policy.coalesce);
-        if coalesces && coalesce::is_note(row) {
-            notes.join(deliveries, at, &lane, now);
+        if coalesces && coalesce::may_stand_for_others(row) {
+            repeats.join(deliveries, at, &lane, now);
         } else {
-            notes.pass(&lane);
+            repeats.pass(&lane, row);
         }
     }
-    notes.write(txn, now_of(deliveries)).await?;
-    for ((workspace, connection), count) in &notes.coalesced {
+    repeats.write(txn, now_of(deliveries)).await?;
+    let mut coalesced = 0;
+    for ((workspace, connection), count) in &repeats.coalesced {
         let at = now_of(deliveries);
         counters.add(*workspace, at, metric::COALESCED, *connection, *count);
+        coalesced += u64::try_from(*count).unwrap_or(0);
     }
-    Ok(())
+    Ok(coalesced)
 }
 
 /// Whether a new delivery takes a place in its lane; what is final from the start does not.
@@ -106,9 +114,16 @@ fn now_of(deliveries: &[&mut delivery::Model]) -> i64 {
         .unwrap_or_default()
 }
 
+/// Whether a lane that was set aside waits for this one: a repeat whose place no other of those that
+/// are still aside is before.
+pub fn is_next(row: &delivery::Model, first_aside: Option<&Uuid>) -> bool {
+    let place = row.place.filter(|_| row.replay_of.is_some());
+    place.is_some_and(|place| first_aside.is_none_or(|first| place <= *first))
+}
+
 /// Ids are the order of the lane: one that is not after the newest, because a clock is behind or
 /// another request was faster, becomes so.
-fn follow(row: &mut delivery::Model, newest: Option<Uuid>) {
+pub fn follow(row: &mut delivery::Model, newest: Option<Uuid>) {
     if let Some(newest) = newest
         && row.id <= newest
     {
@@ -142,7 +157,7 @@ fn lead(
 }
 
 /// Its lane waits among the dead letters: it joins them.
-fn set_aside(row: &mut delivery::Model) {
+pub fn set_aside(row: &mut delivery::Model) {
     "dead".clone_into(&mut row.state);
     row.lane_parked = true;
     row.error_code = Some(lanes::FAILED.0.to_owned());

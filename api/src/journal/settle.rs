@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::clean;
 use super::entry::{NewState, Settlement};
-use super::lanes::{self, Lane};
+use super::lanes::{self, Followers, Lane};
 use super::sql;
 use super::stats::{Counters, metric};
 use super::store::Txn;
@@ -26,6 +26,8 @@ pub struct Outcome {
     pub leased: Vec<delivery::Model>,
     /// Connections that need attention.
     pub paused: HashMap<Uuid, Pause>,
+    /// What became a dead letter with the head of its lane.
+    pub followers: HashMap<Lane, Followers>,
 }
 
 /// Why a connection needs attention.
@@ -41,6 +43,8 @@ pub struct Pause {
     pub reason: String,
     /// Revision that was called.
     revision: i64,
+    /// Since when it was in its state, as the call knew it.
+    state_at: i64,
     /// Since this commit; people are told once, whichever node it is and however many calls failed.
     pub first: bool,
 }
@@ -86,14 +90,18 @@ pub async fn write(
             outcome
                 .paused
                 .entry(s.claimed.connection_id)
-                .and_modify(|before| before.revision = before.revision.max(pause.revision))
+                .and_modify(|before| {
+                    before.revision = before.revision.max(pause.revision);
+                    before.state_at = before.state_at.max(pause.state_at);
+                })
                 .or_insert(pause);
         }
     }
     let attempts: Vec<&attempt::Model> = attempts.iter().collect();
     txn.insert(&attempts).await?;
-    for (workspace, connection) in lanes::park(txn, &failed, now).await? {
-        counters.add(workspace, now, metric::DEAD, connection, 1);
+    outcome.followers = lanes::park(txn, &failed, now).await?;
+    for ((connection, _), gone) in &outcome.followers {
+        counters.add(gone.workspace, now, metric::DEAD, *connection, gone.count);
     }
     outcome.leased = lanes::release(txn, dispatch, &ended, now).await?;
     for (connection, mut wanted) in std::mem::take(&mut outcome.paused) {
@@ -117,6 +125,7 @@ fn pause_of(s: &Settlement) -> Pause {
         },
         reason: fault.map(|f| clean::fault(&f.message)).unwrap_or_default(),
         revision: s.revision,
+        state_at: s.state_at,
         first: false,
     }
 }
@@ -315,7 +324,8 @@ async fn remember(txn: &Txn, s: &Settlement, now: i64) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Marks a connection, unless it was changed since it was called. What waits for it is set aside by
+/// Marks a connection, unless it was changed, or set going again, since it was called: its state is
+/// later with each change, whatever the clocks of the nodes say. What waits for it is set aside by
 /// its carrier, a little at a time. Returns whether it needs attention.
 async fn pause(
     txn: &impl Sql,
@@ -326,13 +336,15 @@ async fn pause(
     let changed = sql::execute(
         txn,
         "UPDATE connection SET state = 'attention', state_code = $2, state_reason = $3, \
-         state_at = $4 WHERE id = $1 AND state <> 'attention' AND revision <= $5",
+         state_at = CASE WHEN state_at < $4 THEN $4 ELSE state_at + 1 END WHERE id = $1 \
+         AND state <> 'attention' AND revision <= $5 AND state_at <= $6",
         vec![
             connection.into(),
             wanted.code.into(),
             wanted.reason.clone().into(),
             now.into(),
             wanted.revision.into(),
+            wanted.state_at.into(),
         ],
     )
     .await?;

@@ -320,6 +320,14 @@ async fn refusals(
 /// After the commit: answers, hand-over, live feed.
 fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled: settle::Outcome) {
     let now = service.clock.now_ms();
+    let gone: i64 = settled.followers.values().map(|gone| gone.count).sum();
+    for (state, count) in [
+        (State::Dead, u64::try_from(gone).unwrap_or(0)),
+        (State::Coalesced, accepted.coalesced),
+        (State::Superseded, accepted.superseded),
+    ] {
+        service.metrics.ended(state, count);
+    }
     for (connection, pause) in settled.paused {
         tell_pause(service, connection, pause, now);
     }
@@ -360,7 +368,7 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
             service.metrics.delivered(f64::from(took) / 1000.0);
         }
         if !s.next.state().is_open() {
-            service.metrics.ended(s.next.state().as_str());
+            service.metrics.ended(s.next.state(), 1);
         }
         service.live.publish(
             s.claimed.workspace_id,
@@ -442,21 +450,27 @@ fn tell_event(
         match State::parse(&row.state) {
             Some(State::Leased) => leased.push(row),
             Some(State::Ready) | None => {}
-            Some(state) => service.live.publish(
-                row.workspace_id,
-                Message::Delivery(DeliveryMessage {
-                    id: row.id,
-                    event_id: row.event_id,
-                    connection,
-                    operation: row.operation,
-                    state,
-                    attempts: 0,
-                    effect: row.effect,
-                    record_id: None,
-                    error_code: row.error_code,
-                    at: from_ms(now),
-                }),
-            ),
+            Some(state) => {
+                // Final from the start; what became part of another is counted with those before it.
+                if !state.is_open() && state != State::Coalesced {
+                    service.metrics.ended(state, 1);
+                }
+                service.live.publish(
+                    row.workspace_id,
+                    Message::Delivery(DeliveryMessage {
+                        id: row.id,
+                        event_id: row.event_id,
+                        connection,
+                        operation: row.operation,
+                        state,
+                        attempts: 0,
+                        effect: row.effect,
+                        record_id: None,
+                        error_code: row.error_code,
+                        at: from_ms(now),
+                    }),
+                )
+            }
         }
     }
 }

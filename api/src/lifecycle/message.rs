@@ -29,6 +29,8 @@ pub struct Message {
     pub event: Option<EventRef>,
     /// Slug of the source it is about.
     pub source: Option<String>,
+    /// Slugs of other sources that it concerns.
+    pub also: Vec<String>,
     /// What is told.
     pub data: Data,
     /// Workspaces that the event had passed before it came here.
@@ -106,6 +108,7 @@ impl Message {
                 received_at: event.received_at,
             }),
             source: Some(source.to_owned()),
+            also: Vec::new(),
             hops: hops_of(&event.headers),
             data: Data::Event(WebhookEvent {
                 event_id: event.id,
@@ -155,6 +158,7 @@ impl Message {
             at,
             event: None,
             source: None,
+            also: Vec::new(),
             hops: Vec::new(),
             data: Data::Connection(WebhookConnection {
                 connection_id: view.id,
@@ -178,6 +182,7 @@ impl Message {
             at,
             event: None,
             source: Some(source.slug.clone()),
+            also: Vec::new(),
             hops: Vec::new(),
             data: Data::Source(WebhookSource {
                 source_id: source.id,

@@ -45,7 +45,13 @@ pub fn rows(snapshot: &Snapshot, message: &Message) -> Vec<delivery::Model> {
     snapshot
         .subscriptions(message.workspace)
         .iter()
-        .filter(|s| s.wants(message.kind, message.source.as_deref()))
+        .filter(|s| {
+            s.wants(message.kind, message.source.as_deref())
+                || message
+                    .also
+                    .iter()
+                    .any(|one| s.wants(message.kind, Some(one)))
+        })
         .map(|s| row(s, message))
         .collect()
 }
@@ -168,6 +174,7 @@ fn row(subscription: &Subscription, message: &Message) -> delivery::Model {
         repeats: 1,
         coalesced_into: None,
         lane_parked: false,
+        place: None,
         source_id: None,
     }
 }

@@ -1,30 +1,55 @@
 //! Numbers that are read when somebody asks for them: queues, dead letters, what answers.
 //!
-//! They are read from the database at most every few seconds, however often they are asked for,
-//! from indexes over what is open.
+//! They are read from the database at most every few seconds, however often they are asked for, by
+//! one who asks at a time, and from indexes over what is open. Whoever asks meanwhile gets what is
+//! there; a value that was read once is never missing from the text. Nobody waits long for them: when
+//! the database is away, that is what one wants to read, before the scrape itself is given up.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use openapi::deliveries::State as DeliveryState;
-use sea_orm::DbErr;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use sea_orm::{ConnAcquireErr, DbErr};
 use uuid::Uuid;
 
-use super::labels::{OfConnection, Part, State, Workspace};
+use super::labels::{OfConnection, Part, Pool, State, Workspace};
 use super::{Inner, Metrics};
 use crate::core::Core;
 use crate::journal::sql;
-use crate::services::stats;
+use crate::services::queue::{self, Waiting};
 
 /// Connections that have numbers of their own; the rest of a larger installation shares the name
 /// `other`.
 pub const MOST_CONNECTIONS: usize = 300;
 /// How long the numbers of the database are good for.
 const FRESH_MS: i64 = 5_000;
+/// How long the size of the database is.
+const SIZE_FRESH_MS: i64 = 60_000;
+/// How long the database may take to answer at all.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it may take to answer everything. With the rest of a scrape it is less than the ten
+/// seconds after which Prometheus gives up.
+const LONGEST: Duration = Duration::from_secs(4);
 /// The label of what has no label of its own.
 const OTHER: &str = "other";
 
-/// Reads them, unless they are fresh. Without a database the old ones stay, and `up` says so.
+/// What is known from one reading to the next. Whoever has it reads.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Labels that are in the text.
+    connections: HashSet<OfConnection>,
+    workspaces: HashSet<Workspace>,
+    /// When the size was read.
+    sized_at: Option<i64>,
+}
+
+/// Reads them, unless they are fresh or somebody else does. Without a database the old ones stay,
+/// and `up` says so.
 ///
 /// # Errors
 /// The database failed.
@@ -39,20 +64,55 @@ pub async fn gather(core: &Core) -> Result<(), DbErr> {
         .in_memory
         .set(i64::try_from(core.dispatch.in_memory()).unwrap_or(i64::MAX));
     inner.resident.set(resident_bytes().unwrap_or(0));
+    pools(core, inner);
+    let Ok(mut known) = inner.gathering.try_lock() else {
+        return Ok(());
+    };
     let now = core.clock.now_ms();
     let before = inner.gathered_at.load(Ordering::Acquire);
     if (now - before).abs() < FRESH_MS {
         return Ok(());
     }
-    set_up(&core.metrics, "database", core.db.ping().await.is_ok());
+    let begun = Instant::now();
+    let (pong, redis) = tokio::join!(
+        tokio::time::timeout(PATIENCE, core.db.ping()),
+        core.redis.answers()
+    );
+    let answers = matches!(pong, Ok(Ok(())));
+    set_up(&core.metrics, "database", answers);
     set_up(&core.metrics, "writes", core.db.trouble().is_none());
-    if let Some(answers) = core.redis.answers().await {
+    if let Some(answers) = redis {
         set_up(&core.metrics, "redis", answers);
     }
-    states(core, inner).await?;
-    connections(core, inner, now).await?;
-    dead_letters(core, inner).await?;
+    match pong {
+        Ok(pong) => pong?,
+        Err(_elapsed) => return Err(late()),
+    }
+    let left = LONGEST.saturating_sub(begun.elapsed());
+    tokio::time::timeout(left, read(core, inner, &mut known, now))
+        .await
+        .unwrap_or_else(|_elapsed| Err(late()))?;
     inner.gathered_at.store(now, Ordering::Release);
+    Ok(())
+}
+
+/// No answer in time, which is the same as no connection.
+fn late() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
+}
+
+async fn read(core: &Core, inner: &Inner, known: &mut Known, now: i64) -> Result<(), DbErr> {
+    let waiting = queue::waiting(&core.db, None).await?;
+    states(inner, &waiting);
+    connections(core, inner, known, &waiting, now).await?;
+    dead_letters(core, inner, known).await?;
+    if known
+        .sized_at
+        .is_none_or(|at| (now - at).abs() >= SIZE_FRESH_MS)
+    {
+        inner.db_size.set(core.db.size().await?);
+        known.sized_at = Some(now);
+    }
     Ok(())
 }
 
@@ -64,36 +124,79 @@ fn set_up(metrics: &Metrics, part: &'static str, up: bool) {
         .set(i64::from(up));
 }
 
-async fn states(core: &Core, inner: &Inner) -> Result<(), DbErr> {
-    let counts: HashMap<DeliveryState, i64> = stats::open_by_state(core, None)
-        .await?
-        .into_iter()
-        .collect();
+/// The pool of the database and the connection to Redis, as this process has them now.
+fn pools(core: &Core, inner: &Inner) {
+    let pool = core.db.pool();
+    for (state, count) in [("used", pool.used), ("idle", pool.idle)] {
+        inner
+            .db_connections
+            .get_or_create(&Pool { state })
+            .set(i64::from(count));
+    }
+    inner.db_connections_max.set(i64::from(pool.most));
+    inner
+        .db_timeouts
+        .inner()
+        .store(pool.timeouts, Ordering::Relaxed);
+    if let Some(load) = core.redis.load() {
+        inner.redis_calls.set(load.waiting);
+        inner
+            .redis_failed
+            .inner()
+            .store(load.failed, Ordering::Relaxed);
+    }
+}
+
+fn states(inner: &Inner, waiting: &[Waiting]) {
     for state in DeliveryState::ALL.iter().filter(|state| state.is_open()) {
+        let of_state = waiting.iter().filter(|w| w.state == *state);
         let label = State {
             state: state.as_str(),
         };
         inner
             .deliveries
             .get_or_create(&label)
-            .set(counts.get(state).copied().unwrap_or(0));
+            .set(of_state.map(|w| w.count).sum());
     }
-    Ok(())
 }
 
-/// Open deliveries of a connection, and the age of the oldest one that is not held.
-async fn connections(core: &Core, inner: &Inner, now: i64) -> Result<(), DbErr> {
-    let query = "SELECT connection_id AS id, COUNT(*) AS open, \
-                 MIN(CASE WHEN state = 'held' THEN NULL ELSE created_at END) AS oldest \
-                 FROM delivery WHERE state IN \
-                 ('ready','leased','retrying','windowed','held','paused','parked') \
-                 GROUP BY connection_id";
+/// Whether somebody should ask why a delivery in this state is old. What waits for a person or for
+/// the end of a window does so rightly, and a connection that needs attention has a number of its own.
+fn ages(state: DeliveryState) -> bool {
+    !matches!(
+        state,
+        DeliveryState::Held | DeliveryState::Windowed | DeliveryState::Paused
+    )
+}
+
+/// Gives each label its value, and takes those away that have none any more.
+fn replace<L>(family: &Family<L, Gauge>, before: &HashSet<L>, values: &HashMap<L, i64>)
+where
+    L: Clone + Eq + Hash + EncodeLabelSet + std::fmt::Debug + Send + Sync + 'static,
+{
+    for (label, value) in values {
+        family.get_or_create(label).set(*value);
+    }
+    for label in before.iter().filter(|label| !values.contains_key(*label)) {
+        family.remove(label);
+    }
+}
+
+/// Open deliveries of a connection, and the age of the oldest one that should not wait.
+async fn connections(
+    core: &Core,
+    inner: &Inner,
+    known: &mut Known,
+    waiting: &[Waiting],
+    now: i64,
+) -> Result<(), DbErr> {
     let mut open: HashMap<Uuid, (i64, Option<i64>)> = HashMap::new();
-    for row in sql::rows(core.db.read(), query, Vec::new()).await? {
-        open.insert(
-            row.try_get("", "id")?,
-            (row.try_get("", "open")?, row.try_get("", "oldest")?),
-        );
+    for one in waiting {
+        let (count, first) = open.entry(one.connection).or_default();
+        *count += one.count;
+        if ages(one.state) {
+            *first = Some(first.map_or(one.oldest, |before| before.min(one.oldest)));
+        }
     }
     let snapshot = core.snapshots.current();
     let mut all: Vec<_> = snapshot.connections().collect();
@@ -124,18 +227,16 @@ async fn connections(core: &Core, inner: &Inner, now: i64) -> Result<(), DbErr> 
         *attention.entry(label.clone()).or_default() += i64::from(connection.attention);
         *breaker.entry(label).or_default() += i64::from(broken.contains(&connection.view.id));
     }
-    // Those of a connection that is gone would stay for ever.
+    let labels: HashSet<OfConnection> = queued.keys().cloned().collect();
     for (family, values) in [
         (&inner.queued, queued),
         (&inner.oldest, oldest),
         (&inner.attention, attention),
         (&inner.breaker, breaker),
     ] {
-        family.clear();
-        for (label, value) in values {
-            family.get_or_create(&label).set(value);
-        }
+        replace(family, &known.connections, &values);
     }
+    known.connections = labels;
     Ok(())
 }
 
@@ -146,22 +247,24 @@ async fn open_breakers(core: &Core) -> Result<HashSet<Uuid>, DbErr> {
     rows.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-async fn dead_letters(core: &Core, inner: &Inner) -> Result<(), DbErr> {
-    let query = "SELECT workspace_id AS id, COUNT(*) AS dead FROM delivery WHERE state = 'dead' \
-                 GROUP BY workspace_id";
+async fn dead_letters(core: &Core, inner: &Inner, known: &mut Known) -> Result<(), DbErr> {
     let mut dead: HashMap<Uuid, i64> = HashMap::new();
-    for row in sql::rows(core.db.read(), query, Vec::new()).await? {
+    for row in sql::rows(core.db.read(), queue::dead_query(false), Vec::new()).await? {
         dead.insert(row.try_get("", "id")?, row.try_get("", "dead")?);
     }
-    inner.dead.clear();
     let snapshot = core.snapshots.current();
-    for workspace in snapshot.workspaces().take(MOST_CONNECTIONS) {
-        let label = Workspace {
-            workspace: workspace.slug.clone(),
-        };
-        let count = dead.get(&workspace.id).copied().unwrap_or(0);
-        inner.dead.get_or_create(&label).set(count);
-    }
+    let values: HashMap<Workspace, i64> = snapshot
+        .workspaces()
+        .take(MOST_CONNECTIONS)
+        .map(|workspace| {
+            let label = Workspace {
+                workspace: workspace.slug.clone(),
+            };
+            (label, dead.get(&workspace.id).copied().unwrap_or(0))
+        })
+        .collect();
+    replace(&inner.dead, &known.workspaces, &values);
+    known.workspaces = values.into_keys().collect();
     Ok(())
 }
 

@@ -60,3 +60,8 @@ pub struct OfConnection {
 pub struct Part {
     pub part: &'static str,
 }
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Pool {
+    pub state: &'static str,
+}

@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use openapi::deliveries::State as DeliveryState;
+use openapi::problem::Code;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,8 +24,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use gather::{MOST_CONNECTIONS, gather};
 use labels::{
-    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Reason, SignIns, State,
-    Workspace,
+    Attempt, Connector, Disposition, Http, OfConnection, Outcome, Part, Pool, Reason, SignIns,
+    State, Workspace,
 };
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -51,6 +53,8 @@ struct Inner {
     http: Histograms<Http>,
     routed: Family<Disposition, Counter>,
     mails: Family<Outcome, Counter>,
+    clean_ups: Family<Outcome, Counter>,
+    cleaned_at: Gauge,
     ended: Family<State, Counter>,
     queued: Family<OfConnection, Gauge>,
     oldest: Family<OfConnection, Gauge>,
@@ -60,6 +64,14 @@ struct Inner {
     in_memory: Gauge,
     up: Family<Part, Gauge>,
     resident: Gauge,
+    db_connections: Family<Pool, Gauge>,
+    db_connections_max: Gauge,
+    db_timeouts: Counter,
+    db_size: Gauge,
+    redis_calls: Gauge,
+    redis_failed: Counter,
+    /// Whoever reads the numbers of the database now.
+    gathering: tokio::sync::Mutex<gather::Known>,
     /// When the numbers of the database were read last, in milliseconds since 1970.
     gathered_at: AtomicI64,
 }
@@ -97,6 +109,8 @@ impl Metrics {
             http: Family::new_with_constructor(durations as fn() -> Histogram),
             routed: Family::default(),
             mails: Family::default(),
+            clean_ups: Family::default(),
+            cleaned_at: Gauge::default(),
             ended: Family::default(),
             queued: Family::default(),
             oldest: Family::default(),
@@ -106,10 +120,31 @@ impl Metrics {
             in_memory: Gauge::default(),
             up: Family::default(),
             resident: Gauge::default(),
+            db_connections: Family::default(),
+            db_connections_max: Gauge::default(),
+            db_timeouts: Counter::default(),
+            db_size: Gauge::default(),
+            redis_calls: Gauge::default(),
+            redis_failed: Counter::default(),
+            gathering: tokio::sync::Mutex::default(),
             gathered_at: AtomicI64::new(0),
         };
         inner.register();
+        inner.begin();
         Self(Arc::new(inner))
+    }
+
+    /// These connectors have made no attempt.
+    pub fn connectors<'a>(&self, kinds: impl Iterator<Item = &'a str>) {
+        for kind in kinds {
+            for outcome in crate::connectors::OUTCOMES {
+                let attempt = Attempt {
+                    connector: kind.to_owned(),
+                    outcome,
+                };
+                self.0.attempts.get_or_create(&attempt).inc_by(0);
+            }
+        }
     }
 
     /// Events were accepted: they are on disk.
@@ -130,9 +165,21 @@ impl Metrics {
         self.0.mails.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// A delivery reached a final state.
-    pub fn ended(&self, state: &'static str) {
-        self.0.ended.get_or_create(&State { state }).inc();
+    /// A clean-up ended, at this time in seconds since 1970: `done`, or it could not do all of it for
+    /// want of the `archive` or the `database`.
+    pub fn cleaned(&self, outcome: &'static str, at: i64) {
+        self.0.clean_ups.get_or_create(&Outcome { outcome }).inc();
+        if outcome == "done" {
+            self.0.cleaned_at.set(at);
+        }
+    }
+
+    /// So many deliveries reached a final state. Called after the commit that says so.
+    pub fn ended(&self, state: DeliveryState, count: u64) {
+        let label = State {
+            state: state.as_str(),
+        };
+        self.0.ended.get_or_create(&label).inc_by(count);
     }
 
     /// A request repeated one that was accepted before.
@@ -208,7 +255,53 @@ impl Metrics {
     }
 }
 
+/// Why hooks are refused.
+const REFUSALS: &[Code] = &[
+    Code::AddressNotAllowed,
+    Code::BodyTooLarge,
+    Code::EventQuotaExceeded,
+    Code::Internal,
+    Code::LoopDetected,
+    Code::MalformedBody,
+    Code::MethodNotAllowed,
+    Code::RateLimited,
+    Code::SignatureInvalid,
+    Code::SourceDisabled,
+    Code::TimestampOutOfWindow,
+    Code::Unavailable,
+    Code::UnsupportedMediaType,
+];
+
 impl Inner {
+    /// Counters begin at zero and not with the first that they count: from nothing to one is no
+    /// increase, and the first dead letter after a start would go unseen.
+    fn begin(&self) {
+        for code in REFUSALS {
+            self.refused
+                .get_or_create(&Reason { reason: code.id() })
+                .inc_by(0);
+        }
+        for result in ["ok", "refused"] {
+            self.sign_ins.get_or_create(&SignIns { result }).inc_by(0);
+        }
+        for reason in ["user", "credential", "address"] {
+            self.throttled.get_or_create(&Reason { reason }).inc_by(0);
+        }
+        for disposition in ["routed", "unmatched", "dropped", "unrouted"] {
+            let disposition = disposition.to_owned();
+            self.routed
+                .get_or_create(&Disposition { disposition })
+                .inc_by(0);
+        }
+        for outcome in ["sent", "delayed", "failed"] {
+            self.mails.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
+        for state in DeliveryState::ALL.iter().filter(|state| !state.is_open()) {
+            let state = state.as_str();
+            self.ended.get_or_create(&State { state }).inc_by(0);
+        }
+    }
+
     fn register(&self) {
         let mut r = self.registry.lock();
         r.register(
@@ -296,6 +389,21 @@ impl Inner {
             "Mails that were handed to the mail server, by outcome",
             self.mails.clone(),
         );
+        // There from the start, so that the first failure is one.
+        for outcome in ["done", "archive", "database"] {
+            drop(self.clean_ups.get_or_create(&Outcome { outcome }));
+        }
+        r.register(
+            "clean_ups",
+            "Clean-ups that ended, by outcome",
+            self.clean_ups.clone(),
+        );
+        r.register_with_unit(
+            "clean_up_done_timestamp",
+            "When this node last did all of a clean-up, since 1970",
+            Unit::Seconds,
+            self.cleaned_at.clone(),
+        );
         r.register(
             "deliveries_ended",
             "Deliveries that reached a final state, by state",
@@ -308,7 +416,7 @@ impl Inner {
         );
         r.register_with_unit(
             "connection_oldest",
-            "Age of the oldest open delivery of a connection that is not held",
+            "Age of the oldest delivery of a connection that waits for its turn or its upstream",
             Unit::Seconds,
             self.oldest.clone(),
         );
@@ -343,6 +451,37 @@ impl Inner {
             Unit::Bytes,
             self.resident.clone(),
         );
+        r.register(
+            "db_connections",
+            "Connections of the pool of the database, by state",
+            self.db_connections.clone(),
+        );
+        r.register(
+            "db_connections_max",
+            "Connections that the pool of the database may have",
+            self.db_connections_max.clone(),
+        );
+        r.register(
+            "db_connection_timeouts",
+            "Requests that got no connection to the database in time",
+            self.db_timeouts.clone(),
+        );
+        r.register_with_unit(
+            "db_size",
+            "Size of the database on disk",
+            Unit::Bytes,
+            self.db_size.clone(),
+        );
+        r.register(
+            "redis_calls_waiting",
+            "Calls of Redis that wait for their answer",
+            self.redis_calls.clone(),
+        );
+        r.register(
+            "redis_calls_failed",
+            "Calls of Redis that failed, or were not answered in time",
+            self.redis_failed.clone(),
+        );
     }
 }
 
@@ -354,6 +493,8 @@ impl fmt::Debug for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     #[test]
@@ -376,60 +517,83 @@ mod tests {
         ));
     }
 
-    /// Names of metrics in a text, without what a histogram or a counter adds to them.
-    fn names(text: &str) -> std::collections::BTreeSet<String> {
-        let mut found = std::collections::BTreeSet::new();
+    #[test]
+    fn counters_begin_at_zero() {
+        let metrics = Metrics::new();
+        metrics.connectors(["http"].into_iter());
+        let text = metrics.text().unwrap();
+        for line in [
+            "signalbox_deliveries_ended_total{state=\"dead\"} 0",
+            "signalbox_deliveries_ended_total{state=\"superseded\"} 0",
+            "signalbox_events_routed_total{disposition=\"unrouted\"} 0",
+            "signalbox_requests_refused_total{reason=\"unavailable\"} 0",
+            "signalbox_attempts_total{connector=\"http\",outcome=\"retry\"} 0",
+            "signalbox_mails_total{outcome=\"failed\"} 0",
+            "signalbox_sign_ins_total{result=\"refused\"} 0",
+            "signalbox_api_requests_throttled_total{reason=\"user\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    /// Names of metrics in a text.
+    fn names(text: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
         for (start, _) in text.match_indices("signalbox_") {
             let rest = text.get(start..).unwrap_or_default();
             let end = rest
                 .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
                 .unwrap_or(rest.len());
-            let name = rest.get(..end).unwrap_or_default();
-            let base = ["_bucket", "_count", "_sum", "_total"]
-                .iter()
-                .find_map(|suffix| name.strip_suffix(suffix))
-                .unwrap_or(name);
-            found.insert(base.to_owned());
+            found.insert(rest.get(..end).unwrap_or_default().to_owned());
         }
         found
+    }
+
+    /// Each name that can be asked for, with the name that the guide has for it.
+    fn asked_for(text: &str) -> BTreeMap<String, String> {
+        let mut known = BTreeMap::new();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        for (name, kind) in types.filter_map(|line| line.split_once(' ')) {
+            let series: &[&str] = match kind {
+                "counter" => &["_total"],
+                "histogram" => &["_bucket", "_count", "_sum"],
+                _ => &[""],
+            };
+            let guide = if kind == "counter" { "_total" } else { "" };
+            for suffix in series {
+                known.insert(format!("{name}{suffix}"), format!("{name}{guide}"));
+            }
+        }
+        known
     }
 
     #[test]
     fn what_dashboards_alerts_and_the_guide_name_is_there() {
         let metrics = Metrics::new();
         // What has no label yet is not in the text.
-        let (state, part) = ("ready", "database");
-        let connector = || "sandbox".to_owned();
+        metrics.attempt("sandbox", "delivered", 0.1);
+        metrics.http("GET", "/livez".to_owned(), 200, 0.1);
         let connection = OfConnection {
             workspace: "main".to_owned(),
             connection: "desk".to_owned(),
         };
-        metrics.refused("unavailable");
-        metrics.attempt(&connector(), "delivered", 0.1);
-        metrics.http("GET", "/livez".to_owned(), 200, 0.1);
-        metrics.routed("routed");
-        metrics.mail("sent");
-        metrics.ended("dead");
-        metrics.0.deliveries.get_or_create(&State { state }).set(1);
-        metrics.0.queued.get_or_create(&connection).set(1);
-        metrics.0.oldest.get_or_create(&connection).set(1);
-        metrics.0.attention.get_or_create(&connection).set(1);
-        metrics.0.breaker.get_or_create(&connection).set(1);
-        metrics.0.up.get_or_create(&Part { part }).set(1);
         let workspace = "main".to_owned();
-        metrics
-            .0
-            .dead
-            .get_or_create(&Workspace { workspace })
-            .set(1);
-        let known: std::collections::BTreeSet<String> = metrics
-            .text()
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.strip_prefix("# HELP "))
-            .filter_map(|line| line.split(' ').next())
-            .map(str::to_owned)
-            .collect();
+        let inner = &metrics.0;
+        inner
+            .deliveries
+            .get_or_create(&State { state: "ready" })
+            .set(0);
+        inner.queued.get_or_create(&connection).set(0);
+        inner.oldest.get_or_create(&connection).set(0);
+        inner.attention.get_or_create(&connection).set(0);
+        inner.breaker.get_or_create(&connection).set(0);
+        inner.up.get_or_create(&Part { part: "database" }).set(0);
+        inner.dead.get_or_create(&Workspace { workspace }).set(0);
+        inner
+            .db_connections
+            .get_or_create(&Pool { state: "used" })
+            .set(0);
+        let known = asked_for(&metrics.text().unwrap());
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
         for file in [
@@ -439,11 +603,43 @@ mod tests {
         ] {
             let named = names(&read(file));
             assert!(named.len() > 3, "{file} names hardly anything");
-            let unknown: Vec<_> = named.difference(&known).collect();
+            let unknown: Vec<_> = named
+                .iter()
+                .filter(|name| !known.contains_key(*name))
+                .collect();
             assert!(unknown.is_empty(), "{file} names {unknown:?}");
         }
         let guide = names(&read("docs/operations.md"));
-        let missing: Vec<_> = known.difference(&guide).collect();
+        let missing: BTreeSet<_> = known
+            .values()
+            .filter(|name| !guide.contains(*name))
+            .collect();
         assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+    }
+
+    #[test]
+    fn every_alert_is_tested_firing_and_silent() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus");
+        let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
+        let (rules, tests) = (read("alerts.yaml"), read("alerts.test.yaml"));
+        let named = |text: &str, key: &str| -> Vec<(String, bool)> {
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let pairs = lines.windows(2);
+            pairs
+                .filter_map(|pair| {
+                    let name = pair[0].strip_prefix(key)?.trim().to_owned();
+                    Some((name, pair[1].ends_with("[]")))
+                })
+                .collect()
+        };
+        let tested = named(&tests, "alertname:");
+        let all = named(&rules, "- alert:");
+        assert!(all.len() > 10, "{all:?}");
+        for (rule, _) in all {
+            for silent in [false, true] {
+                let there = tested.contains(&(rule.clone(), silent));
+                assert!(there, "{rule} has no case that is silent: {silent}");
+            }
+        }
     }
 }

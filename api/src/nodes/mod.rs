@@ -17,6 +17,7 @@ mod ring;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -39,6 +40,8 @@ const DUE: &str = "signalbox_due";
 pub const CONFIGURATION: &str = "signalbox_configuration";
 /// A node is there.
 const NODE: &str = "signalbox_node";
+/// A node is there that hears nothing over Redis.
+const DEAF: &str = "signalbox_deaf";
 /// Messages of the live stream.
 const LIVE: &str = "signalbox_live";
 
@@ -56,6 +59,10 @@ struct Shared {
     since: Instant,
     /// When each of the others was heard last.
     heard: Mutex<HashMap<Uuid, Instant>>,
+    /// When each of the others said last that it hears nothing over Redis.
+    deaf: Mutex<HashMap<Uuid, Instant>>,
+    /// Whether this node hears nothing there.
+    is_deaf: AtomicBool,
     /// Somebody new is there, who should hear of this node.
     greet: Notify,
 }
@@ -68,6 +75,8 @@ impl Nodes {
             lease,
             since: Instant::now(),
             heard: Mutex::default(),
+            deaf: Mutex::default(),
+            is_deaf: AtomicBool::new(false),
             greet: Notify::new(),
         }))
     }
@@ -100,6 +109,26 @@ impl Nodes {
         if heard.insert(node, Instant::now()).is_none() {
             self.0.greet.notify_one();
         }
+    }
+
+    /// Another node hears nothing over Redis.
+    fn heard_deaf(&self, node: Uuid) {
+        if node != self.0.me {
+            self.0.deaf.lock().insert(node, Instant::now());
+        }
+    }
+
+    /// Whether one of the others hears nothing over Redis, as far as this one knows.
+    fn are_deaf(&self) -> bool {
+        let patience = self.patience();
+        let mut deaf = self.0.deaf.lock();
+        deaf.retain(|_, at| at.elapsed() < patience);
+        !deaf.is_empty()
+    }
+
+    /// Whether this node hears nothing over Redis; returns whether it did before.
+    fn deafen(&self, deaf: bool) -> bool {
+        self.0.is_deaf.swap(deaf, Ordering::AcqRel)
     }
 
     fn patience(&self) -> Duration {
@@ -150,7 +179,11 @@ pub async fn notify_within(txn: &impl Sql, channel: &str) -> Result<(), DbErr> {
 /// # Errors
 /// The statement failed.
 pub async fn greet(core: &Core) -> Result<(), DbErr> {
-    notify(&core.db, NODE, vec![core.nodes.0.me.to_string()]).await
+    notify(&core.db, NODE, vec![core.nodes.0.me.to_string()]).await?;
+    if core.nodes.0.is_deaf.load(Ordering::Acquire) {
+        listen::tell_deaf(core).await;
+    }
+    Ok(())
 }
 
 /// What runs beside the dispatcher.

@@ -1,7 +1,7 @@
 //! The live stream across nodes.
 //!
 //! What happens on a node goes to its own watchers at once, and through here to those of the others:
-//! over Redis where it is set and every node listens there, else as notifications of PostgreSQL. Both
+//! over Redis where it is set and every node listens there and hears, else as notifications of PostgreSQL. Both
 //! are bounded: what does not fit is left out, and the watchers of the other nodes are told so by
 //! `reset`, once a second at most. Nothing is sent while this node is alone.
 
@@ -88,10 +88,11 @@ async fn send(core: &Core, waiting: &mut Vec<Outgoing>, lost: bool) -> bool {
     {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(channel(core)).arg(text);
-        // Every node listens, this one too. Whoever does not yet, hears it from PostgreSQL; the
-        // others hear it twice.
+        // Every node listens, this one too. Whoever does not yet, or no more, hears it from
+        // PostgreSQL; the others hear it twice. Redis counts a connection whose other end is gone
+        // until it finds out; the node at that end has found out before, and said so.
         let listeners = core.redis.call::<usize>(&publish).await;
-        if listeners.is_ok_and(|count| count > core.nodes.count()) {
+        if listeners.is_ok_and(|count| count > core.nodes.count()) && !core.nodes.are_deaf() {
             return true;
         }
     }

@@ -10,6 +10,7 @@
 //! side loses counters of limits and messages of the live stream, and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::aio::{MultiplexedConnection, PubSub};
@@ -28,6 +29,15 @@ const REST: Duration = Duration::from_secs(1);
 /// How often somebody who waits for a connection looks for it.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// What this process asks of Redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Calls that wait for a connection or an answer.
+    pub waiting: i64,
+    /// Calls that failed, or were not answered in time.
+    pub failed: u64,
+}
+
 /// Redis cannot be had now.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("Redis does not answer")]
@@ -42,6 +52,17 @@ struct Shared {
     /// How long a call may take.
     patience: Duration,
     state: Mutex<State>,
+    waiting: AtomicI64,
+    failed: AtomicU64,
+}
+
+/// One who waits, until it is dropped.
+struct Waits<'a>(&'a Shared);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -68,12 +89,23 @@ impl Redis {
             client: Client::open(url.reveal())?,
             patience,
             state: Mutex::default(),
+            waiting: AtomicI64::new(0),
+            failed: AtomicU64::new(0),
         }))))
     }
 
     /// Whether one is set.
     pub const fn is_used(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// What is asked of it; none when it is not used.
+    pub fn load(&self) -> Option<Load> {
+        let shared = self.0.as_ref()?;
+        Some(Load {
+            waiting: shared.waiting.load(Ordering::Relaxed),
+            failed: shared.failed.load(Ordering::Relaxed),
+        })
     }
 
     /// Whether it answers; none when it is not used.
@@ -101,13 +133,14 @@ impl Redis {
     /// It is not used, did not answer in time, or rests after a failure.
     pub async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         let shared = self.0.as_ref().ok_or(Away)?;
+        let _waits = shared.wait();
         let begun = Instant::now();
         let mut connection = loop {
             if let Some(connection) = shared.connection() {
                 break connection;
             }
             if !shared.is_first() || begun.elapsed() >= shared.patience {
-                return Err(Away);
+                return Err(shared.without());
             }
             tokio::time::sleep(LOOK).await;
         };
@@ -116,8 +149,14 @@ impl Redis {
                 shared.works();
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(shared.failed(&error)),
-            Err(elapsed) => Err(shared.failed(&elapsed)),
+            Ok(Err(error)) => {
+                shared.went_away(&error);
+                Err(shared.without())
+            }
+            Err(elapsed) => {
+                shared.went_away(&elapsed);
+                Err(shared.without())
+            }
         }
     }
 
@@ -128,6 +167,7 @@ impl Redis {
     /// It is not used, or did not answer in time.
     pub async fn call_patiently<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         let shared = self.0.as_ref().ok_or(Away)?;
+        let _waits = shared.wait();
         let sent = async {
             let mut connection = loop {
                 if let Some(connection) = shared.connection() {
@@ -142,9 +182,12 @@ impl Redis {
                 shared.works();
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(shared.failed(&error)),
+            Ok(Err(error)) => {
+                shared.went_away(&error);
+                Err(shared.without())
+            }
             // Somebody else has said so, unless it is this one's answer that is late.
-            Err(_) => Err(Away),
+            Err(_) => Err(shared.without()),
         }
     }
 
@@ -167,6 +210,17 @@ impl Redis {
 }
 
 impl Shared {
+    fn wait(&self) -> Waits<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waits(self)
+    }
+
+    /// A call that goes without an answer.
+    fn without(&self) -> Away {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        Away
+    }
+
     /// The connection, unless it is to be left alone now. Without one, begins to make it.
     fn connection(self: &Arc<Self>) -> Option<MultiplexedConnection> {
         let mut state = self.state.lock();
@@ -206,12 +260,8 @@ impl Shared {
                 state.rests = None;
                 state.connection = Some(connection);
             }
-            Ok(Err(error)) => {
-                self.failed(&error);
-            }
-            Err(elapsed) => {
-                self.failed(&elapsed);
-            }
+            Ok(Err(error)) => self.went_away(&error),
+            Err(elapsed) => self.went_away(&elapsed),
         }
     }
 
@@ -223,7 +273,7 @@ impl Shared {
         state.rests = None;
     }
 
-    fn failed(&self, error: &dyn std::fmt::Display) -> Away {
+    fn went_away(&self, error: &dyn std::fmt::Display) {
         let mut state = self.state.lock();
         state.connection = None;
         state.connects = false;
@@ -231,7 +281,6 @@ impl Shared {
         if !std::mem::replace(&mut state.down, true) {
             tracing::warn!(%error, "Redis does not answer; limits and the live stream go on without it, signed requests are refused.");
         }
-        Away
     }
 }
 

@@ -8,11 +8,12 @@ use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::db::Db;
+use crate::snapshot::revision;
 
 const DAY_MS: i64 = 86_400_000;
 
 /// The limits of a workspace, as of now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The workspace.
     pub workspace: Uuid,
@@ -20,6 +21,38 @@ pub struct Limits {
     pub slug: String,
     /// The days.
     pub spec: RetentionSpec,
+}
+
+/// What a clean-up goes by.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The revision of the configuration before it was read; every change of it makes another.
+    pub revision: i64,
+    /// Every workspace.
+    pub workspaces: HashMap<Uuid, Limits>,
+    /// Sources with a number of their own.
+    pub sources: HashMap<Uuid, u32>,
+}
+
+impl Known {
+    /// Whether others say the same.
+    pub fn says(&self, other: &Self) -> bool {
+        self.workspaces == other.workspaces && self.sources == other.sources
+    }
+}
+
+/// What a clean-up goes by, as it is now.
+///
+/// # Errors
+/// The database failed.
+pub async fn known(db: &Db) -> Result<Known, DbErr> {
+    let revision = revision(db).await?;
+    let all = workspaces(db).await?;
+    Ok(Known {
+        revision,
+        workspaces: all.into_iter().map(|one| (one.workspace, one)).collect(),
+        sources: overrides(db).await?,
+    })
 }
 
 /// A point in time; older goes. None: nothing goes.
@@ -32,9 +65,18 @@ pub fn dead_cut(days: u32, now: i64) -> i64 {
     cut(days, now).unwrap_or(i64::MIN)
 }
 
+/// Days that closed links are kept: no less than events.
+pub fn link_days(spec: &RetentionSpec) -> u32 {
+    if spec.links == 0 || spec.events == 0 {
+        0
+    } else {
+        spec.links.max(spec.events)
+    }
+}
+
 /// The smallest id of a point in time.
 pub fn id_at(ms: i64) -> Uuid {
-    Uuid::from_u128(u128::try_from(ms).unwrap_or(0) << 80)
+    crate::ids::first_of(ms)
 }
 
 /// Every workspace with its limits.
@@ -77,6 +119,19 @@ mod tests {
         assert_eq!(cut(2, 10 * DAY_MS), Some(8 * DAY_MS));
         assert_eq!(cut(0, 10 * DAY_MS), None);
         assert_eq!(dead_cut(0, 10), i64::MIN);
+    }
+
+    #[test]
+    fn links_are_kept_as_long_as_events() {
+        let days = |links, events| {
+            link_days(&RetentionSpec {
+                links,
+                events,
+                ..RetentionSpec::default()
+            })
+        };
+        assert_eq!((days(365, 90), days(10, 90)), (365, 90));
+        assert_eq!((days(0, 90), days(365, 0)), (0, 0));
     }
 
     #[test]

@@ -3,14 +3,15 @@
 //! Invariant: nothing goes that is still needed. An event stays while a delivery of it is open, is
 //! a dead letter within its own limit, or made the record of a link that is open; a delivery goes
 //! with its event or before it, an attempt with its delivery or before it. What is needed is looked
-//! up again in the transaction that deletes. With an archive, rows are on its disk or in its bucket
-//! before they are deleted, and how far a file counts is written in the deleting transaction: a
-//! crash between the two writes the same piece to the same place again, and loses nothing.
+//! up again in the transaction that deletes, which holds the rows and the claim of the timer. With an
+//! archive, rows are on its disk or in its bucket before they are deleted: a crash between the two
+//! writes them once more, into a piece of another name, and loses nothing.
 //!
 //! A timer does it, once over all nodes, a few seconds at a time. Each transaction takes so few rows
 //! that it lasts some milliseconds, and a pause three times as long follows, so that accepts hardly
-//! notice. Failure: what cannot be archived is not deleted; the run ends, says why, and is tried
-//! again. A crash loses the place in the run, which begins anew.
+//! notice. Each batch goes by the limits as they are then. Failure: what cannot be archived is not
+//! deleted; the rest is, the run says why, and is tried again. A crash loses the place in the run,
+//! which begins anew and goes on counting.
 
 pub mod archive;
 mod batch;
@@ -84,6 +85,8 @@ const fn forever() -> RetentionSpec {
         audit: 0,
         jobs: 0,
         stats: 0,
+        links: 0,
+        sandbox: 0,
         archive: true,
     }
 }

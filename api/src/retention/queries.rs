@@ -37,11 +37,61 @@ pub fn events() -> String {
     )
 }
 
-/// The oldest events of all after `$1` that may go; dead letters since `$2` stay.
-pub fn oldest_events() -> String {
+/// The oldest events after a place that may go; dead letters since a time stay. Of all workspaces, or
+/// of some.
+pub fn oldest_events(of: Option<&str>, (after, dead, rows): (&str, &str, &str)) -> String {
+    let (only, within) = match of {
+        Some(ids) => (
+            format!("WITH v(id) AS (VALUES {ids}) "),
+            "AND e.workspace_id IN (SELECT id FROM v) ",
+        ),
+        None => (String::new(), ""),
+    };
     format!(
-        "SELECT e.id AS id FROM event e WHERE e.id > $1 AND {} ORDER BY e.id LIMIT $3",
-        nothing_keeps("e.id", "$2")
+        "{only}SELECT e.id AS id FROM event e WHERE e.id > {after} {within}AND {} \
+         ORDER BY e.id LIMIT {rows}",
+        nothing_keeps("e.id", dead)
+    )
+}
+
+/// How rows are held against those who would change them; on SQLite there is one writer.
+fn held(row: &str, postgres: bool, how: &str) -> String {
+    if postgres {
+        format!(" FOR UPDATE OF {row}{how}")
+    } else {
+        String::new()
+    }
+}
+
+/// Holds those of some events that are there. One that a replay holds is passed over: the replay is
+/// not to be seen before its commit.
+pub fn hold_events(ids: &str, postgres: bool) -> String {
+    format!(
+        "WITH v(id) AS (VALUES {ids}) SELECT e.id AS id FROM event e WHERE e.id IN (SELECT id FROM v) \
+         ORDER BY e.id{}",
+        held("e", postgres, " SKIP LOCKED")
+    )
+}
+
+/// What tells whether a delivery is as it was.
+const VERSION: &str = "d.id AS id, d.event_id AS event_id, d.state AS state, \
+                       d.updated_at AS updated_at, d.attempts AS attempts";
+
+/// Holds the deliveries of events that are held.
+pub fn hold_deliveries_of(events: &str, postgres: bool) -> String {
+    format!(
+        "WITH v(id) AS (VALUES {events}) SELECT {VERSION} FROM delivery d \
+         WHERE d.event_id IN (SELECT id FROM v) ORDER BY d.id{}",
+        held("d", postgres, "")
+    )
+}
+
+/// Holds those of some deliveries that are there and that nobody works on.
+pub fn hold_deliveries(ids: &str, postgres: bool) -> String {
+    format!(
+        "WITH v(id) AS (VALUES {ids}) SELECT {VERSION} FROM delivery d \
+         WHERE d.id IN (SELECT id FROM v) ORDER BY d.id{}",
+        held("d", postgres, " SKIP LOCKED")
     )
 }
 
@@ -54,13 +104,16 @@ pub fn delete_events(ids: &str, dead: &str) -> String {
     )
 }
 
+/// What stands in the place of a delivery `d` points back to it, as long as it is there.
+const NOT_POINTED_BACK_TO: &str = "(d.replayed_as IS NULL OR NOT EXISTS (SELECT 1 FROM delivery r \
+                                   WHERE r.id = d.replayed_as))";
+
 /// Finished deliveries of workspace `$1` after `$2` and before `$3` that ended before `$4`; dead
 /// letters since `$5` stay, and so does what its repeat points back to.
 pub fn deliveries() -> String {
     format!(
         "SELECT d.id AS id FROM delivery d WHERE d.workspace_id = $1 AND d.id > $2 AND d.id < $3 \
-         AND COALESCE(d.finished_at, d.updated_at) < $4 AND NOT {} AND (d.replayed_as IS NULL \
-         OR NOT EXISTS (SELECT 1 FROM delivery r WHERE r.id = d.replayed_as)) \
+         AND COALESCE(d.finished_at, d.updated_at) < $4 AND NOT {} AND {NOT_POINTED_BACK_TO} \
          ORDER BY d.id LIMIT $6",
         keeps("$5")
     )
@@ -71,7 +124,7 @@ pub fn delete_deliveries(ids: &str, dead: &str) -> String {
     // The table has its short name in the condition.
     format!(
         "WITH v(id) AS (VALUES {ids}) DELETE FROM delivery WHERE id IN (SELECT d.id FROM delivery d \
-         WHERE d.id IN (SELECT id FROM v) AND NOT {}) RETURNING id",
+         WHERE d.id IN (SELECT id FROM v) AND NOT {} AND {NOT_POINTED_BACK_TO}) RETURNING id",
         keeps(dead)
     )
 }
@@ -113,6 +166,47 @@ pub fn attempts(limits: &str, (after, before, rows): (&str, &str, &str)) -> Stri
 /// Deletes attempts.
 pub fn delete_attempts(ids: &str) -> String {
     format!("WITH v(id) AS (VALUES {ids}) DELETE FROM attempt WHERE id IN (SELECT id FROM v)")
+}
+
+/// Closed links after a place and before another that were changed last before the limit `v` of their
+/// workspaces.
+pub fn links(limits: &str, (after, before, rows): (&str, &str, &str)) -> String {
+    format!(
+        "WITH v(workspace_id, cut) AS (VALUES {limits}) SELECT l.id AS id, \
+         l.workspace_id AS workspace_id FROM link l CROSS JOIN v WHERE l.id > {after} \
+         AND l.id < {before} AND v.workspace_id = l.workspace_id AND l.state = 'closed' \
+         AND l.updated_at < v.cut ORDER BY l.id LIMIT {rows}"
+    )
+}
+
+/// Deletes those of some links that are closed still.
+pub fn delete_links(ids: &str, cut: &str) -> String {
+    format!(
+        "WITH v(id) AS (VALUES {ids}) DELETE FROM link WHERE id IN (SELECT id FROM v) \
+         AND state = 'closed' AND updated_at < {cut}"
+    )
+}
+
+/// Records of the sandbox in the same way. The record of an open link stays, and so does the last of
+/// each connection, behind which the numbers go on.
+pub fn sandbox(limits: &str, (after, before, rows): (&str, &str, &str)) -> String {
+    format!(
+        "WITH v(workspace_id, cut) AS (VALUES {limits}) SELECT s.id AS id, \
+         s.workspace_id AS workspace_id FROM sandbox_record s CROSS JOIN v WHERE s.id > {after} \
+         AND s.id < {before} AND v.workspace_id = s.workspace_id AND s.updated_at < v.cut \
+         AND NOT EXISTS (SELECT 1 FROM link l WHERE l.connection_id = s.connection_id \
+         AND l.key = s.key AND l.state = 'open') AND EXISTS (SELECT 1 FROM sandbox_record m \
+         WHERE m.connection_id = s.connection_id AND m.number > s.number) \
+         ORDER BY s.id LIMIT {rows}"
+    )
+}
+
+/// Deletes those of some records of the sandbox that were not changed since.
+pub fn delete_sandbox(ids: &str, cut: &str) -> String {
+    format!(
+        "WITH v(id) AS (VALUES {ids}) DELETE FROM sandbox_record WHERE id IN (SELECT id FROM v) \
+         AND updated_at < {cut}"
+    )
 }
 
 /// Refusals of workspace `$1` before `$2`.

@@ -1,18 +1,21 @@
 //! One clean-up, phase by phase, each from the oldest on.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use openapi::retention::RetentionCounts;
-use sea_orm::DbErr;
+use entity::retention_run;
+use openapi::retention::{RetentionCounts, RetentionSpec};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use super::archive::Archive;
-use super::batch::{self, Gone, Stopped, Target};
-use super::limits::{self, Limits, cut, dead_cut, id_at};
+use super::batch::{self, Gone, Place, Stopped, Target};
+use super::limits::{self, Known, Limits, cut, dead_cut, id_at, link_days};
 use super::{queries, size};
 use crate::core::Core;
 use crate::journal::sql::{self, Values};
+use crate::schedule::Due;
+use crate::snapshot::revision;
 
 /// Rows of a batch: first, least, most.
 const FIRST: usize = 100;
@@ -20,12 +23,37 @@ const LEAST: usize = 20;
 const MOST: usize = 500;
 /// A batch that takes longer is made smaller, one that takes a third of it larger.
 const LONG: Duration = Duration::from_millis(15);
+/// The same for a batch with what is written to the archive.
+const LONG_ALTOGETHER: Duration = Duration::from_secs(1);
 /// The pause after a batch, in lengths of the batch, and its bounds.
 const PAUSE: u32 = 3;
 const SHORTEST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(500);
 /// What the size cap cleans down to, in hundredths of it.
 const DOWN_TO: i64 = 95;
+
+/// What goes when nobody has changed it for some time.
+#[derive(Clone, Copy, Debug)]
+enum Unchanged {
+    Links,
+    Sandbox,
+}
+
+impl Unchanged {
+    fn days(self, spec: &RetentionSpec) -> u32 {
+        match self {
+            Self::Links => link_days(spec),
+            Self::Sandbox => spec.sandbox,
+        }
+    }
+
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Links => "link",
+            Self::Sandbox => "sandbox_record",
+        }
+    }
+}
 
 /// What is done, and how far it is.
 #[derive(Clone, Debug)]
@@ -47,6 +75,8 @@ enum Phase {
     },
     /// Attempts of all workspaces.
     Attempts { after: Uuid },
+    /// Closed links, or records of the sandbox, of all workspaces.
+    Unchanged { kind: Unchanged, after: Uuid },
     /// Rows of a small table of a workspace.
     Rows {
         table: &'static str,
@@ -55,10 +85,50 @@ enum Phase {
     },
     /// Hourly counters.
     Stats { workspace: Uuid, cut: i64 },
-    /// The oldest of all, until the database is small enough.
-    Size { left: i64, dead: i64, after: Uuid },
+    /// The oldest of all, until the database is small enough: so many bytes, once they are known.
+    Size {
+        left: Option<i64>,
+        dead: i64,
+        after: Uuid,
+    },
     /// Free pages.
     GiveBack,
+}
+
+/// How far attempts were looked at: what was passed over goes with its delivery. That holds for the
+/// limits by which it was looked at, by workspace: days of attempts, and of dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    after: Uuid,
+    by: BTreeMap<Uuid, (u32, u32)>,
+}
+
+impl Passed {
+    /// As far as it counts by these limits.
+    fn by(self, known: &Known) -> Self {
+        let by = known
+            .workspaces
+            .values()
+            .map(|one| (one.workspace, (one.spec.attempts, one.spec.dead_letters)))
+            .collect();
+        let after = if self.by == by {
+            self.after
+        } else {
+            Uuid::nil()
+        };
+        Self { after, by }
+    }
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// It did something.
+    Worked,
+    /// There was nothing to do in one place.
+    Passed,
+    /// The run has ended.
+    Ended,
 }
 
 /// A clean-up under way.
@@ -67,29 +137,34 @@ pub struct Run {
     pub started_at: i64,
     /// What it has deleted, by workspace.
     pub done: BTreeMap<Uuid, (RetentionCounts, u64)>,
-    /// Why it ended early.
+    /// Why some of it was not done.
     pub error: Option<String>,
-    /// Where the attempts are, for the next run: what was passed over goes with its delivery.
-    pub attempts_after: Uuid,
-    limits: HashMap<Uuid, Limits>,
+    /// What whoever runs the server ought to know; nothing is tried again for it.
+    pub notice: Option<String>,
+    /// The claim or the lease of this server has ended.
+    pub lost: bool,
+    /// Where the attempts are, for the next run.
+    pub passed: Passed,
+    known: Known,
+    /// When it was planned; limits count back from there.
+    planned_at: i64,
     archive: Option<Archive>,
+    /// The archive does not take anything. What is to go there stays.
+    away: bool,
     phases: VecDeque<Phase>,
     batch: usize,
+    /// How long the transactions of this step lasted, where that is not all of it.
+    writing: Duration,
 }
 
 impl Run {
-    /// Plans a run.
+    /// Plans a run. One that was not ended, by a server that is gone or that is slower, goes on in
+    /// it: what it has deleted is counted with it.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn plan(core: &Core, attempts_after: Uuid) -> Result<Self, DbErr> {
-        let db = &core.db;
+    pub async fn plan(core: &Core, passed: Passed) -> Result<Self, DbErr> {
         let now = core.clock.now_ms();
-        let limits: HashMap<Uuid, Limits> = limits::workspaces(db)
-            .await?
-            .into_iter()
-            .map(|limits| (limits.workspace, limits))
-            .collect();
         let (archive, error) = match Archive::of(&core.settings) {
             Ok(archive) => (archive, None),
             // Nothing may go that the archive was to have.
@@ -97,30 +172,69 @@ impl Run {
         };
         let mut run = Self {
             started_at: now,
-            done: limits.keys().map(|id| (*id, Default::default())).collect(),
+            done: BTreeMap::new(),
+            away: error.is_some(),
             error,
-            attempts_after,
-            limits,
+            notice: None,
+            lost: false,
+            passed,
+            known: limits::known(&core.db).await?,
+            planned_at: now,
             archive,
             phases: VecDeque::new(),
             batch: FIRST,
+            writing: Duration::ZERO,
         };
-        if run.error.is_none() {
-            run.plan_events(core, now).await?;
-            run.plan_rest(now);
-            run.phases.push_back(Phase::Size {
-                left: -1,
-                dead: run.strictest_dead(now),
-                after: Uuid::nil(),
-            });
+        let unfinished = retention_run::Entity::find()
+            .filter(retention_run::Column::FinishedAt.is_null())
+            .all(core.db.read())
+            .await?;
+        for row in unfinished {
+            run.started_at = run.started_at.min(row.started_at);
+            let counts = serde_json::from_str(&row.deleted).unwrap_or_default();
+            let archived = u64::try_from(row.archived).unwrap_or(0);
+            run.done.insert(row.workspace_id, (counts, archived));
         }
-        run.phases.push_back(Phase::GiveBack);
+        run.lay_out(core).await?;
         Ok(run)
+    }
+
+    /// Plans anew if the limits are no longer those that it was planned by.
+    async fn keep_up(&mut self, core: &Core) -> Result<(), DbErr> {
+        if revision(&core.db).await? == self.known.revision {
+            return Ok(());
+        }
+        let known = limits::known(&core.db).await?;
+        let same = known.says(&self.known);
+        self.known = known;
+        if !same {
+            self.planned_at = core.clock.now_ms();
+            self.lay_out(core).await?;
+        }
+        Ok(())
+    }
+
+    async fn lay_out(&mut self, core: &Core) -> Result<(), DbErr> {
+        let now = self.planned_at;
+        self.phases.clear();
+        self.passed = std::mem::take(&mut self.passed).by(&self.known);
+        for id in self.known.workspaces.keys() {
+            self.done.entry(*id).or_default();
+        }
+        self.plan_events(core, now).await?;
+        self.plan_rest(now);
+        self.phases.push_back(Phase::Size {
+            left: None,
+            dead: self.strictest_dead(now),
+            after: Uuid::nil(),
+        });
+        self.phases.push_back(Phase::GiveBack);
+        self.leave_what_needs_the_archive();
+        Ok(())
     }
 
     /// Every source that has events, also one that was deleted.
     async fn plan_events(&mut self, core: &Core, now: i64) -> Result<(), DbErr> {
-        let overrides = limits::overrides(&core.db).await?;
         let mut after = Uuid::nil();
         loop {
             let found =
@@ -131,10 +245,10 @@ impl Run {
             let source: Uuid = row.try_get("", "source_id")?;
             let workspace: Uuid = row.try_get("", "workspace_id")?;
             after = source;
-            let Some(limits) = self.limits.get(&workspace) else {
+            let Some(limits) = self.known.workspaces.get(&workspace) else {
                 continue;
             };
-            let days = overrides.get(&source).copied();
+            let days = self.known.sources.get(&source).copied();
             if let Some(before) = cut(days.unwrap_or(limits.spec.events), now) {
                 self.phases.push_back(Phase::Events {
                     source,
@@ -149,7 +263,7 @@ impl Run {
 
     fn plan_rest(&mut self, now: i64) {
         let mut rest = Vec::new();
-        for limits in self.limits.values() {
+        for limits in self.known.workspaces.values() {
             let (workspace, spec) = (limits.workspace, &limits.spec);
             if let Some(cut) = cut(spec.deliveries, now) {
                 rest.push(Phase::Deliveries {
@@ -176,59 +290,125 @@ impl Run {
                 rest.push(Phase::Stats { workspace, cut });
             }
         }
+        // Links first: the records of those that are gone are nobody's.
+        for kind in [Unchanged::Links, Unchanged::Sandbox] {
+            rest.push(Phase::Unchanged {
+                kind,
+                after: Uuid::nil(),
+            });
+        }
         rest.push(Phase::Attempts {
-            after: self.attempts_after,
+            after: self.passed.after,
         });
         self.phases.extend(rest);
     }
 
     /// Since when dead letters stay, whatever their workspace.
     fn strictest_dead(&self, now: i64) -> i64 {
-        self.limits
+        self.known
+            .workspaces
             .values()
             .map(|l| dead_cut(l.spec.dead_letters, now))
             .min()
             .unwrap_or(i64::MIN)
     }
 
-    /// Does one batch. False: the run has ended.
+    /// Does one batch, by the limits as they are now.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn step(&mut self, core: &Core) -> Result<bool, DbErr> {
+    pub async fn step(&mut self, core: &Core, due: &Due) -> Result<Stepped, DbErr> {
+        if !self.phases.is_empty() {
+            self.keep_up(core).await?;
+        }
         let Some(phase) = self.phases.pop_front() else {
-            return Ok(false);
+            return Ok(Stepped::Ended);
         };
         let begun = Instant::now();
-        let stopped = match self.work(core, phase).await {
-            Ok(Some(again)) => {
-                self.phases.push_front(again);
-                None
-            }
-            Ok(None) => None,
+        let before = self.deleted();
+        self.writing = Duration::ZERO;
+        let mut passed = false;
+        match self.work(core, due, phase.clone()).await {
+            Ok(Some(again)) => self.phases.push_front(again),
+            Ok(None) => passed = self.deleted() == before,
             Err(Stopped::Database(error)) => return Err(error),
-            Err(Stopped::Archive(fault)) => Some(fault.to_string()),
-        };
-        if let Some(error) = stopped {
-            tracing::warn!(%error, "Nothing is deleted: the archive does not take it.");
-            self.error = Some(error);
-            self.phases.clear();
-            return Ok(false);
+            Err(Stopped::Archive(fault)) => {
+                tracing::warn!(error = %fault, "The archive takes nothing; what is to go there stays.");
+                self.error = Some(fault.to_string());
+                self.away = true;
+                // Others may have rows in it.
+                self.phases.push_front(phase);
+                self.leave_what_needs_the_archive();
+            }
+            Err(Stopped::Lost) => {
+                // Another server goes on, or this one does once its lease holds again.
+                self.lost = true;
+                self.phases.clear();
+                return Ok(Stepped::Ended);
+            }
         }
-        let took = begun.elapsed();
-        self.batch = if took > LONG {
+        if passed {
+            return Ok(Stepped::Passed);
+        }
+        // What the archive takes keeps nobody waiting, and pieces are not to be small for it; but all
+        // of a batch is in memory then.
+        let all = begun.elapsed();
+        let took = if self.writing.is_zero() {
+            all
+        } else {
+            self.writing
+        };
+        self.batch = if took > LONG || all > LONG_ALTOGETHER {
             (self.batch / 2).max(LEAST)
-        } else if took < LONG / 3 {
+        } else if took < LONG / 3 && all < LONG_ALTOGETHER / 3 {
             (self.batch * 2).min(MOST)
         } else {
             self.batch
         };
         tokio::time::sleep((took * PAUSE).clamp(SHORTEST, LONGEST)).await;
-        Ok(!self.phases.is_empty())
+        Ok(Stepped::Worked)
+    }
+
+    /// What was deleted in all workspaces.
+    pub fn deleted(&self) -> RetentionCounts {
+        let each = self.done.values();
+        each.fold(RetentionCounts::default(), |sum, (counts, _)| {
+            sum.and(counts)
+        })
+    }
+
+    /// Whether rows of a workspace are to go to an archive that takes nothing.
+    fn must_wait(&self, workspace: Uuid) -> bool {
+        let wants = |limits: &Limits| limits.spec.archive;
+        self.away && self.known.workspaces.get(&workspace).is_some_and(wants)
+    }
+
+    fn leave_what_needs_the_archive(&mut self) {
+        let mut phases = std::mem::take(&mut self.phases);
+        phases.retain(|phase| match phase {
+            Phase::Events { workspace, .. }
+            | Phase::Deliveries { workspace, .. }
+            | Phase::Rows {
+                table: "audit",
+                workspace,
+                ..
+            } => !self.must_wait(*workspace),
+            Phase::Size { .. } => self.known.workspaces.keys().any(|id| !self.must_wait(*id)),
+            _ => true,
+        });
+        self.phases = phases;
+    }
+
+    fn place<'a>(&'a self, core: &'a Core, due: &'a Due, workspace: Uuid) -> Place<'a> {
+        Place {
+            core,
+            due,
+            target: self.target(workspace),
+        }
     }
 
     fn target(&self, workspace: Uuid) -> Option<Target<'_>> {
-        let limits = self.limits.get(&workspace)?;
+        let limits = self.known.workspaces.get(&workspace)?;
         Some(Target {
             archive: self.archive.as_ref().filter(|_| limits.spec.archive)?,
             workspace,
@@ -246,13 +426,21 @@ impl Run {
             "audit" => counts.audit += gone.rows,
             "job" => counts.jobs += gone.rows,
             "stat_hour" => counts.stats += gone.rows,
+            "link" => counts.links += gone.rows,
+            "sandbox_record" => counts.sandbox += gone.rows,
             _ => {}
         }
         *archived += gone.archived;
+        self.writing += gone.writing;
     }
 
     /// Does a batch of a phase; returns what is left of it.
-    async fn work(&mut self, core: &Core, phase: Phase) -> Result<Option<Phase>, Stopped> {
+    async fn work(
+        &mut self,
+        core: &Core,
+        due: &Due,
+        phase: Phase,
+    ) -> Result<Option<Phase>, Stopped> {
         match phase {
             Phase::Events {
                 source,
@@ -272,7 +460,7 @@ impl Run {
                 let Some(last) = ids.last().copied() else {
                     return Ok(None);
                 };
-                let gone = batch::events(core, &ids, dead, self.target(workspace)).await?;
+                let gone = batch::events(self.place(core, due, workspace), &ids, dead).await?;
                 self.note(workspace, gone, "event");
                 Ok(Some(Phase::Events {
                     source,
@@ -300,7 +488,7 @@ impl Run {
                 let Some(last) = ids.last().copied() else {
                     return Ok(None);
                 };
-                let gone = batch::deliveries(core, &ids, dead, self.target(workspace)).await?;
+                let gone = batch::deliveries(self.place(core, due, workspace), &ids, dead).await?;
                 self.note(workspace, gone, "delivery");
                 Ok(Some(Phase::Deliveries {
                     workspace,
@@ -309,7 +497,8 @@ impl Run {
                     after: last,
                 }))
             }
-            Phase::Attempts { after } => self.attempts(core, after).await,
+            Phase::Unchanged { kind, after } => self.unchanged(core, kind, after).await,
+            Phase::Attempts { after } => self.attempts(core, due, after).await,
             Phase::Rows {
                 table,
                 workspace,
@@ -330,7 +519,7 @@ impl Run {
                     return Ok(None);
                 }
                 let gone = match table {
-                    "audit" => batch::audit(core, &ids, self.target(workspace)).await?,
+                    "audit" => batch::audit(self.place(core, due, workspace), &ids).await?,
                     _ => batch::rows(core, table, &ids).await?,
                 };
                 // What is left of the audit log waits for a younger line before it in the chain.
@@ -355,22 +544,30 @@ impl Run {
                 self.note(workspace, gone, "stat_hour");
                 Ok((rows > 0).then_some(Phase::Stats { workspace, cut }))
             }
-            Phase::Size { left, dead, after } => self.size(core, left, dead, after).await,
+            Phase::Size { left, dead, after } => self.size(core, due, left, dead, after).await,
             Phase::GiveBack => Ok(size::give_back(&core.db).await?.then_some(Phase::GiveBack)),
         }
     }
 
     /// Attempts of finished deliveries, by the limits of their workspaces.
-    async fn attempts(&mut self, core: &Core, after: Uuid) -> Result<Option<Phase>, Stopped> {
+    async fn attempts(
+        &mut self,
+        core: &Core,
+        due: &Due,
+        after: Uuid,
+    ) -> Result<Option<Phase>, Stopped> {
         let mut limits = Values::of(core.db.read());
         let mut cuts = Vec::new();
-        for l in self.limits.values() {
-            if let Some(cut) = cut(l.spec.attempts, self.started_at) {
+        for l in self.known.workspaces.values() {
+            if self.must_wait(l.workspace) {
+                continue;
+            }
+            if let Some(cut) = cut(l.spec.attempts, self.planned_at) {
                 cuts.push(id_at(cut));
                 limits.row([
                     l.workspace.into(),
                     id_at(cut).into(),
-                    dead_cut(l.spec.dead_letters, self.started_at).into(),
+                    dead_cut(l.spec.dead_letters, self.planned_at).into(),
                 ]);
             }
         }
@@ -394,48 +591,167 @@ impl Run {
         }
         let Some(newest) = newest else {
             // The next run need not look at what this one has passed over in every workspace.
-            self.attempts_after = first;
+            if !self.away {
+                self.passed.after = first;
+            }
             return Ok(None);
         };
         for (workspace, own) in found {
-            let gone = batch::attempts(core, &own, self.target(workspace)).await?;
+            let gone = batch::attempts(self.place(core, due, workspace), &own).await?;
             self.note(workspace, gone, "attempt");
         }
         Ok(Some(Phase::Attempts { after: newest }))
+    }
+
+    /// What nobody has changed, by the limits of the workspaces.
+    async fn unchanged(
+        &mut self,
+        core: &Core,
+        kind: Unchanged,
+        after: Uuid,
+    ) -> Result<Option<Phase>, Stopped> {
+        let mut limits = Values::of(core.db.read());
+        let mut cuts = BTreeMap::new();
+        for l in self.known.workspaces.values() {
+            if let Some(cut) = cut(kind.days(&l.spec), self.planned_at) {
+                cuts.insert(l.workspace, cut);
+                limits.row([l.workspace.into(), cut.into()]);
+            }
+        }
+        let Some(last) = cuts.values().max().copied() else {
+            return Ok(None);
+        };
+        let marks = (
+            limits.single(after.into()),
+            limits.single(id_at(last).into()),
+            limits.single(self.rows()),
+        );
+        let marks = (marks.0.as_str(), marks.1.as_str(), marks.2.as_str());
+        let (query, delete): (String, fn(&str, &str) -> String) = match kind {
+            Unchanged::Links => (queries::links(&limits.text, marks), queries::delete_links),
+            Unchanged::Sandbox => (
+                queries::sandbox(&limits.text, marks),
+                queries::delete_sandbox,
+            ),
+        };
+        let mut newest = None;
+        let mut found: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+        for row in sql::rows(core.db.read(), query, limits.values).await? {
+            let id: Uuid = row.try_get("", "id")?;
+            newest = Some(id);
+            let workspace = row.try_get("", "workspace_id")?;
+            found.entry(workspace).or_default().push(id);
+        }
+        let Some(newest) = newest else {
+            return Ok(None);
+        };
+        for (workspace, own) in found {
+            let cut = cuts.get(&workspace).copied().unwrap_or(i64::MIN);
+            let gone = batch::unchanged(core, &own, cut, delete).await?;
+            self.note(workspace, gone, kind.table());
+        }
+        Ok(Some(Phase::Unchanged {
+            kind,
+            after: newest,
+        }))
     }
 
     /// Deletes the oldest events of all while the database is too large.
     async fn size(
         &mut self,
         core: &Core,
-        left: i64,
+        due: &Due,
+        left: Option<i64>,
         dead: i64,
         after: Uuid,
     ) -> Result<Option<Phase>, Stopped> {
-        let left = if left < 0 { surplus(core).await? } else { left };
-        if left == 0 {
+        let left = match left {
+            Some(left) => left,
+            None => match surplus(core).await? {
+                Surplus::Bytes(bytes) => bytes,
+                Surplus::NotEvents(rest) => {
+                    self.say(format!(
+                        "The database is larger than it may be, but not for its events: all else in \
+                         it takes {} MiB by itself. No event was deleted for its size.",
+                        rest >> 20
+                    ));
+                    return Ok(None);
+                }
+            },
+        };
+        if left <= 0 {
             return Ok(None);
         }
-        let most = i64::try_from(self.batch).unwrap_or(i64::MAX).min(left);
-        let of = vec![after.into(), dead.into(), most.into()];
-        let ids = ids(core, queries::oldest_events(), of).await?;
-        let Some(last) = ids.last().copied() else {
-            tracing::warn!(
-                "The database is larger than it may be, and all that is left is needed."
+        let most = i64::try_from(self.batch).unwrap_or(i64::MAX);
+        let found = self.oldest(core, after, dead, most).await?;
+        if found.is_empty() {
+            self.say(
+                "The database is larger than it may be, and all that is left of its events is needed."
+                    .to_owned(),
             );
             return Ok(None);
+        }
+        let sizes = size::of_events(&core.db, &found).await?;
+        let mut ids = Vec::with_capacity(found.len());
+        let mut bytes = 0;
+        for id in found {
+            if bytes >= left {
+                break;
+            }
+            bytes += sizes.get(&id).copied().unwrap_or(0);
+            ids.push(id);
+        }
+        let Some(last) = ids.last().copied() else {
+            return Ok(None);
         };
-        let mut done = 0;
+        let mut done: u64 = 0;
         for (workspace, own) in by_workspace(core, &ids).await? {
-            let gone = batch::events(core, &own, dead, self.target(workspace)).await?;
-            done += i64::try_from(gone.events).unwrap_or(0);
+            let gone = batch::events(self.place(core, due, workspace), &own, dead).await?;
+            done += gone.events;
             self.note(workspace, gone, "event");
         }
+        // What somebody took up meanwhile is still there.
+        let all = i64::try_from(ids.len()).unwrap_or(1).max(1);
+        let done = bytes / all * i64::try_from(done).unwrap_or(0);
         Ok(Some(Phase::Size {
-            left: (left - done).max(0),
+            left: Some((left - done).max(0)),
             dead,
             after: last,
         }))
+    }
+
+    fn say(&mut self, notice: String) {
+        tracing::warn!("{notice}");
+        self.notice = Some(notice);
+    }
+
+    /// The oldest events that may go, of those workspaces whose events can go now.
+    async fn oldest(
+        &self,
+        core: &Core,
+        after: Uuid,
+        dead: i64,
+        most: i64,
+    ) -> Result<Vec<Uuid>, DbErr> {
+        let mut only = Values::of(core.db.read());
+        if self.away {
+            for id in self
+                .known
+                .workspaces
+                .keys()
+                .filter(|id| !self.must_wait(**id))
+            {
+                only.row([(*id).into()]);
+            }
+        }
+        let marks = (
+            only.single(after.into()),
+            only.single(dead.into()),
+            only.single(most.into()),
+        );
+        let of = Some(only.text.as_str()).filter(|text| !text.is_empty());
+        let query = queries::oldest_events(of, (&marks.0, &marks.1, &marks.2));
+        ids(core, query, only.values).await
     }
 
     fn rows(&self) -> sea_orm::Value {
@@ -443,21 +759,32 @@ impl Run {
     }
 }
 
-/// How many events have to go, so that the database is small enough.
-async fn surplus(core: &Core) -> Result<i64, DbErr> {
-    let cap = i64::try_from(core.settings.retention_max_mb).unwrap_or(0) << 20;
+/// What has to go, so that the database is small enough.
+enum Surplus {
+    /// So many bytes of events, with all that was made of them.
+    Bytes(i64),
+    /// Without any event it would be too large still: so many bytes.
+    NotEvents(i64),
+}
+
+async fn surplus(core: &Core) -> Result<Surplus, DbErr> {
+    let cap = i64::try_from(core.settings.retention_max_mb)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1 << 20);
     if cap == 0 {
-        return Ok(0);
+        return Ok(Surplus::Bytes(0));
     }
     let used = size::used(&core.db).await?;
     if used <= cap {
-        return Ok(0);
+        return Ok(Surplus::Bytes(0));
     }
-    let events = size::rows(&core.db, "event").await?;
-    let over = used - cap / 100 * DOWN_TO;
-    // With an event go its deliveries and attempts: each event stands for its part of all.
-    let each = (used / events.max(1)).max(1);
-    Ok((over / each + 1).min(events))
+    let target = cap / 100 * DOWN_TO;
+    let rest = size::rest(&core.db).await?;
+    Ok(if rest >= target {
+        Surplus::NotEvents(rest)
+    } else {
+        Surplus::Bytes(used - target)
+    })
 }
 
 async fn by_workspace(core: &Core, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Vec<Uuid>>, DbErr> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::archive::Archive;
-use super::limits::{cut, dead_cut, id_at};
+use super::limits::{cut, dead_cut, id_at, link_days};
 use super::{queries, size, task};
 use crate::clock::from_ms;
 use crate::core::Core;
@@ -183,6 +183,8 @@ pub async fn preview(core: &Core, scope: Scope) -> ApiResult<RetentionPreview> {
         let query = queries::attempts(&limits.text, (&marks.0, &marks.1, &marks.2));
         would.attempts = counter.count(&query, limits.values).await?;
     }
+    would.links = counter.unchanged(link_days(&spec), queries::links).await?;
+    would.sandbox = counter.unchanged(spec.sandbox, queries::sandbox).await?;
     let plain = |cut: i64| vec![workspace(), id_at(cut).into(), COUNTED.into()];
     if let Some(cut) = cut(spec.refusals, counter.now) {
         would.refusals = counter.count(&queries::refusals(), plain(cut)).await?;
@@ -208,6 +210,8 @@ pub async fn preview(core: &Core, scope: Scope) -> ApiResult<RetentionPreview> {
         would.audit,
         would.jobs,
         would.stats,
+        would.links,
+        would.sandbox,
     ]
     .iter()
     .any(|n| *n >= most);
@@ -234,6 +238,26 @@ impl Counter<'_> {
             None => 0,
         };
         Ok(u64::try_from(n).unwrap_or(0))
+    }
+
+    /// How many rows nobody has changed for so many days.
+    async fn unchanged(
+        &self,
+        days: u32,
+        query: fn(&str, (&str, &str, &str)) -> String,
+    ) -> ApiResult<u64> {
+        let Some(cut) = cut(days, self.now) else {
+            return Ok(0);
+        };
+        let mut limits = Values::of(self.core.db.read());
+        limits.row([self.workspace.into(), cut.into()]);
+        let marks = (
+            limits.single(Uuid::nil().into()),
+            limits.single(id_at(cut).into()),
+            limits.single(COUNTED.into()),
+        );
+        let query = query(&limits.text, (&marks.0, &marks.1, &marks.2));
+        self.count(&query, limits.values).await
     }
 
     /// Sources of the workspace that have events, deleted ones too.

@@ -1,35 +1,45 @@
 //! How much there is, and giving space back.
 
+use std::collections::HashMap;
+
 use openapi::retention::{StorageSizes, TableSize};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::clock::from_ms;
 use crate::db::Db;
-use crate::journal::sql;
+use crate::journal::sql::{self, Values};
 use crate::scope::Scope;
 
 /// Free pages that stay in the file for what comes next: 2 MiB of pages of 4 KiB.
 const KEPT_PAGES: i64 = 512;
 /// Pages of one step of giving back.
 const STEP_PAGES: i64 = 256;
-/// Rows that are looked at for the mean size of a row.
+/// Rows that are looked at for the mean size of a row: of a workspace, of a table of SQLite, and of
+/// one of PostgreSQL, which are taken by the page.
 const SAMPLE: i64 = 200;
+const SAMPLE_OF_PAGES: f64 = 10_000.0;
 /// Rows up to which a table of PostgreSQL is counted.
 const COUNTED: i64 = 200_000;
-/// What a row takes beyond its long columns, with its indexes.
-const ROW: f64 = 400.0;
+/// What a row takes beyond its columns, with its indexes.
+const ROW: f64 = 200.0;
+/// What a row of PostgreSQL takes in its page beyond its columns, and how much of a page is rows.
+const TUPLE: f64 = 32.0;
+const FILLED: f64 = 0.95;
 
-/// The tables that grow, and the long columns of each.
-const TABLES: &[(&str, &[&str])] = &[
-    ("event", &["headers", "matched", "title"]),
-    ("delivery", &["fields", "rule_name"]),
-    ("attempt", &["exchanges"]),
-    ("refusal", &[]),
-    ("audit", &["before", "after"]),
-    ("job", &["params"]),
-    ("stat_hour", &[]),
+/// The tables that grow. What the first of them hold gives way to the size of the database.
+const TABLES: [&str; 9] = [
+    "event",
+    "delivery",
+    "attempt",
+    "refusal",
+    "audit",
+    "job",
+    "stat_hour",
+    "link",
+    "sandbox_record",
 ];
+const GIVE_WAY: [&str; 3] = ["event", "delivery", "attempt"];
 
 /// Whose rows are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +50,16 @@ enum Whose {
     Of(Uuid),
 }
 
-impl Whose {
-    /// The condition, with its value.
-    fn rows(self) -> (&'static str, Vec<sea_orm::Value>) {
-        match self {
-            Self::All => ("", Vec::new()),
-            Self::Of(id) => ("WHERE workspace_id = $1", vec![id.into()]),
-        }
-    }
-}
-
 /// Sizes of the database and of its tables, all workspaces together: for whoever runs the server.
 pub async fn sizes(db: &Db, scope: Scope) -> Result<StorageSizes, DbErr> {
     let tables = tables(db, scope, Whose::All).await?;
-    let estimate = tables.iter().map(|t| t.bytes).sum();
-    let (bytes, used_bytes) = database(db, estimate).await?;
+    let known: i64 = tables.iter().map(|t| t.bytes).sum();
+    let (bytes, used_bytes) = if db.is_postgres() {
+        postgres(db, known).await?
+    } else {
+        let (page, pages, free) = pages(db).await?;
+        (page * pages, page * (pages - free))
+    };
     Ok(StorageSizes {
         all_workspaces: true,
         bytes,
@@ -77,10 +82,10 @@ pub async fn own_sizes(db: &Db, scope: Scope) -> Result<StorageSizes, DbErr> {
 
 async fn tables(db: &Db, scope: Scope, whose: Whose) -> Result<Vec<TableSize>, DbErr> {
     let mut tables = Vec::with_capacity(TABLES.len());
-    for (table, columns) in TABLES {
-        let (rows, bytes) = table_size(db, table, columns, whose).await?;
+    for table in TABLES {
+        let (rows, bytes) = table_size(db, table, whose).await?;
         tables.push(TableSize {
-            table: (*table).to_owned(),
+            table: table.to_owned(),
             rows,
             bytes,
             oldest_at: oldest(db, table, scope, whose).await?.map(from_ms),
@@ -89,16 +94,111 @@ async fn tables(db: &Db, scope: Scope, whose: Whose) -> Result<Vec<TableSize>, D
     Ok(tables)
 }
 
-/// Bytes in use: exact on SQLite, estimated on PostgreSQL, whose files keep the space of deleted
-/// rows.
+/// Bytes in use: exact on SQLite. The files of PostgreSQL keep the space of rows that are gone, which
+/// later ones take: what the rows fill of it counts.
+///
+/// # Errors
+/// The database failed.
 pub async fn used(db: &Db) -> Result<i64, DbErr> {
-    let mut estimate = 0;
-    if db.is_postgres() {
-        for (table, columns) in TABLES {
-            estimate += table_size(db, table, columns, Whose::All).await?.1;
+    if !db.is_postgres() {
+        let (page, pages, free) = pages(db).await?;
+        return Ok(page * (pages - free));
+    }
+    let mut known = 0;
+    for table in TABLES {
+        known += table_size(db, table, Whose::All).await?.1;
+    }
+    Ok(postgres(db, known).await?.1)
+}
+
+/// Bytes of all that does not give way to the size of the database.
+///
+/// # Errors
+/// The database failed.
+pub async fn rest(db: &Db) -> Result<i64, DbErr> {
+    let mut bytes = 0;
+    for table in all_tables(db).await? {
+        if !GIVE_WAY.contains(&table.as_str()) {
+            bytes += table_size(db, &table, Whose::All).await?.1;
         }
     }
-    Ok(database(db, estimate).await?.1)
+    Ok(bytes)
+}
+
+/// Bytes of events with all that was made of them.
+///
+/// # Errors
+/// The database failed.
+pub async fn of_events(db: &Db, ids: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbErr> {
+    let mut sizes = HashMap::new();
+    for (table, event, join) in [
+        ("event", "t.id", ""),
+        ("delivery", "t.event_id", ""),
+        (
+            "attempt",
+            "d.event_id",
+            "JOIN delivery d ON d.id = t.delivery_id",
+        ),
+    ] {
+        let mut marks = Values::of(db.read());
+        for id in ids {
+            marks.row([(*id).into()]);
+        }
+        let query = format!(
+            "WITH v(id) AS (VALUES {}) SELECT {event} AS id, CAST(SUM({}) AS BIGINT) AS bytes, \
+             COUNT(*) AS n FROM \"{table}\" t {join} WHERE {event} IN (SELECT id FROM v) GROUP BY {event}",
+            marks.text,
+            length(db, table).await?
+        );
+        for row in sql::rows(db.read(), query, marks.values).await? {
+            let bytes: i64 = row.try_get("", "bytes")?;
+            let rows: i64 = row.try_get("", "n")?;
+            *sizes.entry(row.try_get("", "id")?).or_default() += bytes + whole(rows, ROW);
+        }
+    }
+    Ok(sizes)
+}
+
+async fn all_tables(db: &Db) -> Result<Vec<String>, DbErr> {
+    let query = if db.is_postgres() {
+        "SELECT c.relname::text AS name FROM pg_class c WHERE c.relkind = 'r' \
+         AND c.relnamespace = current_schema()::regnamespace"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    };
+    names(db, query.to_owned()).await
+}
+
+async fn names(db: &Db, query: String) -> Result<Vec<String>, DbErr> {
+    sql::rows(db.read(), query, Vec::new())
+        .await?
+        .iter()
+        .map(|row| row.try_get("", "name"))
+        .collect()
+}
+
+/// The sum of the lengths of the columns of a row `t`, as they are stored.
+async fn length(db: &Db, table: &str) -> Result<String, DbErr> {
+    let (query, function) = if db.is_postgres() {
+        (
+            format!(
+                "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = '\"{table}\"'::regclass \
+                 AND attnum > 0 AND NOT attisdropped"
+            ),
+            "pg_column_size",
+        )
+    } else {
+        (
+            format!("SELECT name FROM pragma_table_info('{table}')"),
+            "LENGTH",
+        )
+    };
+    let columns = names(db, query).await?;
+    let lengths: Vec<String> = columns
+        .iter()
+        .map(|name| format!("COALESCE({function}(t.\"{name}\"), 0)"))
+        .collect();
+    Ok(lengths.join(" + "))
 }
 
 /// Rows of a table. A large one of PostgreSQL is not counted: its statistics know well enough.
@@ -137,49 +237,97 @@ async fn own_rows(db: &Db, table: &str, workspace: Uuid) -> Result<i64, DbErr> {
     }
 }
 
-async fn table_size(
-    db: &Db,
-    table: &str,
-    columns: &[&str],
-    whose: Whose,
-) -> Result<(i64, i64), DbErr> {
+/// Rows and bytes of a table.
+async fn table_size(db: &Db, table: &str, whose: Whose) -> Result<(i64, i64), DbErr> {
     let rows = match whose {
         Whose::All => rows(db, table).await?,
         Whose::Of(workspace) => own_rows(db, table, workspace).await?,
     };
-    let mut length = columns
-        .iter()
-        .map(|column| format!("LENGTH(\"{column}\")"))
-        .collect::<Vec<_>>();
-    if table == "event" {
-        length.push(if db.is_postgres() {
-            "OCTET_LENGTH(body)".to_owned()
-        } else {
-            "LENGTH(body)".to_owned()
-        });
+    if rows == 0 {
+        return Ok((0, 0));
     }
-    if length.is_empty() {
-        return Ok((rows, whole(rows, ROW / 2.0)));
+    let mean = mean(db, table, rows, whose).await?;
+    if !db.is_postgres() || matches!(whose, Whose::Of(_)) {
+        return Ok((rows, whole(rows, mean + ROW)));
     }
-    let length = length.join(" + ");
-    let as_float = "CAST(COALESCE(AVG(n), 0) AS DOUBLE PRECISION)";
+    // The part of the table that its rows fill, and as much of its indexes.
+    let query = format!(
+        "SELECT pg_table_size('\"{table}\"'::regclass)::bigint AS own, \
+         pg_total_relation_size('\"{table}\"'::regclass)::bigint AS total"
+    );
+    let (own, total): (i64, i64) = match sql::rows(db.read(), query, Vec::new()).await?.first() {
+        Some(row) => (row.try_get("", "own")?, row.try_get("", "total")?),
+        None => (0, 0),
+    };
+    Ok((rows, filled(rows, mean, own, total)))
+}
+
+/// What rows fill of a table of PostgreSQL with its indexes.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn filled(rows: i64, mean: f64, own: i64, total: i64) -> i64 {
+    let live = rows as f64 * (mean + TUPLE) / FILLED;
+    let share = (live / (own.max(1) as f64)).min(1.0);
+    whole(total, share)
+}
+
+/// The mean length of the columns of a row: of a sample of all, or of the newest of a workspace.
+async fn mean(db: &Db, table: &str, rows: i64, whose: Whose) -> Result<f64, DbErr> {
+    let length = length(db, table).await?;
     let (of, values) = match (table, whose) {
+        (_, Whose::All) if db.is_postgres() => {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let percent = (100.0 * SAMPLE_OF_PAGES / (rows.max(1) as f64)).clamp(0.000_1, 100.0);
+            (
+                format!("\"{table}\" t TABLESAMPLE SYSTEM ({percent})"),
+                Vec::new(),
+            )
+        }
+        // Those that have no number have a few rows at most.
+        (_, Whose::All) => (spread(db, table).await?, Vec::new()),
         // There is no index by workspace.
         ("attempt", Whose::Of(id)) => (
-            "WHERE delivery_id IN (SELECT id FROM (SELECT id FROM delivery WHERE workspace_id = $1 \
-             ORDER BY id DESC LIMIT 50) AS late)",
+            format!(
+                "(SELECT * FROM attempt WHERE delivery_id IN (SELECT id FROM (SELECT id FROM \
+                 delivery WHERE workspace_id = $1 ORDER BY id DESC LIMIT 50) AS late) \
+                 ORDER BY id DESC LIMIT {SAMPLE}) t"
+            ),
             vec![id.into()],
         ),
-        _ => whose.rows(),
+        ("stat_hour", Whose::Of(id)) => (
+            format!("(SELECT * FROM stat_hour WHERE workspace_id = $1 LIMIT {SAMPLE}) t"),
+            vec![id.into()],
+        ),
+        (_, Whose::Of(id)) => (
+            format!(
+                "(SELECT * FROM \"{table}\" WHERE workspace_id = $1 ORDER BY id DESC LIMIT {SAMPLE}) t"
+            ),
+            vec![id.into()],
+        ),
     };
+    let query =
+        format!("SELECT CAST(COALESCE(AVG({length}), 0) AS DOUBLE PRECISION) AS mean FROM {of}");
+    match sql::rows(db.read(), query, values).await?.first() {
+        Some(row) => row.try_get("", "mean"),
+        None => Ok(0.0),
+    }
+}
+
+/// Rows of a table of SQLite, evenly from the first to the last that was written.
+async fn spread(db: &Db, table: &str) -> Result<String, DbErr> {
     let query = format!(
-        "SELECT {as_float} AS mean FROM (SELECT {length} AS n FROM \"{table}\" {of} ORDER BY id DESC LIMIT {SAMPLE}) s"
+        "SELECT COUNT(*) AS n FROM sqlite_master WHERE type = 'table' AND name = '{table}' \
+         AND sql LIKE '%WITHOUT ROWID%'"
     );
-    let mean: f64 = match sql::rows(db.read(), query, values).await?.first() {
-        Some(row) => row.try_get("", "mean")?,
-        None => 0.0,
-    };
-    Ok((rows, whole(rows, mean + ROW)))
+    if number(db, &query).await? > 0 {
+        return Ok(format!("(SELECT * FROM \"{table}\" LIMIT {SAMPLE}) t"));
+    }
+    Ok(format!(
+        "(WITH RECURSIVE step(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM step \
+         WHERE n < {SAMPLE}), ends(low, high) AS (SELECT (SELECT MIN(rowid) FROM \"{table}\"), \
+         (SELECT MAX(rowid) FROM \"{table}\")) SELECT DISTINCT (SELECT rowid FROM \"{table}\" \
+         WHERE rowid >= low + (high - low) * n / {SAMPLE} ORDER BY rowid LIMIT 1) AS place \
+         FROM step, ends) p JOIN \"{table}\" t ON t.rowid = p.place"
+    ))
 }
 
 #[expect(
@@ -191,18 +339,25 @@ fn whole(rows: i64, each: f64) -> i64 {
     (rows as f64 * each) as i64
 }
 
-/// Size of the files, and of what is in use.
-async fn database(db: &Db, estimate: i64) -> Result<(i64, i64), DbErr> {
-    if db.is_postgres() {
-        let all = number(
-            db,
-            "SELECT pg_database_size(current_database())::bigint AS n",
-        )
-        .await?;
-        return Ok((all, estimate.min(all)));
-    }
-    let (page, pages, free) = pages(db).await?;
-    Ok((page * pages, page * (pages - free)))
+/// Size of the files of PostgreSQL, and of what is in use: of the tables that grow as is known, of
+/// the others all.
+async fn postgres(db: &Db, known: i64) -> Result<(i64, i64), DbErr> {
+    let all = number(
+        db,
+        "SELECT pg_database_size(current_database())::bigint AS n",
+    )
+    .await?;
+    let others = number(
+        db,
+        &format!(
+            "SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0)::bigint AS n FROM pg_class c \
+             WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace \
+             AND c.relname NOT IN ('{}')",
+            TABLES.join("','")
+        ),
+    )
+    .await?;
+    Ok((all, (known + others).min(all)))
 }
 
 /// Size of a page, pages, free pages.
@@ -271,5 +426,20 @@ async fn number(db: &Db, query: &str) -> Result<i64, DbErr> {
     match sql::rows(db.read(), query, Vec::new()).await?.first() {
         Some(row) => row.try_get("", "n"),
         None => Ok(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_space_of_a_table_does_not_count() {
+        // A thousand rows of a thousand bytes, in a table that once had ten times as many.
+        let now = filled(1_000, 1_000.0, 11_000_000, 12_000_000);
+        assert!((1_000_000..1_400_000).contains(&now), "{now}");
+        // However the estimate errs, a table is not larger than it is.
+        assert_eq!(filled(1_000, 1_000.0, 500_000, 600_000), 600_000);
+        assert_eq!(filled(0, 0.0, 0, 0), 0);
     }
 }

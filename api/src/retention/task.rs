@@ -10,10 +10,10 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::limits;
-use super::run::Run;
+use super::run::{Passed, Run, Stepped};
 use crate::core::Core;
 use crate::journal::sql;
-use crate::schedule::{Due, Next, Task};
+use crate::schedule::{self, Due, Next, Task};
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
 
@@ -24,10 +24,15 @@ pub const KEY: &str = "all";
 /// The word of the audit log for a clean-up that has deleted something.
 pub const CLEANED: &str = "retention.clean";
 
-/// How long one turn works.
+/// How long one turn deletes.
 const TURN: Duration = Duration::from_secs(2);
-/// The wait of the first turn after a start, and of one after a fault of the archive.
+/// How long it lasts with what it finds nothing in. A server that goes on where another had its turn
+/// looks at all of that anew, and must come to where there is something.
+const LONGEST_TURN: Duration = Duration::from_secs(10);
+/// The wait of the first turn after a start.
 const MINUTE_MS: i64 = 60_000;
+/// Minutes after which a run is tried again for which the archive took nothing.
+const AGAIN_MINUTES: i64 = 10;
 
 /// The clean-up. One turn at a time on a node; on several, the timer sees to it.
 #[derive(Default)]
@@ -37,8 +42,9 @@ pub struct Retention {
 
 #[derive(Default)]
 struct State {
-    run: Option<Run>,
-    attempts_after: Uuid,
+    /// What goes on, and the claim of its last turn.
+    run: Option<(Run, i64)>,
+    passed: Passed,
 }
 
 #[async_trait::async_trait]
@@ -51,40 +57,71 @@ impl Task for Retention {
         vec![(KEY.to_owned(), now + MINUTE_MS)]
     }
 
-    async fn run(&self, core: &Core, _: &Due) -> Result<Next, DbErr> {
+    async fn run(&self, core: &Core, due: &Due) -> Result<Next, DbErr> {
+        let turn = self.turn(core, due).await;
+        if turn.is_err() {
+            core.metrics.cleaned("database", 0);
+        }
+        turn
+    }
+}
+
+impl Retention {
+    async fn turn(&self, core: &Core, due: &Due) -> Result<Next, DbErr> {
         let mut state = self.state.lock().await;
-        // Taken out: a fault of the database begins anew.
+        // Taken out: a fault of the database begins anew. So does a run that another server went on
+        // with: its counts are in the database, and its place is an old one.
         let mut run = match state.run.take() {
-            Some(run) => run,
-            None => {
-                let run = Run::plan(core, state.attempts_after).await?;
+            Some((run, fence)) if fence + 1 == due.fence() => run,
+            _ => {
+                let run = Run::plan(core, state.passed.clone()).await?;
                 note(core, &run, None).await?;
                 run
             }
         };
         let begun = Instant::now();
-        while run.step(core).await? {
-            if begun.elapsed() > TURN {
+        let mut worked = Duration::ZERO;
+        loop {
+            let step = Instant::now();
+            match run.step(core, due).await? {
+                Stepped::Ended => break,
+                Stepped::Worked => worked += step.elapsed(),
+                Stepped::Passed => {}
+            }
+            if worked > TURN || begun.elapsed() > LONGEST_TURN {
+                if !schedule::holds(core.db.read(), due).await? {
+                    return Ok(Next::At(core.clock.now_ms()));
+                }
                 note(core, &run, None).await?;
-                state.run = Some(run);
+                state.run = Some((run, due.fence()));
                 return Ok(Next::At(core.clock.now_ms()));
             }
         }
-        state.attempts_after = run.attempts_after;
+        if run.lost || !schedule::holds(core.db.read(), due).await? {
+            // Who goes on says how it went.
+            return Ok(Next::At(core.clock.now_ms()));
+        }
+        state.passed.clone_from(&run.passed);
         let now = core.clock.now_ms();
         note(core, &run, Some(now)).await?;
         tell_auditors(core, &run).await?;
-        let wait = match run.error {
-            Some(_) => 10,
-            None => i64::from(core.settings.retention_minutes.max(1)),
+        let usual = i64::from(core.settings.retention_minutes.max(1));
+        let (outcome, wait) = match run.error {
+            Some(_) => ("archive", usual.min(AGAIN_MINUTES)),
+            None => ("done", usual),
         };
+        core.metrics.cleaned(outcome, now / 1_000);
         Ok(Next::At(now + wait * MINUTE_MS))
     }
 }
 
 /// Writes how far it is, for people.
 async fn note(core: &Core, run: &Run, finished: Option<i64>) -> Result<(), DbErr> {
+    // The size of it all is the first workspace's, which belongs to whoever runs the server.
+    let snapshot = core.snapshots.current();
+    let first = snapshot.first_workspace().map(|first| first.id);
     for (workspace, (counts, archived)) in &run.done {
+        let notice = run.notice.clone().filter(|_| first == Some(*workspace));
         let deleted = serde_json::to_string(counts).unwrap_or_default();
         sql::execute(
             core.db.write(),
@@ -99,17 +136,12 @@ async fn note(core: &Core, run: &Run, finished: Option<i64>) -> Result<(), DbErr
                 finished.into(),
                 deleted.into(),
                 i64::try_from(*archived).unwrap_or(i64::MAX).into(),
-                run.error.clone().into(),
+                run.error.clone().or(notice).into(),
             ],
         )
         .await?;
     }
-    let all = run
-        .done
-        .values()
-        .fold(RetentionCounts::default(), |sum, (counts, _)| {
-            sum.and(counts)
-        });
+    let all = run.deleted();
     if finished.is_some() && all != RetentionCounts::default() {
         tracing::info!(
             events = all.events,
@@ -121,8 +153,8 @@ async fn note(core: &Core, run: &Run, finished: Option<i64>) -> Result<(), DbErr
     Ok(())
 }
 
-/// Writes what has been deleted into the log of each workspace that had it. After a crash in the
-/// middle of a run the counts of its first part are missing; the anchor of the log's chain is not.
+/// Writes what has been deleted into the log of each workspace that had it. After a crash the counts
+/// of one turn are missing; the anchor of the log's chain is not.
 async fn tell_auditors(core: &Core, run: &Run) -> Result<(), DbErr> {
     let by = Actor::system("retention");
     let kept: BTreeSet<Uuid> = limits::workspaces(&core.db)

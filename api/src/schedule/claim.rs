@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use uuid::Uuid;
 
 use super::Next;
@@ -21,6 +21,36 @@ pub struct Due {
     /// Runs in a row that failed.
     pub failures: i32,
     fence: i64,
+}
+
+impl Due {
+    /// Grows with every claim of the timer.
+    pub const fn fence(&self) -> i64 {
+        self.fence
+    }
+}
+
+/// Whether a claim still holds. Within a transaction it holds until that ends: nobody takes the
+/// timer meanwhile.
+///
+/// # Errors
+/// The statement failed.
+pub async fn holds(txn: &impl ConnectionTrait, due: &Due) -> Result<bool, DbErr> {
+    let lock = match txn.get_database_backend() {
+        DatabaseBackend::Postgres => " FOR SHARE",
+        // There is one writer.
+        _ => "",
+    };
+    let query = format!(
+        "SELECT fence FROM timer WHERE kind = $1 AND key = $2 AND fence = $3 \
+         AND owner IS NOT NULL{lock}"
+    );
+    let values = vec![
+        due.kind.as_str().into(),
+        due.key.as_str().into(),
+        due.fence.into(),
+    ];
+    Ok(!sql::rows(txn, query, values).await?.is_empty())
 }
 
 /// Makes or moves a timer. One that runs now is run again at this time.

@@ -179,8 +179,10 @@ impl Task for Jobs {
         let now = core.clock.now_ms();
         sql::execute(
             core.db.write(),
-            "UPDATE job SET done = done + $2, failed = failed + $3, cursor = $4, updated_at = $5 \
-             WHERE id = $1",
+            // There may be more to do than was known at the start.
+            "UPDATE job SET done = done + $2, failed = failed + $3, cursor = $4, updated_at = $5, \
+             total = CASE WHEN done + failed + $2 + $3 > total THEN done + failed + $2 + $3 \
+             ELSE total END WHERE id = $1",
             vec![
                 id.into(),
                 step.done.into(),

@@ -3,24 +3,23 @@
 //! Each act is one transaction that checks the state it starts from, so that of two people one
 //! wins and the other is told. The lane moves on in the same transaction.
 
+use std::collections::{BTreeSet, HashMap};
+
+use engine::lane::OnFailure;
 use entity::delivery;
-use openapi::deliveries::State;
+use openapi::deliveries::{ReplayDelivery, ReplayedDelivery, State};
 use openapi::problem::Code;
 use openapi::stream::{DeliveryMessage, Message};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::db::Transaction;
-use crate::dispatch::Placement;
 use crate::http::problem::{ApiError, ApiResult, field_error};
-use crate::journal::{OPEN_STATES, lock_lane, release_next, repeat_of};
+use crate::journal::{self, Lane, hold_events, lock_lane, release_next, repeat_of};
 use crate::mask;
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
@@ -131,29 +130,48 @@ pub async fn discard(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResu
     note(core, &txn, by, "delivery.discard", &row, was).await?;
     let next = move_on(core, &txn, &row, now).await?;
     commit(core, txn, next).await?;
+    core.metrics.ended(State::Discarded, 1);
     tell(core, &row, State::Discarded);
     Ok(())
 }
 
-/// Does a dead letter, a discarded delivery or a message to a subscriber again. The new delivery
-/// carries the same message id, points back, and goes to the end of its lane. One that was set aside
-/// with its lane is replayed with it.
+/// Does a dead letter, a discarded delivery or a message to a subscriber again, and what was delivered
+/// if that is confirmed. The new delivery carries the same message id, points back, and goes to the
+/// end of its lane. One that was set aside with its lane is replayed with it.
 ///
 /// # Errors
-/// It is not there, was replayed before, or is in no state for that.
-pub async fn replay(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult<Uuid> {
+/// It is not there, was replayed before, is in no state for that, or was delivered and nobody said that
+/// it shall be done once more.
+pub async fn replay(
+    core: &Core,
+    scope: Scope,
+    by: &Actor,
+    id: Uuid,
+    asked: &ReplayDelivery,
+) -> ApiResult<ReplayedDelivery> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
     if row.lane_parked && row.state == State::Dead.as_str() {
         txn.rollback().await?;
         return super::lanes::replay_lane(core, scope, by, &row).await;
     }
-    let (new, place) = repeat(core, &txn, &row).await?;
-    let id = new.id;
-    let made = json!({ "delivery_id": id });
+    if is_done(&row) {
+        if !asked.repeat_delivered {
+            return Err(ApiError::new(Code::AlreadyDelivered)
+                .detail("Sent again, it is done once more. Confirm that if it is what you want.")
+                .at("repeat_delivered", "required", "True is expected."));
+        }
+        may_be_repeated(&txn, &row).await?;
+    }
+    let new = repeat(core, &txn, &row).await?;
+    let delivery_id = new.id;
+    let made = json!({ "delivery_id": delivery_id, "was": row.state });
     note(core, &txn, by, "delivery.replay", &row, made).await?;
-    finish_replay(core, txn, vec![(row, new, place)]).await?;
-    Ok(id)
+    finish_replay(core, txn, vec![(row, new)]).await?;
+    Ok(ReplayedDelivery {
+        delivery_id,
+        count: 1,
+    })
 }
 
 pub(super) async fn find(txn: &Transaction, scope: Scope, id: Uuid) -> ApiResult<delivery::Model> {
@@ -172,29 +190,61 @@ pub(super) fn changed(rows: u64) -> ApiResult<()> {
     Ok(())
 }
 
-/// Writes the repeat of a delivery; the old one is superseded.
+/// Whether it was done, so that its repeat does it once more. A subscriber is told again without
+/// harm.
+fn is_done(row: &delivery::Model) -> bool {
+    row.state == State::Delivered.as_str() && !crate::lifecycle::is_message(row)
+}
+
+/// Refuses to repeat what was done while an earlier repeat of it is not over.
+async fn may_be_repeated(txn: &Transaction, row: &delivery::Model) -> ApiResult<()> {
+    let Some(before) = row.replayed_as else {
+        return Ok(());
+    };
+    let before = delivery::Entity::find_by_id(before).one(txn).await?;
+    let state = before.and_then(|before| State::parse(&before.state));
+    if state.is_some_and(State::is_open) {
+        return Err(
+            ApiError::new(Code::Conflict).detail("It is being repeated already; wait for its end.")
+        );
+    }
+    Ok(())
+}
+
+/// Writes the repeat of a delivery. The old one is superseded, unless it was done: that stays so.
 pub(super) async fn repeat(
     core: &Core,
     txn: &Transaction,
     row: &delivery::Model,
-) -> ApiResult<(delivery::Model, Placement)> {
-    if let Some(lane) = &row.lane {
-        lock_lane(txn, row.connection_id, lane).await?;
+) -> ApiResult<delivery::Model> {
+    if !REPEATABLE.contains(&row.state.as_str()) {
+        changed(0)?;
     }
+    let lane = row.lane.as_ref();
+    let lane = BTreeSet::from_iter(lane.map(|key| (row.connection_id, key.clone())));
+    journal::lock(txn, &lane).await?;
+    // The clean-up would take the repeat with its event.
+    let there = hold_events(txn, [row.event_id]).await?;
+    changed(u64::from(there.contains(&row.event_id)))?;
     let now = core.clock.now_ms();
-    let id = crate::ids::new(&core.clock);
-    let result = delivery::Entity::update_many()
-        .col_expr(
-            delivery::Column::State,
-            Expr::val(State::Superseded.as_str()),
-        )
-        .col_expr(delivery::Column::ReplayedAs, Expr::val(Some(id)))
-        .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
+    let mut new = repeat_of(row, crate::ids::new(&core.clock), now);
+    put(core, txn, &mut new, &lane).await?;
+    // Of two who repeat it at once, one finds it changed.
+    let mut change = delivery::Entity::update_many()
+        .col_expr(delivery::Column::ReplayedAs, Expr::val(Some(new.id)))
         .filter(delivery::Column::Id.eq(row.id))
-        .filter(delivery::Column::State.is_in(repeatable(row).iter().copied()))
-        .exec(txn)
-        .await?;
-    changed(result.rows_affected)?;
+        .filter(delivery::Column::State.eq(&row.state))
+        .filter(match row.replayed_as {
+            Some(before) => delivery::Column::ReplayedAs.eq(before),
+            None => delivery::Column::ReplayedAs.is_null(),
+        });
+    if !is_done(row) {
+        let superseded = State::Superseded.as_str();
+        change = change
+            .col_expr(delivery::Column::State, Expr::val(superseded))
+            .col_expr(delivery::Column::UpdatedAt, Expr::val(now));
+    }
+    changed(change.exec(txn).await?.rows_affected)?;
     if core
         .snapshots
         .current()
@@ -204,64 +254,58 @@ pub(super) async fn repeat(
         return Err(ApiError::new(Code::Conflict)
             .detail("The connection of this delivery is gone. Replay the event instead."));
     }
-    let behind = occupied(txn, row).await?;
-    let place = if core.dispatch.is_paused(row.connection_id) {
-        Placement::Paused
-    } else {
-        Placement::Later
-    };
-    let state = if place == Placement::Paused && !behind {
-        State::Paused
-    } else {
-        State::Ready
-    };
-    let new = delivery::Model {
-        state: state.as_str().to_owned(),
-        behind,
-        due_at: if behind { i64::MAX } else { now },
-        ..repeat_of(row, id, now)
-    };
     delivery::Entity::insert(new.clone().into_active_model())
         .exec_without_returning(txn)
         .await?;
-    Ok((new, place))
+    Ok(new)
 }
 
-/// The states that can be repeated from. A subscriber may want to be told again what it took.
-fn repeatable(row: &delivery::Model) -> &'static [&'static str] {
-    if crate::lifecycle::is_message(row) {
-        &["dead", "discarded", "delivered"]
-    } else {
-        &["dead", "discarded"]
+/// Puts a repeat at the end of its lane, or among those of its lane that were set aside.
+async fn put(
+    core: &Core,
+    txn: &Transaction,
+    new: &mut delivery::Model,
+    lane: &BTreeSet<Lane>,
+) -> Result<(), DbErr> {
+    let one = |found: HashMap<Lane, Uuid>| found.into_values().next();
+    if core.dispatch.lane_policy(new.connection_id).on_failure == OnFailure::Park {
+        let aside = one(journal::parked(txn, lane).await?);
+        let first = one(journal::first_aside(txn, lane).await?);
+        if aside.is_some() && !journal::is_next(new, first.as_ref()) {
+            journal::follow(new, aside);
+            journal::set_aside(new);
+            return Ok(());
+        }
     }
+    let newest = one(journal::occupied(txn, lane).await?);
+    journal::follow(new, newest);
+    if newest.is_some() {
+        new.behind = true;
+        new.due_at = i64::MAX;
+    } else if core.dispatch.is_paused(new.connection_id) {
+        State::Paused.as_str().clone_into(&mut new.state);
+    }
+    Ok(())
 }
 
-async fn occupied(txn: &impl ConnectionTrait, row: &delivery::Model) -> Result<bool, DbErr> {
-    let Some(lane) = &row.lane else {
-        return Ok(false);
-    };
-    Ok(delivery::Entity::find()
-        .filter(delivery::Column::ConnectionId.eq(row.connection_id))
-        .filter(delivery::Column::Lane.eq(lane))
-        .filter(delivery::Column::State.is_in(OPEN_STATES))
-        .limit(1)
-        .one(txn)
-        .await?
-        .is_some())
-}
+/// The states that can be repeated from.
+const REPEATABLE: [&str; 3] = ["dead", "discarded", "delivered"];
 
 pub(super) async fn finish_replay(
     core: &Core,
     txn: Transaction,
-    made: Vec<(delivery::Model, delivery::Model, Placement)>,
+    made: Vec<(delivery::Model, delivery::Model)>,
 ) -> ApiResult<()> {
     txn.commit().await?;
-    for (old, new, place) in made {
-        if place == Placement::Later && !new.behind {
+    for (old, new) in made {
+        let state = State::parse(&new.state).unwrap_or(State::Ready);
+        if state == State::Ready && !new.behind {
             core.dispatch.announce(new.connection_id);
         }
-        tell(core, &old, State::Superseded);
-        let state = State::parse(&new.state).unwrap_or(State::Ready);
+        if !is_done(&old) {
+            core.metrics.ended(State::Superseded, 1);
+            tell(core, &old, State::Superseded);
+        }
         tell(core, &new, state);
     }
     Ok(())

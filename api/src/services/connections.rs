@@ -22,7 +22,7 @@ use crate::scope::Scope;
 
 pub use sandbox::records;
 pub use upstream::{metadata, resume, test, view};
-pub use usage::operations_mut;
+pub use usage::{open as open_query, operations_mut};
 pub use waiting::waiting;
 pub use write::{change, create, delete, retire_secret, rotate_secret};
 

@@ -8,6 +8,10 @@ use uuid::Uuid;
 
 use crate::http::problem::{ApiError, ApiResult};
 
+/// Rows that one page looks at, at most, where a filter is in no index: what a request costs does not
+/// grow with the list.
+pub const LOOKED_AT: u64 = 20_000;
+
 /// What part of a list is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
@@ -64,6 +68,21 @@ impl Window {
             next_cursor,
         }
     }
+
+    /// The same of rows that were looked for down to `floor` only, below which there is more.
+    pub fn page_down_to<M, T>(
+        self,
+        floor: Option<Uuid>,
+        rows: Vec<M>,
+        id: impl Fn(&M) -> Uuid,
+        make: impl FnMut(M) -> T,
+    ) -> Page<T> {
+        let page = self.page(rows, id, make);
+        Page {
+            next_cursor: page.next_cursor.or_else(|| floor.map(write)),
+            ..page
+        }
+    }
 }
 
 fn write(id: Uuid) -> String {
@@ -89,6 +108,22 @@ mod tests {
         assert_eq!(next.before, Some(ids[1]));
         let last = next.page(vec![ids[2]], |id| *id, |id| id);
         assert_eq!(last.next_cursor, None);
+    }
+
+    #[test]
+    fn a_page_that_found_little_goes_on_where_it_stopped_looking() {
+        let window = Window::parse(None, Some(2)).unwrap();
+        let ids: Vec<Uuid> = (7..=9).rev().map(Uuid::from_u128).collect();
+        let floor = Some(Uuid::from_u128(5));
+        let cursor = |rows: &[Uuid]| {
+            let page = window.page_down_to(floor, rows.to_vec(), |id| *id, |id| id);
+            Window::parse(page.next_cursor.as_deref(), None)
+                .unwrap()
+                .before
+        };
+        assert_eq!(cursor(&ids), Some(ids[1]), "the page is full");
+        assert_eq!(cursor(&ids[..1]), floor);
+        assert_eq!(cursor(&[]), floor);
     }
 
     #[test]

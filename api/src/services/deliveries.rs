@@ -1,6 +1,7 @@
 //! Reading deliveries, their attempts, and dead letters.
 
 mod dead;
+mod list;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,16 +9,10 @@ use std::time::Duration;
 use entity::{attempt, delivery};
 use openapi::DateTime;
 use openapi::deliveries::{Attempt, Delivery, State};
-use openapi::page::Page;
 use openapi::problem::Code;
-use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
-use super::cursor::Window;
 use super::names::{self, DELETED};
 use super::sources::stored;
 use crate::clock::from_ms;
@@ -27,6 +22,7 @@ use crate::mask;
 use crate::scope::Scope;
 
 pub use dead::groups;
+pub use list::{Look, list, look, of_event, open_query, parked_nowhere};
 
 /// How many attempts to come are named.
 const AHEAD: usize = 5;
@@ -68,72 +64,6 @@ pub fn states(text: Option<&str>) -> ApiResult<Vec<State>> {
             })
         })
         .collect()
-}
-
-/// Deliveries, newest first.
-///
-/// # Errors
-/// The database failed.
-pub async fn list(
-    core: &Core,
-    scope: Scope,
-    filter: DeliveryFilter,
-    window: Window,
-) -> ApiResult<Page<Delivery>> {
-    let names = names::connections(core.db.read(), scope).await?;
-    let mut all = Condition::all().add(delivery::Column::WorkspaceId.eq(scope.workspace()));
-    if !filter.states.is_empty() {
-        all = all.add(in_states(&filter.states));
-    }
-    if let Some(wanted) = &filter.connection {
-        let known = names
-            .iter()
-            .find(|(id, (name, _))| name == wanted || id.to_string() == *wanted)
-            .map(|(id, _)| *id);
-        let Some(id) = known.or_else(|| wanted.parse().ok()) else {
-            return Ok(Page {
-                items: Vec::new(),
-                next_cursor: None,
-            });
-        };
-        all = all.add(delivery::Column::ConnectionId.eq(id));
-    }
-    if let Some(event) = filter.event {
-        all = all.add(delivery::Column::EventId.eq(event));
-    }
-    if let Some(rule) = filter.rule {
-        all = all.add(delivery::Column::RuleId.eq(rule));
-    }
-    if let Some(key) = &filter.key {
-        all = all.add(delivery::Column::Lane.eq(key));
-    }
-    if let Some(code) = &filter.error_code {
-        all = all.add(delivery::Column::ErrorCode.eq(code));
-    }
-    if let Some(before) = window.before {
-        all = all.add(delivery::Column::Id.lt(before));
-    }
-    let rows = delivery::Entity::find()
-        .filter(all)
-        .order_by_desc(delivery::Column::Id)
-        .limit(window.limit + 1)
-        .all(core.db.read())
-        .await?;
-    let page = window.page(rows, |row| row.id, |row| to_wire(row, &names, Vec::new()));
-    Ok(Page {
-        items: page.items.into_iter().collect::<ApiResult<_>>()?,
-        next_cursor: page.next_cursor,
-    })
-}
-
-/// The words of the states stand in the text: only so do the databases see that an index over such
-/// rows alone serves the query.
-fn in_states(states: &[State]) -> Expr {
-    let words: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
-    match words.as_slice() {
-        [one] => Expr::cust(format!("state = '{one}'")),
-        several => Expr::cust(format!("state IN ('{}')", several.join("','"))),
-    }
 }
 
 /// One delivery with its attempts.

@@ -4,23 +4,19 @@
 //! transaction goes on in the next; until its last dead letter is replayed, what comes in meanwhile
 //! joins the end of it, so the order holds.
 
-use std::collections::BTreeSet;
-
 use entity::delivery;
-use openapi::deliveries::State;
+use openapi::deliveries::{ReplayedDelivery, State};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::actions::{changed, find, finish_replay, note, repeat, tell};
 use super::audit::Actor;
+use super::replay::lane_query;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::journal::lock_lane;
+use crate::journal::{lock_lane, place_of};
 use crate::scope::Scope;
 
 /// Dead letters that one transaction takes.
@@ -62,7 +58,7 @@ pub async fn retry(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult
 }
 
 /// Replays every dead letter of a lane that was set aside whole, oldest first. Returns the new
-/// delivery of the one that was asked for.
+/// delivery of the one that was asked for, and how many were replayed.
 ///
 /// # Errors
 /// Another replay was faster, or the connection is gone; those that were replayed before stay so.
@@ -71,40 +67,35 @@ pub async fn replay_lane(
     scope: Scope,
     by: &Actor,
     asked: &delivery::Model,
-) -> ApiResult<Uuid> {
-    let Some(lane) = &asked.lane else {
+) -> ApiResult<ReplayedDelivery> {
+    let Some(key) = &asked.lane else {
         return Err(ApiError::not_found());
     };
-    let mut of_asked = None;
-    let mut seen = BTreeSet::new();
+    let lane = (asked.connection_id, key.clone());
+    let (mut of_asked, mut count) = (None, 0);
+    let mut upto = None;
     loop {
         let txn = core.db.begin().await?;
-        lock_lane(&txn, asked.connection_id, lane).await?;
-        let rows = delivery::Entity::find()
-            .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-            .filter(delivery::Column::ConnectionId.eq(asked.connection_id))
-            .filter(delivery::Column::Lane.eq(lane))
-            // The words of the partial index.
-            .filter(Expr::cust("state = 'dead' AND lane_parked = TRUE"))
-            .order_by_asc(delivery::Column::Id)
-            .limit(BATCH)
-            .all(&txn)
-            .await?;
-        // One that was replayed here and failed again is not replayed for ever.
-        let last = rows.iter().any(|row| seen.contains(&row.id)) || rows.is_empty();
-        if last {
-            return of_asked.ok_or_else(|| changed(0).err().unwrap_or_else(ApiError::not_found));
+        lock_lane(&txn, asked.connection_id, key).await?;
+        let rows = lane_query(scope, &lane).limit(BATCH).all(&txn).await?;
+        // One that was replayed here and failed again has its place, and is not replayed for ever.
+        let first = rows.first().and_then(place_of);
+        if first.is_none() || first <= upto {
+            let delivery_id =
+                of_asked.ok_or_else(|| changed(0).err().unwrap_or_else(ApiError::not_found))?;
+            return Ok(ReplayedDelivery { delivery_id, count });
         }
         let mut made = Vec::with_capacity(rows.len());
         for row in rows {
-            let (new, place) = repeat(core, &txn, &row).await?;
+            let new = repeat(core, &txn, &row).await?;
             if row.id == asked.id {
                 of_asked = Some(new.id);
             }
-            seen.insert(new.id);
+            upto = place_of(&row);
+            count += 1;
             let after = json!({ "delivery_id": new.id });
             note(core, &txn, by, "delivery.replay", &row, after).await?;
-            made.push((row, new, place));
+            made.push((row, new));
         }
         finish_replay(core, txn, made).await?;
     }

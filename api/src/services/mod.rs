@@ -18,6 +18,7 @@ pub mod maintenance;
 pub mod names;
 pub mod notices;
 pub mod people;
+pub mod queue;
 pub mod quotas;
 pub mod replay;
 pub mod roles;

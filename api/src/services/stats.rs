@@ -1,21 +1,19 @@
-//! Numbers for the dashboard, from the hourly counters.
+//! Numbers for the dashboard, from the hourly counters and what is open.
 
 use std::collections::BTreeMap;
 
-use entity::{connection, delivery, stat_hour};
+use entity::{connection, stat_hour};
 use openapi::deliveries::State;
 use openapi::stats::{Hour, Light, Queue, Stats, Today};
-use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
 use super::notices;
+use super::queue::{self, Waiting};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::dispatch;
 use crate::http::problem::ApiResult;
-use crate::journal::{metric, open_states};
+use crate::journal::{metric, sql};
 use crate::scope::Scope;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -71,11 +69,12 @@ pub async fn stats(core: &Core, scope: Scope) -> ApiResult<Stats> {
     if today.delivered > 0 {
         today.mean_latency_ms = Some(latency as f64 / today.delivered as f64);
     }
+    let waiting = queue::waiting(&core.db, Some(scope)).await?;
     Ok(Stats {
         hours: hours.into_values().collect(),
         today,
-        queue: queue(core, scope, now).await?,
-        lights: lights(core, scope).await?,
+        queue: queue(core, scope, &waiting, now).await?,
+        lights: lights(core, scope, &waiting).await?,
     })
 }
 
@@ -89,68 +88,21 @@ fn empty(start: i64) -> Hour {
     }
 }
 
-/// How many deliveries are in each open state.
-///
-/// # Errors
-/// The database failed.
-pub async fn open_by_state(core: &Core, scope: Option<Scope>) -> Result<Vec<(State, i64)>, DbErr> {
-    let open = State::ALL
-        .iter()
-        .filter(|s| s.is_open())
-        .map(|s| s.as_str());
-    let mut query = delivery::Entity::find()
-        .select_only()
-        .column(delivery::Column::State)
-        .column_as(delivery::Column::Id.count(), "count")
-        .filter(delivery::Column::State.is_in(open));
-    if let Some(scope) = scope {
-        query = query.filter(delivery::Column::WorkspaceId.eq(scope.workspace()));
-    }
-    let rows: Vec<(String, i64)> = query
-        .group_by(delivery::Column::State)
-        .into_tuple()
-        .all(core.db.read())
-        .await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|(word, count)| Some((State::parse(&word)?, count)))
-        .collect())
-}
-
-async fn queue(core: &Core, scope: Scope, now: i64) -> ApiResult<Queue> {
-    let counts = open_by_state(core, Some(scope)).await?;
-    let held = counts
-        .iter()
-        .find(|(state, _)| *state == State::Held)
-        .map_or(0, |(_, count)| *count);
-    let not_held = State::ALL
-        .iter()
-        .filter(|s| s.is_open() && **s != State::Held)
-        .map(|s| s.as_str());
-    let oldest: Option<i64> = delivery::Entity::find()
-        .select_only()
-        .column(delivery::Column::CreatedAt)
-        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(delivery::Column::State.is_in(not_held))
-        .order_by_asc(delivery::Column::CreatedAt)
-        .limit(1)
-        .into_tuple()
-        .one(core.db.read())
-        .await?;
-    let dead = delivery::Entity::find()
-        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(delivery::Column::State.eq(State::Dead.as_str()))
-        .count(core.db.read())
-        .await?;
+async fn queue(core: &Core, scope: Scope, waiting: &[Waiting], now: i64) -> ApiResult<Queue> {
+    let of = |wanted: fn(State) -> bool| waiting.iter().filter(move |w| wanted(w.state));
+    let query = queue::dead_query(true);
+    let dead = sql::rows(core.db.read(), query, vec![scope.workspace().into()]).await?;
     Ok(Queue {
-        depth: counts.iter().map(|(_, count)| count).sum(),
-        held,
-        oldest_seconds: oldest.map(|at| (now - at).max(0) / 1000),
-        dead: i64::try_from(dead).unwrap_or(i64::MAX),
+        depth: waiting.iter().map(|w| w.count).sum(),
+        held: of(|state| state == State::Held).map(|w| w.count).sum(),
+        oldest_seconds: of(|state| state != State::Held)
+            .map(|w| (now - w.oldest).max(0) / 1000)
+            .max(),
+        dead: dead.first().map_or(Ok(0), |row| row.try_get("", "dead"))?,
     })
 }
 
-async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
+async fn lights(core: &Core, scope: Scope, waiting: &[Waiting]) -> ApiResult<Vec<Light>> {
     let trouble = core.db.trouble();
     let mut lights = vec![Light {
         kind: "database".to_owned(),
@@ -173,13 +125,21 @@ async fn lights(core: &Core, scope: Scope) -> ApiResult<Vec<Light>> {
         .await?;
     let breakers = dispatch::breakers(core, scope).await?;
     for row in rows {
-        let waiting = retrying(core, scope, row.id).await?;
+        let retrying: i64 = waiting
+            .iter()
+            .filter(|w| w.connection == row.id && w.state == State::Retrying)
+            .map(|w| w.count)
+            .sum();
         let failures = breakers
             .get(&row.id)
             .filter(|breaker| breaker.state == "open")
             .map(|breaker| breaker.failures);
-        let (colour, detail) = match (row.enabled, row.state.as_str(), failures, waiting) {
+        let (colour, detail) = match (row.enabled, row.state.as_str(), failures, retrying) {
             (false, ..) => ("grey", Some("switched off".to_owned())),
+            (true, "ok", Some(n), 0) => {
+                let text = format!("{n} calls in a row failed; the next delivery looks for it");
+                ("red", Some(text))
+            }
             (true, "ok", Some(n), _) => {
                 let text = format!("{n} calls in a row failed; one a second looks for it");
                 ("red", Some(text))
@@ -228,14 +188,4 @@ async fn redis(core: &Core) -> Light {
         colour: colour.to_owned(),
         detail,
     }
-}
-
-async fn retrying(core: &Core, scope: Scope, id: uuid::Uuid) -> ApiResult<u64> {
-    Ok(delivery::Entity::find()
-        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(delivery::Column::ConnectionId.eq(id))
-        .filter(delivery::Column::State.eq(State::Retrying.as_str()))
-        .filter(open_states())
-        .count(core.db.read())
-        .await?)
 }

@@ -138,8 +138,8 @@ settings! {
     section "Retention" {
         /// Minutes between two clean-ups. How long things are kept is set in each workspace.
         retention_minutes: u32 = "60", Never;
-        /// Megabytes that the database may hold; above that the oldest finished events are deleted
-        /// whatever their age. 0: no limit.
+        /// MiB (1,048,576 bytes) that the database may hold; above that the oldest finished events are
+        /// deleted whatever their age. 0: no limit.
         retention_max_mb: u64 = "0", Never;
         /// Folder of the archive: rows are written there before they are deleted.
         archive_folder: Option<PathBuf> = "", Never;

@@ -155,6 +155,7 @@ fn connection_config(row: connection::Model, secrets: &Secrets) -> Option<Connec
     Some(ConnectionConfig {
         enabled: row.enabled,
         attention: row.state != "ok",
+        state_at: row.state_at,
         concurrency: row.concurrency.and_then(|n| usize::try_from(n).ok()),
         rate_per_minute: row.rate_per_minute.and_then(|n| u32::try_from(n).ok()),
         on_failure: OnFailure::parse(&row.on_failure).unwrap_or_default(),

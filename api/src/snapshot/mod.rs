@@ -37,7 +37,7 @@ use crate::live::Hub;
 use crate::maintenance;
 use crate::secrets::Keyring;
 
-pub use load::{compile, load};
+pub use load::{compile, load, revision};
 
 /// How often the revision is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -97,6 +97,8 @@ pub struct ConnectionConfig {
     pub enabled: bool,
     /// True: its credentials are refused.
     pub attention: bool,
+    /// Since when it is in its state; milliseconds since 1970, later with each change of it.
+    pub state_at: i64,
     /// Calls at once.
     pub concurrency: Option<usize>,
     /// Calls a minute.
@@ -281,6 +283,7 @@ impl Snapshots {
             return Ok(());
         }
         let snapshot = load(&self.0.db, &self.0.keyring, revision).await?;
+        let before = self.current();
         for connection in snapshot.connections.values() {
             self.0
                 .dispatch
@@ -288,7 +291,10 @@ impl Snapshots {
             if connection.attention {
                 self.0.dispatch.needs_attention_known(connection.view.id);
             } else {
-                self.0.dispatch.attention_over(connection.view.id);
+                let view = &connection.view;
+                let known = before.connection(view.id).map(|c| c.view.revision);
+                let repaired = known != Some(view.revision);
+                self.0.dispatch.attention_over(view.id, repaired);
             }
         }
         let workspaces: Vec<Uuid> = snapshot.workspaces.keys().copied().collect();

@@ -119,15 +119,14 @@ impl Test {
         Ok(Self { negative, kind })
     }
 
-    /// The values it waits for, if it waits for exact ones.
-    pub(super) fn exact_values(&self) -> Option<&[Expected]> {
+    /// The values it waits for, if it waits for certain ones.
+    pub(super) fn wanted_values(&self) -> Option<&[Expected]> {
         let values = match &self.kind {
             Kind::Equals(expected) => std::slice::from_ref(expected.as_ref()),
             Kind::In(set) => set.values.as_slice(),
             _ => return None,
         };
-        let exact = !self.negative && values.iter().all(Expected::is_exact);
-        exact.then_some(values)
+        (!self.negative).then_some(values)
     }
 
     /// Whether it holds for these nodes: any of them for a positive one, none for a negative.

@@ -57,7 +57,7 @@ impl RuleSet {
                 match memo.nodes(table.path, &mut fuel) {
                     Ok(nodes) => {
                         for node in nodes {
-                            table.find(node, &mut lists);
+                            table.find(node, &mut lists, &mut fuel)?;
                         }
                     }
                     Err(fault) if fault.code == FaultCode::FuelExhausted => return Err(fault),

@@ -1,7 +1,7 @@
 //! Finds the rules that may match without asking every one.
 //!
-//! A rule with an `equals` or `in` condition of exact case is filed under the text (and, for
-//! numbers, the value) it waits for; every other rule is asked for every event. What the index
+//! A rule with an `equals` or `in` condition is filed under the text (and, for numbers, the value) it
+//! waits for, in lower case if the case is ignored; every other rule is asked for every event. What the index
 //! returns is a superset of the rules that match, in the order of evaluation, so its verdict is
 //! the one of asking them all.
 
@@ -11,6 +11,9 @@ use std::collections::{BinaryHeap, HashMap};
 
 use super::compile::Rule;
 use super::condition::Test;
+use crate::compare::fold;
+use crate::fault::Fault;
+use crate::fuel::Fuel;
 use crate::text::scalar_text;
 
 /// The rules of a set, by source.
@@ -33,6 +36,8 @@ pub(super) struct Bucket {
 pub(super) struct Table {
     pub(super) path: usize,
     texts: HashMap<Box<str>, Vec<usize>>,
+    /// In lower case, of conditions that ignore it.
+    folded: HashMap<Box<str>, Vec<usize>>,
     numbers: HashMap<u64, Vec<usize>>,
     /// All of them, for when the path cannot be followed within its limits.
     all: Vec<usize>,
@@ -42,6 +47,7 @@ pub(super) struct Table {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Text(Box<str>),
+    Folded(Box<str>),
     Number(u64),
 }
 
@@ -106,6 +112,7 @@ impl Table {
         for key in keys {
             let list = match key {
                 Key::Text(text) => self.texts.entry(text).or_default(),
+                Key::Folded(text) => self.folded.entry(text).or_default(),
                 Key::Number(bits) => self.numbers.entry(bits).or_default(),
             };
             // One rule may name a value twice (`0` and `"0"`).
@@ -117,15 +124,29 @@ impl Table {
     }
 
     /// Adds the lists of rules that wait for this node.
-    pub(super) fn find<'i>(&'i self, node: &Value, lists: &mut Vec<&'i [usize]>) {
+    ///
+    /// # Errors
+    /// `fuel_exhausted`: a text that is put into lower case is paid for, as a condition would.
+    pub(super) fn find<'i>(
+        &'i self,
+        node: &Value,
+        lists: &mut Vec<&'i [usize]>,
+        fuel: &mut Fuel,
+    ) -> Result<(), Fault> {
         if let Some(text) = scalar_text(node) {
             lists.extend(self.texts.get(text.as_ref()).map(Vec::as_slice));
+            if !self.folded.is_empty() {
+                fuel.spend_bytes(text.len())?;
+                let folded = fold(&text, true);
+                lists.extend(self.folded.get(folded.as_ref()).map(Vec::as_slice));
+            }
         }
         if let Value::Number(number) = node
             && let Some(bits) = bits(number)
         {
             lists.extend(self.numbers.get(&bits).map(Vec::as_slice));
         }
+        Ok(())
     }
 
     pub(super) fn all(&self) -> &[usize] {
@@ -155,14 +176,21 @@ fn keyed(rule: &Rule) -> impl Iterator<Item = (usize, Vec<Key>)> + '_ {
 
 fn keys(test: &Test) -> Option<Vec<Key>> {
     let mut keys = Vec::new();
-    for expected in test.exact_values()? {
+    for expected in test.wanted_values()? {
         let value = expected.value();
-        let text = scalar_text(value)?;
+        if matches!(value, Value::Array(_) | Value::Object(_)) {
+            return None;
+        }
+        let text = expected.text();
         // A text that spells an array or object also equals one; those have no key.
         if text.starts_with(['[', '{']) {
             return None;
         }
-        keys.push(Key::Text(text.into()));
+        keys.push(if expected.is_exact() {
+            Key::Text(text.into())
+        } else {
+            Key::Folded(text.into())
+        });
         if let Value::Number(number) = value {
             keys.push(Key::Number(bits(number)?));
         }

@@ -143,3 +143,35 @@ fn deletions_among_much_other_work_are_deletions() {
         assert_eq!(guard.observe(record, record, true), Judgement::Single);
     }
 }
+
+#[test]
+fn what_a_person_knows_to_be_gone_counts_no_more_until_it_is_seen() {
+    let policy = GuardPolicy {
+        share: 0.0,
+        ..GuardPolicy::default()
+    };
+    let mut guard = GoneGuard::new(policy);
+    let ask = |guard: &mut GoneGuard, at: u64, records: std::ops::Range<u64>| {
+        records
+            .map(|record| guard.observe(at, record, true))
+            .any(|judgement| judgement == Judgement::Mass)
+    };
+    // Each that comes after the tenth is one too many, too: none slips through.
+    assert!(ask(&mut guard, 0, 0..10));
+    assert_eq!(guard.observe(1, 3, true), Judgement::Mass);
+    guard.believe();
+    assert!(!ask(&mut guard, 2, 0..10));
+    assert!(!ask(&mut guard, 3, 100..109), "nine others are few");
+    assert!(ask(&mut guard, 4, 109..110));
+    // What came back and is lost once more is a matter of its own.
+    guard.believe();
+    for record in 0..10 {
+        guard.observe(5, record, false);
+    }
+    assert!(ask(&mut guard, 6, 0..10));
+    guard.clear();
+    assert!(
+        ask(&mut guard, 7, 100..110),
+        "a repair asks about all of them"
+    );
+}

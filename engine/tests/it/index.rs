@@ -24,6 +24,17 @@ fn scalar() -> impl Strategy<Value = Value> {
             json!(""),
             json!("a"),
             json!("A"),
+            json!("NULL"),
+            json!("True"),
+            json!("1E3"),
+            json!(1e3),
+            json!(1e300),
+            json!("1E300"),
+            // Texts that change their length with their case.
+            json!("\u{130}"),
+            json!("i\u{307}"),
+            json!("\u{3a3}\u{3a3}"),
+            json!("\u{3c3}\u{3c2}"),
             json!("[1]"),
             json!("{}"),
             json!(9_007_199_254_740_993_i64),
@@ -54,7 +65,9 @@ fn condition() -> impl Strategy<Value = Value> {
         5 => (path(), scalar(), any::<bool>()).prop_map(|(path, value, case)| {
             json!({"path": path, "op": "equals", "value": value, "ignore_case": case})
         }),
-        3 => (path(), list()).prop_map(|(path, value)| json!({"path": path, "op": "in", "value": value})),
+        3 => (path(), list(), any::<bool>()).prop_map(|(path, value, case)| {
+            json!({"path": path, "op": "in", "value": value, "ignore_case": case})
+        }),
         1 => (path(), list()).prop_map(|(path, value)| json!({"path": path, "op": "not_in", "value": value})),
         1 => (path(), scalar()).prop_map(|(path, value)| json!({"path": path, "op": "not_equals", "value": value})),
         1 => path().prop_map(|path| json!({"path": path, "op": "exists"})),
@@ -177,12 +190,12 @@ fn least_fuel(set: &RuleSet, payload: &Value) -> u64 {
 
 #[test]
 fn ten_thousand_rules_cost_what_ten_cost() {
-    let set = |count: usize| {
+    let set = |count: usize, ignore_case: bool| {
         let rules = (0..count)
             .map(|n| {
                 let when = json!([
                     {"path": "$.kind", "op": "equals", "value": "alert"},
-                    {"path": "$.host", "op": "in", "value": [format!("host-{n}"), format!("alias-{n}")]},
+                    {"path": "$.host", "op": "in", "value": [format!("host-{n}"), format!("Alias-{n}")], "ignore_case": ignore_case},
                     {"path": "$.weight", "op": "gte", "value": n % 5},
                 ]);
                 rule(&n.to_string(), 1, n as u64, json!({"when": when, "then": deliver(json!({"h": "{{ host }}"}))}))
@@ -190,12 +203,19 @@ fn ten_thousand_rules_cost_what_ten_cost() {
             .collect();
         RuleSet::compile(rules).unwrap()
     };
-    let (small, large) = (set(10), set(10_000));
-    for host in ["host-9", "nobody"] {
+    for ignore_case in [false, true] {
+        let (small, large) = (set(10, ignore_case), set(10_000, ignore_case));
+        for host in ["host-9", "HOST-9", "nobody"] {
+            let payload = json!({"kind": "alert", "host": host, "weight": 9});
+            assert_eq!(least_fuel(&small, &payload), least_fuel(&large, &payload));
+        }
+        let host = if ignore_case {
+            "aLIAS-7777"
+        } else {
+            "Alias-7777"
+        };
         let payload = json!({"kind": "alert", "host": host, "weight": 9});
-        assert_eq!(least_fuel(&small, &payload), least_fuel(&large, &payload));
+        let verdict = Ask::default().evaluate(&large, &payload).unwrap();
+        assert_eq!(verdict.matches[0].rule_id.as_deref(), Some("7777"));
     }
-    let payload = json!({"kind": "alert", "host": "alias-7777", "weight": 9});
-    let verdict = Ask::default().evaluate(&large, &payload).unwrap();
-    assert_eq!(verdict.matches[0].rule_id.as_deref(), Some("7777"));
 }

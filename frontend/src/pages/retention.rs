@@ -38,7 +38,7 @@ pub fn RetentionPage() -> impl IntoView {
 }
 
 /// The numbers of the form: name, label, help.
-const FIELDS: [(&str, &str, &str); 8] = [
+const FIELDS: [(&str, &str, &str); 10] = [
     (
         "events",
         "Events",
@@ -67,6 +67,16 @@ const FIELDS: [(&str, &str, &str); 8] = [
     ("audit", "Audit log", "What people and keys changed."),
     ("jobs", "Ended jobs", ""),
     ("stats", "Counters", "What the dashboard is made of."),
+    (
+        "links",
+        "Closed links",
+        "Since their last change; as long as events at least.",
+    ),
+    (
+        "sandbox",
+        "Sandbox records",
+        "Since their last change; not those of open links.",
+    ),
 ];
 
 fn form(retention: Retention, load: Load<Retention>) -> AnyView {
@@ -84,6 +94,8 @@ fn form(retention: Retention, load: Load<Retention>) -> AnyView {
         days.audit,
         days.jobs,
         days.stats,
+        days.links,
+        days.sandbox,
     ];
     let values = numbers.map(|n| RwSignal::new(n.to_string()));
     let archive = RwSignal::new(days.archive);
@@ -115,6 +127,8 @@ fn form(retention: Retention, load: Load<Retention>) -> AnyView {
             audit: number(5),
             jobs: number(6),
             stats: number(7),
+            links: number(8),
+            sandbox: number(9),
             archive: Some(archive.get_untracked()),
         };
         if !faults.with_untracked(Vec::is_empty) {
@@ -261,7 +275,12 @@ fn runs(
                         .map(|mb| {
                             view! {
                                 <dt>"Largest size"</dt>
-                                <dd>{format!("{mb} MB; above that the oldest finished events go")}</dd>
+                                <dd>
+                                    {format!(
+                                        "{mb} MiB ({}); above that the oldest finished events go",
+                                        format::bytes(i64::try_from(mb << 20).unwrap_or(i64::MAX)),
+                                    )}
+                                </dd>
                             }
                         })}
                 </dl>
@@ -302,7 +321,7 @@ fn last(run: Option<RetentionRun>) -> AnyView {
     let state = match (&run.finished_at, &run.error) {
         (None, _) => format!("goes on; {gone} deleted so far"),
         (Some(_), None) => format!("{gone} deleted"),
-        (Some(_), Some(_)) => format!("ended early; {gone} deleted"),
+        (Some(_), Some(_)) => format!("not all was done; {gone} deleted"),
     };
     view! {
         <Ago at=run.started_at />
@@ -325,6 +344,8 @@ fn counts(counts: &RetentionCounts) -> String {
         (counts.audit, "audit line"),
         (counts.jobs, "job"),
         (counts.stats, "counter"),
+        (counts.links, "closed link"),
+        (counts.sandbox, "sandbox record"),
     ];
     let parts: Vec<String> = all
         .into_iter()

@@ -1,5 +1,6 @@
 //! A list that is read page by page: what it shows while it is empty, its rows, and a button that
-//! adds the next page below.
+//! adds the next page below. The server looks at so many rows for a page; where it found none and there
+//! are more, the next page is read without being asked for, until something is found.
 
 use std::rc::Rc;
 
@@ -70,18 +71,29 @@ where
             });
             Ok(())
         };
-        let more = more(Signal::derive(next), self.path, Rc::new(add));
+        let found_none = move || load.with(|page| page.items.is_empty()).unwrap_or(false);
+        let more = more(
+            Signal::derive(next),
+            Signal::derive(found_none),
+            self.path,
+            Rc::new(add),
+        );
         (page_of(load, empty, table), more).into_any()
     }
 }
 
 /// A button that adds the next page; nothing on the last one.
-fn more(next: Signal<Option<String>>, path: Callback<String, String>, add: Add) -> AnyView {
+fn more(
+    next: Signal<Option<String>>,
+    found_none: Signal<bool>,
+    path: Callback<String, String>,
+    add: Add,
+) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let busy = RwSignal::new(false);
     let add = StoredValue::new_local(add);
-    let click = move |_| {
+    let read = move || {
         let Some(cursor) = next.get_untracked() else {
             return;
         };
@@ -96,11 +108,19 @@ fn more(next: Signal<Option<String>>, path: Callback<String, String>, add: Add) 
             busy.try_set(false);
         });
     };
+    // Each cursor once: one that failed waits for the button.
+    Effect::new(move |asked: Option<Option<String>>| {
+        let cursor = next.get().filter(|_| found_none.get());
+        if cursor.is_some() && asked.flatten() != cursor {
+            read();
+        }
+        cursor
+    });
     (move || {
         next.get().is_some().then(|| {
             view! {
                 <div class="more">
-                    <Button busy=busy attr:data-testid="load-more" press=click>
+                    <Button busy=busy attr:data-testid="load-more" press=move |_| read()>
                         "Load more"
                     </Button>
                 </div>

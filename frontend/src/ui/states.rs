@@ -105,7 +105,8 @@ fn stages(load: AnyLoad, ready: Box<dyn Fn() -> AnyView + Send + Sync>) -> AnyVi
     .into_any()
 }
 
-/// The same for a page of a list, with something else for an empty one.
+/// The same for a page of a list, with something else for an empty one. One that is empty and goes on
+/// is still looked for.
 pub fn page_of<T>(
     load: Load<Page<T>>,
     empty: impl Fn() -> AnyView + Send + Sync + 'static,
@@ -115,7 +116,9 @@ where
     T: Clone + Send + Sync + 'static,
 {
     show(load, move |page| {
-        if page.items.is_empty() {
+        if page.items.is_empty() && page.next_cursor.is_some() {
+            view! { <Skeleton /> }.into_any()
+        } else if page.items.is_empty() {
             empty()
         } else {
             view(page.items)

@@ -30,12 +30,31 @@ impl Asked {
     /// # Errors
     /// The engine refuses them.
     pub fn new(count: usize) -> anyhow::Result<Self> {
-        let rules = (0..count).map(rule).collect::<Result<_, _>>()?;
+        Self::with(count, false)
+    }
+
+    /// The same with rules that ignore the case of the host, of which the alert has another.
+    ///
+    /// # Errors
+    /// See [`Asked::new`].
+    pub fn ignoring_case(count: usize) -> anyhow::Result<Self> {
+        Self::with(count, true)
+    }
+
+    fn with(count: usize, ignore_case: bool) -> anyhow::Result<Self> {
+        let rules = (0..count).map(|number| rule(number, ignore_case));
+        let rules = rules.collect::<Result<_, _>>()?;
+        let name = host(count.saturating_sub(1));
+        let name = if ignore_case {
+            name.to_uppercase()
+        } else {
+            name
+        };
         let set = RuleSet::compile(rules).map_err(|fault| anyhow!("{fault:?}"))?;
         Ok(Self {
             set,
             payload: json!({
-                "monitor": {"id": 7, "name": host(count.saturating_sub(1)), "weight": 150},
+                "monitor": {"id": 7, "name": name, "weight": 150},
                 "heartbeat": {"status": 0},
                 "msg": "Connection refused",
             }),
@@ -89,11 +108,16 @@ impl Asked {
 /// # Errors
 /// See [`Asked::time`].
 pub fn medians_ms(counts: &[usize], rounds: usize) -> anyhow::Result<Vec<f64>> {
-    let sets = counts
-        .iter()
-        .map(|&count| Asked::new(count))
-        .collect::<Result<Vec<_>, _>>()
-        .context("compiling")?;
+    let sets = counts.iter().map(|&count| Asked::new(count));
+    let sets: Vec<Asked> = sets.collect::<Result<_, _>>().context("compiling")?;
+    medians_of(&sets, rounds)
+}
+
+/// The same for these sets.
+///
+/// # Errors
+/// See [`Asked::time`].
+pub fn medians_of(sets: &[Asked], rounds: usize) -> anyhow::Result<Vec<f64>> {
     let mut times = vec![Latencies::default(); sets.len()];
     for _ in 0..rounds {
         for (set, times) in sets.iter().zip(&mut times) {
@@ -107,9 +131,9 @@ fn host(number: usize) -> String {
     format!("host-{number}")
 }
 
-fn rule(number: usize) -> anyhow::Result<RuleInput> {
+fn rule(number: usize, ignore_case: bool) -> anyhow::Result<RuleInput> {
     let spec = json!({
-        "when": [{"path": "$.monitor.name", "op": "equals", "value": host(number)}],
+        "when": [{"path": "$.monitor.name", "op": "equals", "value": host(number), "ignore_case": ignore_case}],
         "then": [{"deliver": {
             "connection": "psa",
             "operation": "ticket.upsert",

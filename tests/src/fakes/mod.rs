@@ -10,6 +10,7 @@ pub mod mail;
 pub mod object_store;
 pub mod oidc;
 mod server;
+pub mod shelf;
 pub mod sink;
 pub mod vault;
 
@@ -19,6 +20,7 @@ pub use github::FakeGithub;
 pub use mail::MailSink;
 pub use object_store::ObjectStore;
 pub use oidc::OidcProvider;
+pub use shelf::FakeShelf;
 pub use sink::FakeSink;
 pub use vault::FakeVault;
 

@@ -12,4 +12,5 @@ mod maintenance;
 mod pages;
 mod passkeys;
 mod people;
+mod retries;
 mod workspaces;

@@ -268,6 +268,17 @@ async fn browser_replays_a_dead_letter_and_releases_what_is_held() {
         person.see("held").await;
         person.click("release").await;
         person.see_text("delivery-state-now", "delivered").await;
+
+        // What was delivered is sent once more when that is confirmed.
+        person.click("replay-delivery").await;
+        person.click("confirm-yes").await;
+        let repeat = wait_until("it is repeated", async || {
+            let old: Value = client.read(&format!("/api/v1/deliveries/{held}")).await;
+            Some(old["replayed_as"].as_str()?.to_owned())
+        })
+        .await;
+        person.open(&format!("/deliveries/{repeat}")).await;
+        person.see_text("delivery-state-now", "delivered").await;
         person.no_faults().await;
     })
     .await;
@@ -292,6 +303,8 @@ async fn browser_replays_a_cause_and_restores_a_version() {
         client.patch(&path, rule.revision, &change).await.done();
         person.sign_in().await;
         person.click("nav-dead-letters").await;
+        person.see_text("dead-group", "25").await;
+        person.choose("dead-rule", &rule.id.to_string()).await;
         person.see_text("dead-group", "25").await;
         person.click("replay-group").await;
         person.see_text("replay-count", "25").await;

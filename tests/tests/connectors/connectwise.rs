@@ -171,17 +171,93 @@ async fn a_ticket_that_is_gone_is_replaced() {
     let mut link = None;
     desk.step("m1", OPEN, "kuma:1", &mut link).await;
     desk.fake.delete_ticket(1001);
+    let ghost = desk.step("m2", OPEN, "kuma:1", &mut link).await;
+    assert!(ghost.is_ghost(), "{ghost:?}");
+    assert_eq!(desk.fake.called("POST /service/tickets"), 1, "nothing yet");
     assert_eq!(
         effect(&desk.step("m2", OPEN, "kuma:1", &mut link).await),
         Effect::Created
     );
     assert_eq!(link.as_ref().unwrap().record_id, "1002");
     desk.fake.delete_ticket(1002);
+    let ghost = desk.step("m3", CLOSE, "kuma:1", &mut link).await;
+    assert!(ghost.is_ghost(), "{ghost:?}");
     assert_eq!(
         effect(&desk.step("m3", CLOSE, "kuma:1", &mut link).await),
         Effect::None
     );
     assert_eq!(link, None);
+}
+
+#[tokio::test]
+async fn a_repeat_changes_what_is_mapped_for_it() {
+    let desk = Desk::open();
+    let mut link = None;
+    let mut run = async |message: &str, more: &Value| {
+        let mut job = ticket(message, OPEN, "kuma:1", link.clone());
+        job.fields.extend(more.as_object().unwrap().clone());
+        let report = desk.run(&job).await;
+        link = super::link(&report, link.take());
+        report
+    };
+    let patches = || desk.fake.called("PATCH /service/tickets/{id}");
+    let raise = json!({ "on_repeat.priority": "Priority 1", "on_repeat.status": "In Progress" });
+    assert_eq!(effect(&run("m1", &raise).await), Effect::Created);
+    let made = &desk.fake.tickets()[0];
+    assert_eq!(
+        made["priority"]["name"], "Priority 3",
+        "a new ticket is not a repeat: {made}"
+    );
+
+    // Both, unless it is said; what the ticket has already is not sent again.
+    assert_eq!(effect(&run("m2", &raise).await), Effect::Updated);
+    let changed = &desk.fake.tickets()[0];
+    assert_eq!(changed["priority"]["name"], "Priority 1");
+    assert_eq!(changed["status"]["name"], "In Progress");
+    assert_eq!((texts(&desk, 1001).len(), patches()), (2, 1));
+    assert_eq!(effect(&run("m3", &raise).await), Effect::Noted);
+    assert_eq!((texts(&desk, 1001).len(), patches()), (3, 1));
+
+    let mut alone = raise;
+    alone["on_repeat"] = json!("update");
+    assert_eq!(effect(&run("m4", &alone).await), Effect::None);
+    alone["on_repeat.priority"] = json!("Priority 2");
+    // One that is blank changes nothing.
+    alone["on_repeat.status"] = json!(" ");
+    assert_eq!(effect(&run("m5", &alone).await), Effect::Updated);
+    assert_eq!(desk.fake.tickets()[0]["priority"]["name"], "Priority 2");
+    assert_eq!(texts(&desk, 1001).len(), 3);
+    alone["on_repeat"] = json!("note");
+    alone["on_repeat.priority"] = json!("Priority 4");
+    assert_eq!(effect(&run("m6", &alone).await), Effect::Noted);
+    assert_eq!(desk.fake.tickets()[0]["priority"]["name"], "Priority 2");
+    alone["on_repeat"] = json!("never");
+    assert_eq!(code(&run("m7", &alone).await), "invalid_field");
+}
+
+#[tokio::test]
+async fn a_census_tells_which_tickets_are_there() {
+    let desk = Desk::with(Options::default(), json!({ "page_size": 25 }));
+    for n in 0..120 {
+        desk.step(&format!("m{n}"), OPEN, &format!("kuma:{n}"), &mut None)
+            .await;
+    }
+    desk.fake.delete_ticket(1003);
+    desk.fake.hide_tickets([1119]);
+    let mut asked: Vec<String> = (1001..=1120).map(|id: i64| id.to_string()).collect();
+    asked.push("another kind".to_owned());
+    let census = desk.connector.census(&desk.connection, &asked).await;
+    asked.retain(|id| id != "1003" && id != "1119");
+    assert_eq!(census.there.unwrap(), asked.into_iter().collect());
+    let other = Desk::with(Options::default(), json!({ "company": "other" }));
+    let census = other
+        .connector
+        .census(&other.connection, &["1".to_owned()])
+        .await;
+    assert!(
+        matches!(census.there, Err(Outcome::AuthFailed(_))),
+        "{census:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,16 +1,19 @@
 //! One request that carries many events.
 
+use std::collections::BTreeSet;
+
 use openapi::events::{EventSummary, Replayed};
 use openapi::problem::Code;
 use openapi::rules::{ExplainResponse, Part};
 use openapi::sources::{Accepted, Source};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::fakes::FakeSink;
+use tests::fakes::{FakeConnectWise, FakeSink};
 use tests::yaml::{File, copy_to, is};
 use tests::{Server, both};
+use uuid::Uuid;
 
-use crate::support::{all, delivered, drained, event, events, in_state};
+use crate::support::{SECRETS, all, delivered, drained, event, events, in_state};
 
 fn alert(name: &str, status: &str) -> Value {
     json!({
@@ -117,6 +120,53 @@ both! {
         assert_eq!(events(&server).await, 5);
         drained(&server).await;
         assert_eq!(sink.counts().taken, 5);
+    }
+
+    async fn what_the_lifecycle_ignores_sends_nothing(db) {
+        let desk = FakeConnectWise::start().await.unwrap();
+        let server = Server::start(db).await;
+        let file = File::new()
+            .connectwise("psa", &desk.url)
+            .source_with("alerts", json!({ "split": { "preset": "alertmanager" } }))
+            .rule("alerts", json!([]), json!([{ "deliver": {
+                "connection": "psa",
+                "operation": "ticket.upsert",
+                "key": "{{ labels.instance }}",
+                "lifecycle": { "path": "$.status", "open": ["firing"], "close": ["resolved"], "otherwise": "ignore" },
+                "map": { "summary": "{{ annotations.summary }}", "board": { "value": "Service Board" } },
+            }}]));
+        server.apply_with(&file.text(), SECRETS).await;
+        let client = server.client();
+        let anonymous = server.anonymous();
+        let alerts = [alert("web1", "firing"), alert("web2", "suppressed"), alert("web3", "firing")];
+        let sent = anonymous.hook("alerts", &group(&alerts)).await;
+        drained(&server).await;
+        let effects = async |ids: &[Uuid]| {
+            let mut effects = Vec::new();
+            for id in ids {
+                let done = delivered(&client, *id).await;
+                effects.push((done.action.unwrap(), done.effect.unwrap(), done.attempts));
+            }
+            effects
+        };
+        let is = |action: &str, effect: &str, attempts| (action.to_owned(), effect.to_owned(), attempts);
+        assert_eq!(effects(&sent.event_ids).await, [
+            is("open", "created", 1), is("ignore", "none", 0), is("open", "created", 1),
+        ]);
+        // Of two keys nobody waits for the other: either may be first.
+        let keys = |desk: &FakeConnectWise| -> BTreeSet<String> {
+            desk.tickets().iter().map(|t| t["externalXRef"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(keys(&desk), ["web1", "web3"].map(str::to_owned).into());
+        // Nor is a ticket that is open touched, and what is ignored keeps nobody waiting.
+        let calls = desk.calls();
+        let sent = anonymous.hook("alerts", &group(&[alert("web1", "suppressed"), alert("web9", "suppressed")])).await;
+        assert_eq!(effects(&sent.event_ids).await, [is("ignore", "none", 0), is("ignore", "none", 0)]);
+        assert_eq!(desk.calls(), calls);
+        let sent = anonymous.hook("alerts", &group(&[alert("web1", "resolved")])).await;
+        assert_eq!(effects(&sent.event_ids).await, [is("close", "closed", 1)]);
+        let open = desk.tickets().iter().filter(|t| t["closedFlag"] == false).count();
+        assert_eq!((keys(&desk).len(), open), (2, 1));
     }
 
     async fn an_item_keeps_its_bytes_and_is_replayed_from_them(db) {

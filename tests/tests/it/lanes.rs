@@ -1,6 +1,9 @@
 //! Lanes: their order whatever fails, what becomes of a failed head, notes that become one.
 
-use openapi::deliveries::{Delivery, ReplayedDelivery, State};
+use openapi::audit::AuditEntry;
+use openapi::connections::{Connection, TestResult, Waiting};
+use openapi::deliveries::{DeadResult, Delivery, ReplayedDelivery, State};
+use openapi::jobs::{Job, JobState};
 use openapi::problem::Code;
 use serde_json::{Value, json};
 use tests::fakes::connectwise::FakeConnectWise;
@@ -9,10 +12,10 @@ use tests::yaml::{File, copy_to};
 use tests::{Server, both, wait_until, wait_until_within};
 use uuid::Uuid;
 
-use crate::support::{OPEN, SECRETS, all, delivery, drained, event, in_state};
+use crate::support::{OPEN, SECRETS, all, count_of, delivery, drained, event, in_state};
 
 /// A copy of every event, in the lane that it names.
-fn in_lanes(sink: &FakeSink, more: Value) -> String {
+pub fn in_lanes(sink: &FakeSink, more: Value) -> String {
     let mut step = copy_to("sink");
     step["deliver"]["key"] = json!("{{ lane }}");
     File::new()
@@ -22,7 +25,8 @@ fn in_lanes(sink: &FakeSink, more: Value) -> String {
         .text()
 }
 
-async fn send(server: &Server, lane: &str, n: u64) -> Uuid {
+/// Sends an event of a lane; the id of its delivery.
+pub async fn send(server: &Server, lane: &str, n: u64) -> Uuid {
     let payload = json!({ "lane": lane, "n": n });
     let sent = server.anonymous().hook("alerts", &payload).await;
     let event = event(&server.client(), sent.event_ids[0]).await;
@@ -30,7 +34,7 @@ async fn send(server: &Server, lane: &str, n: u64) -> Uuid {
 }
 
 /// The numbers that the sink took of a lane, in order of arrival.
-fn arrived(sink: &FakeSink, lane: &str) -> Vec<u64> {
+pub fn arrived(sink: &FakeSink, lane: &str) -> Vec<u64> {
     let mut seen: Vec<(u64, u64)> = sink
         .seen()
         .values()
@@ -45,13 +49,14 @@ fn arrived(sink: &FakeSink, lane: &str) -> Vec<u64> {
     seen.into_iter().map(|(_, n)| n).collect()
 }
 
-async fn post(server: &Server, id: Uuid, what: &str) -> Delivery {
+/// Does something with a delivery.
+pub async fn post(server: &Server, id: Uuid, what: &str) -> Delivery {
     let path = format!("/api/v1/deliveries/{id}/{what}");
     server.client().post(&path, &json!({})).await.ok()
 }
 
 /// What was made is what ended and what is open, and every note is counted once.
-async fn sums_hold(server: &Server) {
+pub async fn sums_hold(server: &Server) {
     let number = async |query: &str| server.store.number(query).await;
     let all = number("SELECT COUNT(*) FROM delivery").await;
     let ended = "SELECT COUNT(*) FROM delivery WHERE state IN \
@@ -105,6 +110,7 @@ both! {
         // Whichever is sent again: all of the lane is, in order.
         let again: ReplayedDelivery = client
             .post(&format!("/api/v1/deliveries/{}/replay", ids[2]), &json!({})).await.ok();
+        assert_eq!(again.count, 5);
         in_state(&client, again.delivery_id, State::Delivered).await;
         drained(&server).await;
         assert_eq!(arrived(&sink, "a"), [0, 1, 2, 3, 4]);
@@ -155,6 +161,83 @@ both! {
         post(&server, bad, "discard").await;
         in_state(&client, next, State::Delivered).await;
         assert_eq!(arrived(&sink, "a"), [0, 1, 2, 3, 5]);
+        sums_hold(&server).await;
+    }
+
+    async fn lanes_that_wait_are_tried_again_together(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&in_lanes(&sink, json!({ "on_failure": "block" }))).await;
+        let client = server.client();
+        let parked = async |wanted: i64| {
+            let stopped = "SELECT COUNT(*) FROM delivery WHERE state = 'parked' AND lane_parked";
+            wait_until("the heads failed", async || {
+                (server.store.number(stopped).await == wanted).then_some(())
+            })
+            .await;
+        };
+        // What a bad configuration does: every lane stops at its first delivery.
+        sink.answer(400);
+        for lane in 0..40 {
+            send(&server, &format!("a{lane}"), 0).await;
+        }
+        parked(40).await;
+        sink.answer(422);
+        for lane in 0..3 {
+            send(&server, &format!("b{lane}"), 0).await;
+        }
+        parked(43).await;
+        for lane in 0..40 {
+            send(&server, &format!("a{lane}"), 1).await;
+        }
+        let connections: Vec<Connection> = all(&client, "/api/v1/connections").await;
+        let path = format!("/api/v1/connections/{}", connections[0].id);
+        let waiting: Waiting = client.read(&format!("{path}/waiting")).await;
+        let causes: Vec<_> = waiting.parked_causes.iter().map(|c| (c.error_code.as_str(), c.count)).collect();
+        assert_eq!((waiting.parked, causes), (43, vec![("http_400", 40), ("http_422", 3)]));
+
+        // What fails again waits again; a few are done at once.
+        let retry = format!("{path}/retry-parked");
+        let few: DeadResult = client.post(&retry, &json!({ "error_code": "http_422" })).await.ok();
+        assert_eq!((few.count, few.failed, few.job), (3, 0, None));
+        wait_until("they failed once more", async || {
+            let again = "SELECT COUNT(*) FROM delivery WHERE state = 'parked' AND attempts = 2";
+            (server.store.number(again).await == 3).then_some(())
+        })
+        .await;
+        assert_eq!(sink.counts().taken, 0);
+
+        // Many are a job, and only those of the cause.
+        sink.answer(200);
+        let many: DeadResult = client.post(&retry, &json!({ "error_code": "http_400" })).await.ok();
+        let started = many.job.unwrap();
+        assert_eq!((many.count, started.total, started.kind.as_str()), (40, 40, "connections.retry_parked"));
+        let done = wait_until("the job is done", async || {
+            let job: Job = client.read(&format!("/api/v1/jobs/{}", started.id)).await;
+            (job.state == JobState::Done).then_some(job)
+        })
+        .await;
+        assert_eq!((done.done, done.failed), (40, 0), "{done:?}");
+        wait_until("their lanes are empty", async || {
+            let open = format!("{OPEN} AND lane LIKE 'a%'");
+            (server.store.number(&open).await == 0).then_some(())
+        })
+        .await;
+        for lane in 0..40 {
+            assert_eq!(arrived(&sink, &format!("a{lane}")), [0, 1]);
+        }
+        parked(3).await;
+        let rest: DeadResult = client.post(&retry, &json!({})).await.ok();
+        assert_eq!((rest.count, rest.job), (3, None));
+        drained(&server).await;
+        let none: DeadResult = client.post(&retry, &json!({})).await.ok();
+        assert_eq!((none.count, none.failed), (0, 0));
+        client.post(&retry, &json!({ "code": "http_400" })).await.problem(Code::ValidationFailed);
+
+        let log: Vec<AuditEntry> = all(&client, "/api/v1/audit?action=connections.retry_parked").await;
+        let counts: Vec<_> = log.iter().map(|line| &line.after["count"]).collect();
+        assert_eq!(counts, [3, 40, 3]);
+        assert_eq!(log[1].after["job"], started.id.to_string());
         sums_hold(&server).await;
     }
 
@@ -228,7 +311,63 @@ both! {
         assert_eq!(server.store.number(counted).await, server.store.number(coalesced).await);
     }
 
-    async fn opens_are_never_coalesced_and_notes_only_where_it_is_wanted(db) {
+    async fn repeats_of_an_open_become_one_and_never_pass_a_close(db) {
+        let desk = FakeConnectWise::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply_with(&tickets(&desk), SECRETS).await;
+        let states = ["down", "down", "down", "down", "up", "down", "down", "down", "flaps", "down"];
+        let alerts: Vec<Value> = states.iter().map(|state| json!({ "key": "web1", "state": state })).collect();
+        queued(&server, &desk, &alerts).await;
+        let coalesced: Vec<Delivery> = all(&server.client(), "/api/v1/deliveries?state=coalesced").await;
+        assert_eq!(coalesced.len(), 3, "{coalesced:?}");
+        let_go(&server).await;
+        let is = |effect: &str, repeats| (effect.to_owned(), repeats);
+        assert_eq!(effects(&server).await, [
+            is("created", 1), is("noted", 3), is("closed", 1),
+            is("created", 1), is("noted", 2), is("noted", 1), is("noted", 1),
+        ]);
+        let [first, second] = desk.tickets().try_into().unwrap();
+        assert_eq!((&first["closedFlag"], &second["closedFlag"]), (&json!(true), &json!(false)));
+        let counts = |ticket: &Value| texts(&desk, ticket).iter().map(|t| count_of(t)).collect::<Vec<_>>();
+        assert_eq!((counts(&first), counts(&second)), (vec![1, 3, 1], vec![1, 2, 1, 1]));
+        sums_hold(&server).await;
+    }
+
+    async fn what_stands_for_repeats_makes_the_ticket_if_the_first_cannot(db) {
+        let desk = FakeConnectWise::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply_with(&tickets(&desk), SECRETS).await;
+        let alert = json!({ "key": "web1", "state": "down" });
+        queued(&server, &desk, &[alert.clone(), alert.clone(), alert.clone(), alert]).await;
+        desk.fault(Fault::status(400).on("POST", "/service/tickets").times(1));
+        let_go(&server).await;
+        assert_eq!(effects(&server).await, [("dead".to_owned(), 1), ("created".to_owned(), 3)]);
+        let [ticket] = desk.tickets().try_into().unwrap();
+        let [text] = texts(&desk, &ticket).try_into().unwrap();
+        assert_eq!(count_of(&text), 3, "{text}");
+        sums_hold(&server).await;
+    }
+
+    async fn repeats_for_another_customer_are_no_repeats(db) {
+        let desk = FakeConnectWise::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply_with(&tickets(&desk), SECRETS).await;
+        let companies = ["DEF", "ACME", "DEF", "ACME", "DEF"];
+        let alerts: Vec<Value> = companies
+            .iter()
+            .map(|company| json!({ "key": "web1", "state": "down", "company": company }))
+            .collect();
+        queued(&server, &desk, &alerts).await;
+        let_go(&server).await;
+        let is = |effect: &str, repeats| (effect.to_owned(), repeats);
+        assert_eq!(effects(&server).await, [is("created", 1), is("created", 2), is("noted", 2)]);
+        let made = desk.tickets();
+        let made: Vec<&str> = made.iter().map(|t| t["company"]["identifier"].as_str().unwrap()).collect();
+        assert_eq!(made, ["DEF", "ACME"]);
+        sums_hold(&server).await;
+    }
+
+    async fn a_repeat_keeps_its_place_and_becomes_one_only_where_that_is_wanted(db) {
         let desk = FakeConnectWise::start().await.unwrap();
         let server = Server::start(db).await;
         let file = tickets_with(&desk, json!({ "coalesce": false }));
@@ -264,15 +403,54 @@ both! {
     }
 }
 
-/// `text (×n)` on the first lines of a note; 1 without it.
-fn count_of(text: &str) -> u64 {
-    text.split("(\u{d7}")
-        .nth(1)
-        .and_then(|rest| rest.split(')').next())
-        .map_or(1, |n| n.parse().unwrap())
+/// Sends one that the credentials are refused for, and then these: they wait behind it.
+async fn queued(server: &Server, desk: &FakeConnectWise, alerts: &[Value]) {
+    desk.fault(Fault::status(401).on("GET", "/service/tickets").times(1));
+    let anonymous = server.anonymous();
+    for (n, alert) in alerts.iter().enumerate() {
+        let sent = anonymous.hook("alerts", alert).await;
+        if n == 0 {
+            let event = event(&server.client(), sent.event_ids[0]).await;
+            in_state(&server.client(), event.deliveries[0].id, State::Paused).await;
+        }
+    }
 }
 
-fn tickets(desk: &FakeConnectWise) -> String {
+/// The credentials are taken again: what waits goes on.
+async fn let_go(server: &Server) {
+    let connections: Vec<Connection> = all(&server.client(), "/api/v1/connections").await;
+    let psa = connections.into_iter().find(|c| c.name == "psa").unwrap();
+    let path = format!("/api/v1/connections/{}/test", psa.id);
+    let passed: TestResult = server.client().post(&path, &json!({})).await.ok();
+    assert!(passed.ok, "{passed:?}");
+    drained(server).await;
+}
+
+/// Effect and count of each delivery, oldest first; none of those that became part of another.
+async fn effects(server: &Server) -> Vec<(String, i32)> {
+    let rows: Vec<Delivery> = all(&server.client(), "/api/v1/deliveries").await;
+    let sent = rows.iter().rev().filter(|d| d.state != State::Coalesced);
+    sent.map(|d| {
+        (
+            d.effect
+                .clone()
+                .unwrap_or_else(|| d.state.as_str().to_owned()),
+            d.repeats,
+        )
+    })
+    .collect()
+}
+
+fn texts(desk: &FakeConnectWise, ticket: &Value) -> Vec<String> {
+    let notes = desk.notes(ticket["id"].as_i64().unwrap());
+    notes
+        .iter()
+        .map(|note| note["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A ticket for each key, with a note of whatever is neither down nor up.
+pub fn tickets(desk: &FakeConnectWise) -> String {
     tickets_with(desk, json!({}))
 }
 
@@ -291,6 +469,7 @@ fn tickets_with(desk: &FakeConnectWise, more: Value) -> String {
                 "map": {
                     "summary": "Alert {{ key }}",
                     "board": { "value": "Service Board" },
+                    "company": "{{ company | default: 'DEF' }}",
                     "note": "It {{ state }}.",
                 },
             }}]),

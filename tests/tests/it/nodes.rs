@@ -286,6 +286,42 @@ async fn the_stream_goes_over_redis_and_without_it() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_has_lost_redis_without_a_word_says_so_and_hears_the_others() {
+    let Some(url) = redis() else { return };
+    let proxy = Proxy::before(&url).await;
+    let with = |url: &str| options("all").set("redis_url", url);
+    let Some(nodes) = company(&[with(&url), with(&proxy.url(&url))]).await else {
+        return;
+    };
+    nodes[0].apply(&File::new().source("a").text()).await;
+    wait_until("the source is served", async || {
+        let answer = nodes[1].anonymous().post("/hooks/a", &json!({})).await;
+        (answer.status.as_u16() == 202).then_some(())
+    })
+    .await;
+    let mut streams = [Stream::open(&nodes[1].client(), None).await];
+    hear_each_other(&nodes, &mut streams).await;
+    let [mut stream] = streams;
+    // Its connections stay, as far as Redis knows, and nothing comes through them.
+    proxy.delay(Duration::from_secs(3600));
+    stream.find(|m| matches!(m, Message::Reset)).await;
+    wait_until("the other node sends by PostgreSQL", async || {
+        let accepted = nodes[0].anonymous().hook("a", &json!({})).await;
+        shown(&mut stream, accepted.event_ids[0], Duration::from_secs(2)).await
+    })
+    .await;
+    // Back: it reads anew, and hears the others over Redis again.
+    proxy.delay(Duration::ZERO);
+    proxy.cut();
+    stream.find(|m| matches!(m, Message::Reset)).await;
+    let accepted = nodes[0].anonymous().hook("a", &json!({})).await;
+    let id = accepted.event_ids[0];
+    stream
+        .find(|m| matches!(m, Message::Event(e) if e.id == id))
+        .await;
+}
+
 /// How many of `count` requests are taken, spread over the nodes.
 async fn taken(nodes: &[Server], source: &str, count: usize) -> usize {
     let mut taken = 0;

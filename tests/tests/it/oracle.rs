@@ -266,7 +266,8 @@ impl Trial {
         let source = json!({ "event_id_path": "$.id" });
         let file = File::new()
             .http("sink", &format!("{}/in", sink.url))
-            .connectwise("psa", &desk.url)
+            // Each is looked for; that repeats become one has tests of its own.
+            .connectwise_with("psa", &desk.url, json!({ "coalesce": false }))
             .source_with("plain", source.clone())
             .source_with("tickets", source)
             .rule_of(

@@ -69,12 +69,13 @@ both! {
         let bare: Vec<String> = schema(&store).await.into_iter().filter(|line| !line.contains("seaql_migrations")).collect();
         assert!(bare.is_empty(), "left behind: {bare:#?}");
         Migrator::up(&connection, None).await.unwrap();
-        pretty(&first, &schema(&store).await);
+        same(&first, &schema(&store).await);
         connection.close().await.unwrap();
     }
 }
 
-fn pretty(first: &[String], second: &[String]) {
+/// Two schemas are one.
+pub(crate) fn same(first: &[String], second: &[String]) {
     let lost: Vec<_> = first.iter().filter(|line| !second.contains(line)).collect();
     let new: Vec<_> = second.iter().filter(|line| !first.contains(line)).collect();
     assert!(
@@ -84,7 +85,7 @@ fn pretty(first: &[String], second: &[String]) {
 }
 
 /// Every table, column, index and constraint, one line each.
-async fn schema(store: &Store) -> Vec<String> {
+pub(crate) async fn schema(store: &Store) -> Vec<String> {
     let queries: &[&str] = match store {
         Store::Sqlite(_) => &[
             "SELECT name || ': ' || COALESCE(sql, '') FROM sqlite_master ORDER BY name",

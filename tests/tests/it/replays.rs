@@ -6,9 +6,10 @@ use api::services::cursor::Window;
 use api::services::jobs::{self, JobFilter};
 use api::services::{replay, rules};
 use openapi::audit::AuditEntry;
-use openapi::deliveries::{DeadFilter, DeadPreview, DeadResult, Delivery, State};
+use openapi::deliveries::{DeadFilter, DeadGroup, DeadPreview, DeadResult, Delivery, State};
 use openapi::events::EventDetail;
 use openapi::jobs::{Job, JobState};
+use openapi::page::Page;
 use openapi::problem::Code;
 use openapi::rules::Rule;
 use openapi::stream::Message;
@@ -25,8 +26,10 @@ use uuid::Uuid;
 
 use crate::support::{all, delivery, drained, event, in_state, settled};
 
-const DEAD: &str = "/api/v1/dead-letters";
-const COUNT_DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
+/// Dead letters.
+pub const DEAD: &str = "/api/v1/dead-letters";
+/// How many dead letters there are.
+pub const COUNT_DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
 
 /// A copy of the whole event, in order of its `lane`.
 fn in_lanes() -> Value {
@@ -58,18 +61,21 @@ async fn dead_letters(server: &Server, sink: &FakeSink, count: i64) {
     sink.answer(200);
 }
 
-async fn job(client: &Client, id: Uuid) -> Job {
+/// A job as it is now.
+pub async fn job(client: &Client, id: Uuid) -> Job {
     client.read(&format!("/api/v1/jobs/{id}")).await
 }
 
-async fn ended(client: &Client, id: Uuid) -> Job {
+/// A job that ends.
+pub async fn ended(client: &Client, id: Uuid) -> Job {
     wait_until("the job ends", async || {
         Some(job(client, id).await).filter(|j| j.state != JobState::Running)
     })
     .await
 }
 
-async fn audited(client: &Client, action: &str) -> Vec<AuditEntry> {
+/// What the audit log has of an act, newest first.
+pub async fn audited(client: &Client, action: &str) -> Vec<AuditEntry> {
     all(client, &format!("/api/v1/audit?action={action}")).await
 }
 
@@ -260,6 +266,24 @@ both! {
         assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery WHERE state = 'discarded'").await, 29);
     }
 
+    async fn a_rate_holds_from_the_first_one_on(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&to(&sink, copy_to("sink")).text()).await;
+        let client = server.client();
+        dead_letters(&server, &sink, 5).await;
+        let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({ "per_second": 2 })).await.ok();
+        let done = ended(&client, result.job.unwrap().id).await;
+        assert_eq!(done.done, 5);
+        drained(&server).await;
+        let mut arrived: Vec<u64> = sink.seen().values().map(|seen| seen.first_at_us).collect();
+        arrived.sort_unstable();
+        let started = u64::try_from(done.created_at.timestamp_micros()).unwrap();
+        for (at, nth) in arrived.iter().zip(0..) {
+            assert!(*at >= started + nth * 500_000, "{nth}: {} us", at - started);
+        }
+    }
+
     async fn a_preview_says_what_todays_rules_and_those_of_then_would_send(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;
@@ -273,13 +297,19 @@ both! {
         let changed: Rule = client
             .patch(&format!("/api/v1/rules/{}", rule.id), rule.revision, &json!({ "spec": spec })).await.ok();
         let preview: DeadPreview = client.post(&format!("{DEAD}/preview"), &json!({ "rule_id": rule.id })).await.ok();
-        assert_eq!((preview.count, preview.samples.len()), (3, 3));
+        assert_eq!((preview.count, preview.with_lanes, preview.samples.len()), (3, 0, 3));
+        let groups: Page<DeadGroup> = client.read(&format!("{DEAD}?rule_id={}", rule.id)).await;
+        assert_eq!((groups.items.len(), groups.items[0].count), (1, 3));
+        let groups: Page<DeadGroup> = client.read(&format!("{DEAD}?rule_id={}", Uuid::nil())).await;
+        assert_eq!(groups.items, []);
         assert_eq!((preview.connections[0].name.as_str(), preview.connections[0].count), ("sink", 3));
         assert_eq!((preview.causes[0].name.as_str(), preview.rules[0].name.as_str()), ("http_400", "copy"));
         assert!(preview.oldest_at <= preview.newest_at && preview.oldest_at.is_some());
         let sample = &preview.samples[0];
         assert!(sample.differ, "{sample:?}");
         assert_eq!(sample.today.operations[0].fields["body"], "mended");
+        assert_eq!(sample.again.operations[0].fields["body"]["n"], 0, "as it was rendered");
+        assert_eq!(sample.again.operations[0].revision, rule.revision);
         assert_eq!(sample.then.operations[0].fields["body"]["n"], 0);
         assert_eq!((sample.today.operations[0].revision, sample.then.operations[0].revision), (changed.revision, rule.revision));
         assert_eq!(server.store.number(COUNT_DEAD).await, 3, "nothing is sent");
@@ -399,6 +429,7 @@ both! {
             (dead(DeadFilter { rule_id: Some(Uuid::nil()), ..DeadFilter::default() }), "delivery_dead_rule"),
             (dead(DeadFilter { error_code: Some("x".to_owned()), ..DeadFilter::default() }), "delivery_dead "),
             (replay::parked_query(scope, Uuid::nil()).build(backend), "delivery_parked_rule"),
+            (replay::lane_query(scope, &(Uuid::nil(), "a".to_owned())).build(backend), "delivery_lane_place"),
             (rules::revisions_query(scope, Uuid::nil(), window).build(backend), "rule_revision_list"),
             (jobs::query(scope, &JobFilter { state: Some(JobState::Running), kind: None }, window).build(backend), "job_state"),
             (jobs::query(scope, &JobFilter::default(), window).build(backend), "job_workspace"),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use api::retention::queries;
@@ -20,22 +21,24 @@ use uuid::Uuid;
 
 use crate::support::{all, delivered, now};
 
-const DAY: i64 = 86_400_000;
-const RETENTION: &str = "/api/v1/retention";
+pub(crate) const DAY: i64 = 86_400_000;
+pub(crate) const RETENTION: &str = "/api/v1/retention";
+
+/// Ids that were given out: several pasts may share a database, and a moment.
+static IDS: AtomicU64 = AtomicU64::new(0);
 
 /// Rows of the past, written beside the server.
-struct Past {
-    db: DatabaseConnection,
-    workspace: Uuid,
-    source: Uuid,
-    connection: Uuid,
-    now: i64,
-    count: std::cell::Cell<u128>,
+pub(crate) struct Past {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) workspace: Uuid,
+    pub(crate) source: Uuid,
+    pub(crate) connection: Uuid,
+    pub(crate) now: i64,
 }
 
 impl Past {
     /// For the source `alerts` and the connection `box`.
-    async fn of(server: &Server) -> Self {
+    pub(crate) async fn of(server: &Server) -> Self {
         let client = server.client();
         let sources: Vec<Source> = all(&client, "/api/v1/sources").await;
         let connections: Vec<Connection> = all(&client, "/api/v1/connections").await;
@@ -50,25 +53,24 @@ impl Past {
             source: sources.iter().find(|s| s.slug == "alerts").unwrap().id,
             connection: connections.iter().find(|c| c.name == "box").unwrap().id,
             now: now() * 1000,
-            count: std::cell::Cell::new(0),
         }
     }
 
-    fn at(&self, days: i64) -> i64 {
+    pub(crate) fn at(&self, days: i64) -> i64 {
         self.now - days * DAY
     }
 
     /// An id of that day, each larger than the one before.
-    fn id(&self, ms: i64) -> Uuid {
-        self.count.set(self.count.get() + 1);
-        Uuid::from_u128(u128::try_from(ms).unwrap() << 80 | 0x7000_8000 << 48 | self.count.get())
+    pub(crate) fn id(&self, ms: i64) -> Uuid {
+        let count = u128::from(IDS.fetch_add(1, Ordering::Relaxed));
+        Uuid::from_u128(u128::try_from(ms).unwrap() << 80 | 0x7000_8000 << 48 | count)
     }
 
-    async fn insert(&self, table: &str, row: Vec<(&str, Bound)>) {
+    pub(crate) async fn insert(&self, table: &str, row: Vec<(&str, Bound)>) {
         self.insert_all(table, vec![row]).await;
     }
 
-    async fn insert_all(&self, table: &str, rows: Vec<Vec<(&str, Bound)>>) {
+    pub(crate) async fn insert_all(&self, table: &str, rows: Vec<Vec<(&str, Bound)>>) {
         let names: Vec<&str> = rows[0].iter().map(|(name, _)| *name).collect();
         let mut marks = Vec::new();
         let mut values = Vec::new();
@@ -92,7 +94,7 @@ impl Past {
         self.db.execute_raw(statement).await.unwrap();
     }
 
-    fn event_row(
+    pub(crate) fn event_row(
         &self,
         id: Uuid,
         source: Uuid,
@@ -120,7 +122,7 @@ impl Past {
         ]
     }
 
-    async fn event_of(&self, source: Uuid, days: i64) -> Uuid {
+    pub(crate) async fn event_of(&self, source: Uuid, days: i64) -> Uuid {
         let ms = self.at(days);
         let id = self.id(ms);
         self.insert("event", self.event_row(id, source, ms, b"{\"old\":true}"))
@@ -128,16 +130,16 @@ impl Past {
         id
     }
 
-    async fn event(&self, days: i64) -> Uuid {
+    pub(crate) async fn event(&self, days: i64) -> Uuid {
         self.event_of(self.source, days).await
     }
 
     /// A delivery with one attempt; `ended` days ago.
-    async fn delivery(&self, event: Uuid, days: i64, state: &str, ended: i64) -> Uuid {
+    pub(crate) async fn delivery(&self, event: Uuid, days: i64, state: &str, ended: i64) -> Uuid {
         self.keyed(event, days, state, ended, None).await
     }
 
-    async fn keyed(
+    pub(crate) async fn keyed(
         &self,
         event: Uuid,
         days: i64,
@@ -186,7 +188,7 @@ impl Past {
         id
     }
 
-    async fn attempt(&self, delivery: Uuid, days: i64) -> Uuid {
+    pub(crate) async fn attempt(&self, delivery: Uuid, days: i64) -> Uuid {
         let ms = self.at(days);
         let id = self.id(ms);
         self.insert(
@@ -206,7 +208,7 @@ impl Past {
         id
     }
 
-    async fn ids(&self, table: &str) -> BTreeSet<Uuid> {
+    pub(crate) async fn ids(&self, table: &str) -> BTreeSet<Uuid> {
         let statement = Statement::from_string(
             self.db.get_database_backend(),
             format!("SELECT id FROM {table}"),
@@ -218,13 +220,20 @@ impl Past {
     }
 }
 
-async fn read(client: &Client) -> Retention {
+pub(crate) async fn read(client: &Client) -> Retention {
     client.read(RETENTION).await
 }
 
 /// Runs a clean-up and waits for its end.
-async fn clean(client: &Client) -> Retention {
-    let before = read(client).await.last_run.map(|run| run.started_at);
+pub(crate) async fn clean(client: &Client) -> Retention {
+    // One that has just ended has its timer for a moment more, and as long another cannot begin.
+    let before = wait_until("the last clean-up gives its timer back", async || {
+        let now = read(client).await;
+        let ended = now.last_run.as_ref().and_then(|run| run.finished_at);
+        (ended.is_none() || now.next_run_at > ended).then_some(now.last_run)
+    })
+    .await
+    .map(|run| run.started_at);
     client
         .post(&format!("{RETENTION}/run"), &json!({}))
         .await
@@ -237,12 +246,12 @@ async fn clean(client: &Client) -> Retention {
     .await
 }
 
-async fn set(client: &Client, days: Value) -> Retention {
+pub(crate) async fn set(client: &Client, days: Value) -> Retention {
     let now = read(client).await;
     client.patch(RETENTION, now.revision, &days).await.ok()
 }
 
-fn file() -> File {
+pub(crate) fn file() -> File {
     File::new()
         .sandbox("box", json!({}))
         .source("alerts")
@@ -481,7 +490,7 @@ both! {
         assert!(past.ids("event").await.is_empty() && past.ids("attempt").await.is_empty());
 
         let archived = lines(folder.path(), "event");
-        assert_eq!(archived.len(), 2, "a file for each day: {:?}", archived.keys());
+        assert_eq!(archived.len(), 2, "a folder for each day: {:?}", archived.keys());
         assert_eq!(ids_of(&archived), events, "once each");
         assert_eq!(ids_of(&lines(folder.path(), "delivery")), deliveries);
         let line = archived.values().flatten().next().unwrap();
@@ -491,17 +500,24 @@ both! {
         events.insert(event);
         clean(&client).await;
         assert_eq!(ids_of(&lines(folder.path(), "event")), events);
-        let file = std::fs::read_dir(folder.path().join("main/event")).unwrap().next().unwrap().unwrap().path();
-        let mut cat = command(&Options::default());
-        cat.args(["archive", "cat", file.to_str().unwrap()]);
-        let shown = server::run(cat).await;
-        assert!(shown.status.success());
-        let first = String::from_utf8(shown.stdout).unwrap();
-        assert!(serde_json::from_str::<Value>(first.lines().next().unwrap()).is_ok(), "{first}");
+        // Attempts went into the archive once more, since the first time their deliveries did not.
+        let twice: usize = lines(folder.path(), "attempt").values().map(Vec::len).sum();
+        assert_eq!(twice, 6);
+        for (table, rows) in [("event", 4), ("attempt", 3)] {
+            let mut cat = command(&Options::default());
+            cat.args(["archive", "cat", folder.path().join("main").join(table).to_str().unwrap()]);
+            let shown = server::run(cat).await;
+            assert!(shown.status.success());
+            let all = String::from_utf8(shown.stdout).unwrap();
+            let ids: BTreeSet<String> = all.lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].to_string())
+                .collect();
+            assert_eq!((all.lines().count(), ids.len()), (rows, rows), "each row once: {all}");
+        }
         past.db.close().await.unwrap();
     }
 
-    async fn a_bucket_gets_a_piece_again_under_the_same_name(db) {
+    async fn a_bucket_gets_a_piece_again_under_another_name(db) {
         let store = ObjectStore::start().await;
         let folder = tempfile::tempdir().unwrap();
         let options = to_bucket(&store, &store.secret).set("archive_folder", folder.path().display());
@@ -528,10 +544,12 @@ both! {
         assert_eq!(after.archive, ["folder", "bucket"]);
         assert_eq!(after.last_run.unwrap().error, None);
         let objects = store.objects().await;
-        assert_eq!(objects.len(), 3, "{objects:?}");
+        assert_eq!(objects.len(), 4, "{objects:?}");
         let (name, tag) = first.first_key_value().unwrap();
-        assert_eq!(objects.get(name), Some(tag), "the same content under the same name");
-        assert!(name.starts_with("signalbox/main/attempt/") && name.ends_with("/000000000000.jsonl.gz"), "{name}");
+        assert_eq!(objects.get(name), Some(tag), "nobody has touched it");
+        assert!(name.starts_with("signalbox/main/attempt/"), "{name}");
+        let again = objects.iter().filter(|(_, of)| *of == tag).count();
+        assert_eq!(again, 2, "the same rows under two names: {objects:?}");
         let name = objects.keys().find(|name| name.contains("/event/")).unwrap();
         let text = unpacked(&store.get(name).await);
         assert_eq!(text.lines().count(), 1);
@@ -574,10 +592,19 @@ both! {
         );
         let marks = if db == Database::Postgres { ["$1", "$2", "$3"] } else { ["?", "?", "?"] };
         let one = format!("({})", marks[0]);
+        let of_one = format!("({}, {})", marks[0], marks[1]);
+        let after = if db == Database::Postgres { ["$3", "$4", "$5"] } else { ["?", "?", "?"] };
         let all = [
             (queries::next_source(), vec![id()]),
             (queries::events(), vec![id(), id(), id(), ms(), rows()]),
-            (queries::oldest_events(), vec![id(), ms(), rows()]),
+            (queries::oldest_events(None, (marks[0], marks[1], marks[2])), vec![id(), ms(), rows()]),
+            (queries::links(&of_one, (after[0], after[1], after[2])), vec![id(), ms(), id(), id(), rows()]),
+            (queries::sandbox(&of_one, (after[0], after[1], after[2])), vec![id(), ms(), id(), id(), rows()]),
+            (queries::delete_links(&one, marks[1]), vec![id(), ms()]),
+            (queries::delete_sandbox(&one, marks[1]), vec![id(), ms()]),
+            (queries::hold_events(&one, db == Database::Postgres), vec![id()]),
+            (queries::hold_deliveries_of(&one, db == Database::Postgres), vec![id()]),
+            (queries::hold_deliveries(&one, db == Database::Postgres), vec![id()]),
             (queries::deliveries(), vec![id(), id(), id(), ms(), ms(), rows()]),
             (queries::delete_events(&one, marks[1]), vec![id(), ms()]),
             (queries::delete_deliveries(&one, marks[1]), vec![id(), ms()]),
@@ -642,7 +669,7 @@ async fn accepts_hardly_notice_a_clean_up() {
         .await
         .done();
     let ended = std::sync::atomic::AtomicBool::new(false);
-    let order = std::sync::atomic::Ordering::SeqCst;
+    let order = Ordering::SeqCst;
     let watch = async {
         wait_until_within(Duration::from_secs(60), "the clean-up ends", async || {
             let run = read(&client).await.last_run?;
@@ -661,22 +688,26 @@ async fn accepts_hardly_notice_a_clean_up() {
     );
 }
 
-/// Every line of the archive of a table, by file.
-fn lines(folder: &Path, table: &str) -> BTreeMap<String, Vec<Value>> {
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(folder.join("main").join(table)).unwrap() {
-        let path = entry.unwrap().path();
-        let text = unpacked(&std::fs::read(&path).unwrap());
-        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        found.insert(
-            path.file_name().unwrap().to_string_lossy().into_owned(),
-            lines.collect(),
-        );
+/// Every line of the archive of a table, by day.
+pub(crate) fn lines(folder: &Path, table: &str) -> BTreeMap<String, Vec<Value>> {
+    let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for day in std::fs::read_dir(folder.join("main").join(table)).unwrap() {
+        let day = day.unwrap();
+        let of = found
+            .entry(day.file_name().to_string_lossy().into_owned())
+            .or_default();
+        for piece in std::fs::read_dir(day.path()).unwrap() {
+            let text = unpacked(&std::fs::read(piece.unwrap().path()).unwrap());
+            of.extend(
+                text.lines()
+                    .map(|line| serde_json::from_str::<Value>(line).unwrap()),
+            );
+        }
     }
     found
 }
 
-fn unpacked(bytes: &[u8]) -> String {
+pub(crate) fn unpacked(bytes: &[u8]) -> String {
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(bytes)
         .read_to_string(&mut text)
@@ -685,7 +716,7 @@ fn unpacked(bytes: &[u8]) -> String {
 }
 
 /// The ids of all lines; panics when one stands twice.
-fn ids_of(lines: &BTreeMap<String, Vec<Value>>) -> BTreeSet<Uuid> {
+pub(crate) fn ids_of(lines: &BTreeMap<String, Vec<Value>>) -> BTreeSet<Uuid> {
     let all: Vec<Uuid> = lines
         .values()
         .flatten()

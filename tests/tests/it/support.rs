@@ -85,6 +85,14 @@ pub async fn drained(server: &Server) {
 pub const OPEN: &str = "SELECT COUNT(*) FROM delivery WHERE state IN \
     ('ready', 'leased', 'retrying', 'windowed', 'held', 'paused', 'parked')";
 
+/// For how many a text stands, as in `text (×n)`; 1 without it.
+pub fn count_of(text: &str) -> u64 {
+    text.split("(\u{d7}")
+        .nth(1)
+        .and_then(|rest| rest.split(')').next())
+        .map_or(1, |n| n.parse().unwrap())
+}
+
 /// How many events are stored.
 pub async fn events(server: &Server) -> i64 {
     server.store.number("SELECT COUNT(*) FROM event").await

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use openapi::deliveries::State;
+use openapi::connections::Connection;
+use openapi::deliveries::{Delivery, State};
 use serde_json::{Value, json};
 use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::File;
-use tests::{Server, both};
+use tests::{Database, Server, both, wait_until};
 
-use crate::support::{SECRETS, alert, delivered, drained, event, events, settled};
+use crate::support::{SECRETS, alert, all, count_of, delivered, drained, event, events, settled};
 
 /// The example of the guide, with the addresses of this test's upstreams.
 fn example(desk: &FakeConnectWise, sink: &FakeSink) -> String {
@@ -132,7 +133,7 @@ both! {
         let server = Server::start(db).await;
         server.apply_with(&tickets(&desk), SECRETS).await;
         let mut latency = Fault::new(Effect::Delay).on("POST", "/service/tickets");
-        latency.latency_ms = 200;
+        latency.latency_ms = 1000;
         desk.fault(latency);
         let anonymous = server.anonymous();
         let alert = json!({ "key": "web1", "text": "web1 is down" });
@@ -142,10 +143,50 @@ both! {
         let [ticket] = desk.tickets().try_into().unwrap();
         let number = ticket["id"].as_i64().unwrap();
         assert_eq!(desk.called("POST /service/tickets"), 1);
-        assert_eq!(texts(&desk, number).len(), 50, "one opens it, the others note it");
-        let effects = "SELECT COUNT(*) FROM delivery WHERE state = 'delivered' AND effect = ";
-        assert_eq!(server.store.number(&format!("{effects}'created'")).await, 1);
-        assert_eq!(server.store.number(&format!("{effects}'noted'")).await, 49);
+        // One opens it, alone; the others are counted in a few notes, and none is lost.
+        let texts = texts(&desk, number);
+        assert!((2..=10).contains(&texts.len()), "{texts:?}");
+        assert_eq!(count_of(&texts[0]), 1);
+        assert_eq!(texts.iter().map(|text| count_of(text)).sum::<u64>(), 50, "{texts:?}");
+        let deliveries: Vec<Delivery> = all(&server.client(), "/api/v1/deliveries").await;
+        assert_eq!(deliveries.len(), 50);
+        let effect = |wanted| deliveries.iter().filter(|d| d.effect.as_deref() == Some(wanted)).count();
+        let coalesced = deliveries.iter().filter(|d| d.state == State::Coalesced);
+        assert_eq!((effect("created"), effect("noted")), (1, texts.len() - 1));
+        assert_eq!(coalesced.count(), 50 - texts.len());
+    }
+
+    async fn a_repeat_raises_the_priority(db) {
+        let desk = FakeConnectWise::start().await.unwrap();
+        let server = Server::start(db).await;
+        let file = File::new().connectwise("psa", &desk.url).source("alerts").rule(
+            "every alert",
+            json!([]),
+            json!([{ "deliver": {
+                "connection": "psa",
+                "operation": "ticket.upsert",
+                "key": "{{ key }}",
+                "map": {
+                    "summary": "Alert {{ key }}",
+                    "board": { "value": "Service Board" },
+                    "priority": { "value": "Priority 3" },
+                    "on_repeat": { "value": "update" },
+                    "on_repeat.priority": "{{ priority | default: '' }}",
+                },
+            }}]),
+        );
+        server.apply_with(&file.text(), SECRETS).await;
+        let mut effects = Vec::new();
+        for alert in [json!({ "key": "web1" }), json!({ "key": "web1", "priority": "Priority 1" }), json!({ "key": "web1" })] {
+            let sent = server.anonymous().hook("alerts", &alert).await;
+            effects.push(delivered(&server.client(), sent.event_ids[0]).await.effect.unwrap());
+        }
+        assert_eq!(effects, ["created", "updated", "none"]);
+        let [ticket] = desk.tickets().try_into().unwrap();
+        assert_eq!(ticket["priority"]["name"], "Priority 1");
+        assert_eq!(texts(&desk, ticket["id"].as_i64().unwrap()).len(), 1, "no note");
+        let counted = "SELECT CAST(SUM(value) AS BIGINT) FROM stat_hour WHERE metric = 'updated'";
+        assert_eq!(server.store.number(counted).await, 1);
     }
 
     async fn a_lost_reply_makes_no_second_ticket(db) {
@@ -161,6 +202,85 @@ both! {
         assert_eq!(delivery.attempt_log[0].outcome, "unknown");
         assert_eq!(desk.tickets().len(), 1);
         assert_eq!(desk.called("POST /service/tickets"), 1);
+    }
+
+    async fn one_ticket_that_is_gone_is_replaced_at_once(db) {
+        let (desk, server) = fifteen_open_tickets(db).await;
+        let anonymous = server.anonymous();
+        desk.delete_ticket(1003);
+        let again = anonymous.hook("alerts", &json!({ "key": "web2", "text": "down again" })).await;
+        let delivery = delivered(&server.client(), again.event_ids[0]).await;
+        assert_eq!((delivery.effect.as_deref(), delivery.attempts), (Some("created"), 1));
+        assert_eq!(delivery.record_id.as_deref(), Some("1016"));
+        let asked = &delivery.attempt_log[0].exchanges;
+        assert!(asked.iter().any(|e| e.url.contains("id%3D1001")), "it looked at the others: {asked:?}");
+        assert_eq!(desk.tickets().len(), 15);
+        // The link follows: the next one is noted there.
+        let noted = anonymous.hook("alerts", &json!({ "key": "web2", "text": "still down" })).await;
+        let noted = delivered(&server.client(), noted.event_ids[0]).await;
+        assert_eq!((noted.effect.as_deref(), noted.record_id.as_deref()), (Some("noted"), Some("1016")));
+        assert_eq!(psa(&server).await.state, "ok");
+    }
+
+    async fn many_tickets_that_are_hidden_at_once_are_not_made_again(db) {
+        let (desk, server) = fifteen_open_tickets(db).await;
+        let client = server.client();
+        let links = "SELECT COUNT(*) FROM link WHERE state = 'open'";
+        assert_eq!(server.store.number(links).await, 15);
+        // The member loses a board; on another one there are as many as before.
+        desk.hide_tickets(1001..=1012);
+        let anonymous = server.anonymous();
+        for n in 0..12 {
+            let state = if n % 3 == 0 { "up" } else { "down" };
+            let alert = json!({ "key": format!("web{n}"), "text": "again", "state": state });
+            anonymous.hook("alerts", &alert).await;
+        }
+        wait_until("all are set aside", async || {
+            let paused = "SELECT COUNT(*) FROM delivery WHERE state = 'paused'";
+            (server.store.number(paused).await == 12).then_some(())
+        })
+        .await;
+        let stopped = psa(&server).await;
+        assert_eq!((stopped.state.as_str(), stopped.state_code.as_deref()), ("attention", Some("mass_gone")));
+        assert_eq!(desk.called("POST /service/tickets"), 15, "no ticket was made again");
+        assert_eq!(server.store.number(links).await, 15, "no link was forgotten");
+        let burnt = "SELECT COUNT(*) FROM delivery WHERE state IN ('dead', 'discarded')";
+        assert_eq!(server.store.number(burnt).await, 0);
+
+        // The right is back, and a person says so: everything goes to the tickets that there are.
+        desk.hide_tickets([]);
+        let path = format!("/api/v1/connections/{}/resume", stopped.id);
+        client.post(&path, &json!({})).await.done();
+        drained(&server).await;
+        assert_eq!(desk.tickets().len(), 15);
+        let effects = "SELECT COUNT(*) FROM delivery WHERE state = 'delivered' AND effect = ";
+        assert_eq!(server.store.number(&format!("{effects}'noted'")).await, 8);
+        assert_eq!(server.store.number(&format!("{effects}'closed'")).await, 4);
+    }
+
+    async fn tickets_that_a_person_knows_to_be_deleted_are_replaced(db) {
+        let (desk, server) = fifteen_open_tickets(db).await;
+        let client = server.client();
+        for ticket in 1001..=1012 {
+            desk.delete_ticket(ticket);
+        }
+        let anonymous = server.anonymous();
+        let first = anonymous.hook("alerts", &json!({ "key": "web0", "text": "again" })).await;
+        let stopped = wait_until("it needs attention", async || {
+            Some(psa(&server).await).filter(|c| c.state == "attention")
+        })
+        .await;
+        assert_eq!(desk.tickets().len(), 3, "the first one was one too many");
+        let path = format!("/api/v1/connections/{}/resume", stopped.id);
+        client.post(&path, &json!({})).await.done();
+        let replaced = delivered(&client, first.event_ids[0]).await;
+        assert_eq!(replaced.effect.as_deref(), Some("created"));
+        // Nor is a person asked again for the others.
+        for n in 1..12 {
+            anonymous.hook("alerts", &json!({ "key": format!("web{n}"), "text": "again" })).await;
+        }
+        drained(&server).await;
+        assert_eq!((desk.tickets().len(), psa(&server).await.state.as_str()), (15, "ok"));
     }
 
     async fn a_failed_search_is_not_none_found(db) {
@@ -182,7 +302,7 @@ both! {
         slow.latency_ms = 1500;
         desk.fault(slow);
         let sent = server.anonymous().hook("alerts", &json!({ "key": "web1", "text": "down" })).await;
-        tests::wait_until("the ticket is being made", async || {
+        wait_until("the ticket is being made", async || {
             (desk.called("POST /service/tickets") == 1).then_some(())
         })
         .await;
@@ -199,6 +319,25 @@ both! {
     }
 }
 
+/// Open tickets 1001 to 1015, with the keys `web0` to `web14`.
+async fn fifteen_open_tickets(db: Database) -> (FakeConnectWise, Server) {
+    let desk = FakeConnectWise::start().await.unwrap();
+    let server = Server::start(db).await;
+    server.apply_with(&tickets(&desk), SECRETS).await;
+    for n in 0..15 {
+        let alert = json!({ "key": format!("web{n}"), "text": "down" });
+        let sent = server.anonymous().hook("alerts", &alert).await;
+        delivered(&server.client(), sent.event_ids[0]).await;
+    }
+    assert_eq!(desk.tickets().len(), 15);
+    (desk, server)
+}
+
+async fn psa(server: &Server) -> Connection {
+    let connections: Vec<Connection> = all(&server.client(), "/api/v1/connections").await;
+    connections.into_iter().find(|c| c.name == "psa").unwrap()
+}
+
 fn tickets(desk: &FakeConnectWise) -> String {
     File::new()
         .connectwise("psa", &desk.url)
@@ -210,6 +349,7 @@ fn tickets(desk: &FakeConnectWise) -> String {
                 "connection": "psa",
                 "operation": "ticket.upsert",
                 "key": "{{ key }}",
+                "lifecycle": { "path": "$.state", "open": ["down"], "close": ["up"], "otherwise": "open" },
                 "map": {
                     "summary": "Alert {{ key }}",
                     "board": { "value": "Service Board" },

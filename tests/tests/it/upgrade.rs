@@ -5,16 +5,19 @@
 //! says how it was made.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use migration::{Migrator, MigratorTrait as _};
 use openapi::deliveries::State;
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, IsolationLevel, Statement, TransactionTrait as _};
 use serde_json::{Value, json};
 use tests::database::Store;
 use tests::fakes::FakeSink;
-use tests::server::Credentials;
+use tests::server::{Credentials, both as both_streams};
 use tests::{Database, Options, Server, both, wait_until};
 
+use crate::process::{same, schema};
 use crate::support::{all, delivered, event, in_state};
 
 /// Where the old version's connections pointed to.
@@ -185,6 +188,78 @@ both! {
         assert_eq!(count("state = 'leased'").await, 0);
     }
 
+    async fn a_migration_that_broke_off_is_finished(db) {
+        let folder = tempfile::TempDir::new().unwrap();
+        if db == Database::Sqlite {
+            std::fs::File::create(folder.path().join("signalbox.db")).unwrap();
+        }
+        let store = Store::make(db, folder.path()).await;
+        let connection = store.connect().await;
+        Migrator::up(&connection, None).await.unwrap();
+        let whole = schema(&store).await;
+        let alone: Vec<String> = Migrator::migrations()
+            .iter()
+            .filter(|m| m.use_transaction() == Some(false))
+            .map(|m| m.name().to_owned())
+            .collect();
+        assert!(!alone.is_empty());
+        // All of it is done but the note of it, and some of it is not.
+        let names = alone.join("', '");
+        store.run(&format!("DELETE FROM seaql_migrations WHERE version IN ('{names}')")).await;
+        for statement in [
+            "DROP INDEX delivery_lane_parked",
+            "DROP INDEX audit_at",
+            "DROP INDEX audit_seq",
+            "ALTER TABLE audit DROP COLUMN request_id",
+            "ALTER TABLE source DROP COLUMN split",
+            "DROP TABLE source_silence",
+        ] {
+            store.run(statement).await;
+        }
+        if db == Database::Postgres {
+            // What is left of an index that could not be built.
+            store.run(
+                "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'delivery_dead_list'::regclass",
+            )
+            .await;
+        }
+        Migrator::up(&connection, None).await.unwrap();
+        connection.close().await.unwrap();
+        let (mut whole, mut now) = (whole, schema(&store).await);
+        if db == Database::Sqlite {
+            // A column that was added again is the last one of its table.
+            for lines in [&mut whole, &mut now] {
+                lines.retain(|line| !line.starts_with("audit:") && !line.starts_with("source:"));
+            }
+        }
+        same(&whole, &now);
+        if db == Database::Postgres {
+            let invalid = "SELECT COUNT(*) FROM pg_index WHERE NOT indisvalid";
+            assert_eq!(store.number(invalid).await, 0);
+        }
+    }
+
+    async fn what_the_version_before_left_behind_survives_the_way_back(db) {
+        let old = old(db).await;
+        let (before, shape) = (counts(&old.store).await, schema(&old.store).await);
+        let connection = old.store.connect().await;
+        let done = Migrator::get_applied_migrations(&connection).await.unwrap().len();
+        Migrator::up(&connection, None).await.unwrap();
+        assert_ne!(schema(&old.store).await, shape);
+        let more = Migrator::migrations().len() - done;
+        let back = Server::of(old.store, old.folder, old.credentials, Options::default());
+        let undone = back.cli(&["migrate", "down", &more.to_string()]).await;
+        assert!(undone.status.success(), "{}", both_streams(&undone));
+        assert_eq!(counts(&back.store).await, before);
+        if db == Database::Postgres {
+            same(&shape, &schema(&back.store).await);
+        }
+        connection.close().await.unwrap();
+        // And forth once more.
+        back.resume().await;
+        back.client().get("/api/v1/deliveries").await.done();
+    }
+
     async fn the_version_before_still_writes_into_the_new_schema(db) {
         let old = old(db).await;
         let connection = old.store.connect().await;
@@ -217,6 +292,132 @@ both! {
         })
         .await;
     }
+}
+
+/// Columns of a delivery that the version before wrote.
+const OLD_COLUMNS: &str = "workspace_id, event_id, correlation_id, received_at, rule_id, rule_name, \
+    rule_revision, step, connection_id, operation, lane, action, fields, message_id, state, behind, \
+    due_at, lease_owner, fence, attempts, tried_at, unsure, error_code, error, effect, record_id, \
+    record_url, replay_of, replayed_as, created_at, updated_at, finished_at";
+/// Longest that the work may stand still; what a migration does to a table takes none of it.
+const PATIENCE: &str = "SET statement_timeout = '5s'";
+
+/// The work of servers of the version before: writes and reads, over and over.
+struct Work {
+    stop: AtomicBool,
+    rounds: AtomicU64,
+}
+
+impl Work {
+    async fn go_on(&self, store: &Store) -> u64 {
+        let db = store.connect().await;
+        db.execute_unprepared(PATIENCE).await.unwrap();
+        let mut written = 0;
+        while !self.stop.load(Ordering::SeqCst) {
+            let id = uuid::Uuid::from_u128(rand::random());
+            let statements = [
+                format!(
+                    "INSERT INTO delivery (id, {OLD_COLUMNS}) SELECT '{id}', {OLD_COLUMNS} \
+                         FROM delivery WHERE state = 'delivered' ORDER BY id LIMIT 1"
+                ),
+                format!(
+                    "UPDATE delivery SET fence = fence + 1, updated_at = updated_at + 1 WHERE id = '{id}'"
+                ),
+                "SELECT id, settings FROM connection WHERE enabled".to_owned(),
+                "SELECT id, match_mode FROM source WHERE enabled".to_owned(),
+                format!(
+                    "SELECT {OLD_COLUMNS} FROM delivery WHERE state IN ('ready', 'retrying') \
+                         ORDER BY due_at LIMIT 10"
+                ),
+            ];
+            for statement in statements {
+                let done = db.execute_unprepared(&statement).await;
+                assert!(done.is_ok(), "{statement}: {done:?}");
+            }
+            written += 1;
+            self.rounds.fetch_add(1, Ordering::SeqCst);
+        }
+        db.close().await.unwrap();
+        written
+    }
+
+    /// Waits until the work has gone on for a while.
+    async fn goes_on(&self) {
+        let so_far = self.rounds.load(Ordering::SeqCst);
+        wait_until("the work goes on", async || {
+            (self.rounds.load(Ordering::SeqCst) > so_far + 40).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Waits until somebody waits for a lock to do this.
+async fn waits(store: &Store, statement: &str) {
+    let query = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'active' AND wait_event_type = 'Lock' AND query LIKE '{statement}'"
+    );
+    wait_until(&format!("{statement} waits"), async || {
+        (store.number(&query).await > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_version_before_works_while_the_schema_changes() {
+    let Some(db) = Database::postgres() else {
+        return;
+    };
+    let old = old(db).await;
+    let before = old.store.number("SELECT COUNT(*) FROM delivery").await;
+    let server = Server::of(old.store, old.folder, old.credentials, Options::default());
+    let store = Arc::clone(&server.store);
+    let work = Arc::new(Work {
+        stop: AtomicBool::new(false),
+        rounds: AtomicU64::new(0),
+    });
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let (work, store) = (Arc::clone(&work), Arc::clone(&store));
+            tokio::spawn(async move { work.go_on(&store).await })
+        })
+        .collect();
+    // Two that are in no hurry: one has written a delivery, one only looks at something else.
+    let writes = store.connect().await;
+    let writes = writes.begin().await.unwrap();
+    let touch = "UPDATE delivery SET updated_at = updated_at WHERE state = 'dead'";
+    writes.execute_unprepared(touch).await.unwrap();
+    let reads = store.connect().await;
+    let isolation = Some(IsolationLevel::RepeatableRead);
+    let reads = reads.begin_with_config(isolation, None).await.unwrap();
+    reads
+        .execute_unprepared("SELECT 1 FROM sandbox_record")
+        .await
+        .unwrap();
+
+    let (migrated, ()) = tokio::join!(server.cli(&["migrate"]), async {
+        // A change of the table waits for the first, and nobody waits behind it for long.
+        waits(&store, "ALTER TABLE \"delivery\"%").await;
+        work.goes_on().await;
+        writes.commit().await.unwrap();
+        // An index is built for as long as the second looks, and nobody waits for it at all.
+        waits(&store, "CREATE INDEX CONCURRENTLY%").await;
+        work.goes_on().await;
+        reads.commit().await.unwrap();
+    });
+    assert!(migrated.status.success(), "{}", both_streams(&migrated));
+    work.goes_on().await;
+    work.stop.store(true, Ordering::SeqCst);
+    let mut written = 0;
+    for worker in workers {
+        written += worker.await.unwrap();
+    }
+    let invalid = "SELECT COUNT(*) FROM pg_index WHERE NOT indisvalid";
+    assert_eq!(store.number(invalid).await, 0);
+    let now = store.number("SELECT COUNT(*) FROM delivery").await;
+    assert_eq!(now, before + i64::try_from(written).unwrap());
+    server.resume().await;
+    server.client().get("/api/v1/deliveries").await.done();
 }
 
 /// The statements of a dump: each ends with a semicolon at the end of a line.

@@ -31,6 +31,15 @@ fn to(sink: &FakeSink) -> File {
     )
 }
 
+/// So many sinks.
+async fn sinks<const N: usize>() -> [FakeSink; N] {
+    let mut sinks = Vec::new();
+    for _ in 0..N {
+        sinks.push(FakeSink::start().await.unwrap());
+    }
+    sinks.try_into().unwrap()
+}
+
 /// Subscribes a sink; `more` joins its settings.
 async fn subscribe(client: &Client, name: &str, hub: &FakeSink, more: Value) -> ConnectionCreated {
     let mut settings = json!({ "url": hub.url, "types": ["*"] });
@@ -199,6 +208,66 @@ both! {
         assert_eq!(seen.len(), 3);
         assert!(seen.values().any(|s| s.count > 1), "a lost reply is repeated");
         assert!(seen.values().all(|s| s.bodies == 1), "a repeat has the same body");
+    }
+
+    async fn a_lane_that_fails_is_told_whole(db) {
+        let server = Server::start(db).await;
+        let [sink, hub, other, quiet] = sinks().await;
+        let mut step = copy_to("sink");
+        step["deliver"]["key"] = json!("{{ lane }}");
+        let file = |on_failure: &str| {
+            let copy = |slug: &str| (slug.to_owned(), json!([step.clone()]));
+            let rules = ["alerts", "other"].map(copy);
+            let file = File::new()
+                .http_with("sink", &sink.url, json!({ "on_failure": on_failure }))
+                .source("alerts").source("other").source("quiet");
+            rules.into_iter().fold(file, |file, (slug, then)| file.rule_of(&slug, &slug, json!([]), then)).text()
+        };
+        server.apply(&file("park")).await;
+        let client = server.client();
+        let types = json!(["delivery.dead", "delivery.parked"]);
+        subscribe(&client, "hub", &hub, json!({ "types": types })).await;
+        subscribe(&client, "other", &other, json!({ "types": types, "sources": ["other"] })).await;
+        subscribe(&client, "quiet", &quiet, json!({ "types": types, "sources": ["quiet"] })).await;
+        let anonymous = server.anonymous();
+        sink.fault(Fault { latency_ms: 700, ..Fault::status(400) });
+        let mut ids = Vec::new();
+        for slug in ["alerts", "alerts", "other"] {
+            let sent = anonymous.hook(slug, &json!({ "lane": "a" })).await;
+            ids.push(event(&client, sent.event_ids[0]).await.deliveries[0].id);
+        }
+        let head: WebhookDelivery = data(&told_of(&hub, "delivery.dead", 1).await[0]);
+        assert_eq!((head.delivery_id, head.state.as_str(), head.lane_dead), (ids[0], "dead", Some(2)));
+        assert_eq!(head.error_code.as_deref(), Some("http_400"));
+        // One of those behind it came from the source that this one asks about.
+        let head: WebhookDelivery = data(&told_of(&other, "delivery.dead", 1).await[0]);
+        assert_eq!(head.delivery_id, ids[0]);
+        for id in &ids {
+            in_state(&client, *id, State::Dead).await;
+        }
+        // What joins the lane later is told by itself.
+        let late = anonymous.hook("other", &json!({ "lane": "a" })).await;
+        for hub in [&hub, &other] {
+            let dead = told_of(hub, "delivery.dead", 2).await;
+            let late = dead.iter().map(data::<WebhookDelivery>).find(|d| d.event_id == late.event_ids[0]).unwrap();
+            assert_eq!((late.error_code.as_deref(), late.lane_dead), (Some("lane_failed"), None));
+        }
+        drained(&server).await;
+        assert_eq!(told(&hub).values().flatten().count(), 2);
+        // Without anything behind it there is nothing to count.
+        sink.fault(Fault::status(400));
+        let alone = anonymous.hook("alerts", &json!({ "lane": "b" })).await;
+        let dead = told_of(&hub, "delivery.dead", 3).await;
+        let alone = dead.iter().map(data::<WebhookDelivery>).find(|d| d.event_id == alone.event_ids[0]).unwrap();
+        assert_eq!(alone.lane_dead, None);
+
+        server.apply(&file("block")).await;
+        sink.fault(Fault::status(400));
+        let sent = anonymous.hook("alerts", &json!({ "lane": "c" })).await;
+        let parked: WebhookDelivery = data(&told_of(&hub, "delivery.parked", 1).await[0]);
+        assert_eq!((parked.event_id, parked.state.as_str()), (sent.event_ids[0], "parked"));
+        assert_eq!((parked.error_code.as_deref(), parked.attempts, parked.lane_dead), (Some("http_400"), 1, None));
+        assert_eq!(quiet.counts().requests, 0);
     }
 
     async fn a_subscriber_gets_what_it_asks_for(db) {
@@ -380,9 +449,9 @@ both! {
         assert_eq!((done.replay_of, &done.message_id), (Some(message.id), &message.message_id));
         let seen = hub.seen();
         assert_eq!((seen.len(), seen[&message.message_id].count, seen[&message.message_id].bodies), (1, 2, 1));
-        // What went to an upstream is not done twice.
+        // What went to an upstream is not done twice unless that is confirmed.
         let done = event(&client, sent.event_ids[0]).await.deliveries[0].id;
-        client.post(&format!("/api/v1/deliveries/{done}/replay"), &json!({})).await.problem(Code::Conflict);
+        client.post(&format!("/api/v1/deliveries/{done}/replay"), &json!({})).await.problem(Code::AlreadyDelivered);
     }
 
     async fn a_rotated_secret_signs_beside_the_old_one_until_that_is_retired(db) {

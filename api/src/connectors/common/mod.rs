@@ -63,10 +63,11 @@ pub(super) fn tested(begun: Instant, result: Result<String, Fault>) -> TestResul
     }
 }
 
-/// A text that stands for several notes says so.
+/// A text that stands for several says so.
 pub(super) fn counted(text: String, repeats: u32) -> String {
     if repeats > 1 {
-        format!("{} (\u{d7}{repeats})", text.trim_end())
+        let text = text.trim_end();
+        format!("{text} (\u{d7}{repeats})").trim_start().to_owned()
     } else {
         text
     }

@@ -7,7 +7,7 @@ use super::reference::{Step, signed};
 use super::settings::Settings;
 use super::ticket::Company;
 use crate::connectors::Job;
-use crate::connectors::common::{Describe as _, field};
+use crate::connectors::common::{Describe as _, counted, field};
 
 /// Longest summary that ConnectWise takes, in characters.
 pub(super) const SUMMARY: usize = 100;
@@ -17,9 +17,13 @@ const OWN: &[&str] = &[
     "note",
     "resolution",
     "close_status",
+    "on_repeat",
     "company",
     "customFields",
 ];
+
+/// How the names of fields begin that are changed when it happens again.
+const ON_REPEAT: &str = "on_repeat.";
 
 /// References that a plain text names by `name`.
 const BY_NAME: &[&str] = &[
@@ -52,7 +56,8 @@ const BY_IDENTIFIER: &[&str] = &["owner"];
 pub(super) fn body(job: &Job, settings: &Settings, company: &Company, xref: &str) -> Option<Value> {
     let mut ticket = Map::new();
     for (name, value) in &job.fields {
-        if OWN.contains(&name.as_str()) || name.starts_with("customFields.") || blank(value) {
+        let own = OWN.contains(&name.as_str()) || name.starts_with(ON_REPEAT);
+        if own || name.starts_with("customFields.") || blank(value) {
             continue;
         }
         ticket.insert(name.clone(), reference(name, value));
@@ -80,10 +85,23 @@ pub(super) fn body(job: &Job, settings: &Settings, company: &Company, xref: &str
     } else {
         "initialInternalAnalysis"
     };
-    let first = text(&job.fields, marked).unwrap_or_default();
+    // One that stands for others makes the ticket where the first of them could not.
+    let first = counted(text(&job.fields, marked).unwrap_or_default(), job.repeats);
     let first = signed(&first, Step::Opened, &job.message_id, &job.correlation_id);
     ticket.insert(marked.to_owned(), first.into());
     Some(Value::Object(ticket))
+}
+
+/// The fields that are changed when it happens again.
+pub(super) fn on_repeat(fields: &Map<String, Value>) -> Map<String, Value> {
+    fields
+        .iter()
+        .filter(|(_, value)| !blank(value))
+        .filter_map(|(name, value)| {
+            let name = name.strip_prefix(ON_REPEAT)?;
+            Some((name.to_owned(), reference(name, value)))
+        })
+        .collect()
 }
 
 fn reference(name: &str, value: &Value) -> Value {
@@ -185,6 +203,7 @@ pub(super) fn fields() -> Vec<Field> {
         field("initialInternalAnalysis", "Internal analysis", "text", "The first internal text of the ticket."),
         field("customFields", "Custom fields", "map", "By caption or id. One field: customFields.CAPTION."),
         field("note", "Note", "text", "Text of the note when it happens again."),
+        field("on_repeat", "When it happens again", "string", "note, update or both; blank: both. What is changed is mapped as on_repeat.FIELD, such as on_repeat.priority."),
         field("resolution", "Resolution", "text", "Text of the note when it closes."),
         field("close_status", "Closing status", "string", "Instead of the connection's."),
     ]

@@ -1,10 +1,12 @@
 //! `connectwise`: tickets in ConnectWise Manage.
 
+mod census;
 mod client;
 mod fields;
 mod lists;
 mod plan;
 mod reference;
+mod repeat;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,7 @@ use serde_json::Value;
 use super::common::{
     check_map, check_names, check_settings, operation, read, report, tested, wrong,
 };
-use super::{Connection, Connector, Fault, Job, Outcome, Report};
+use super::{Census, Connection, Connector, Fault, Job, LinkChange, Outcome, Report};
 use crate::clock::Clock;
 use crate::egress::Egress;
 use client::Client;
@@ -146,8 +148,19 @@ impl Connector for ConnectWise {
                 link: done.link,
                 exchanges: client.into_exchanges(),
             },
-            Err(trouble) => report(trouble.outcome(), client.into_exchanges()),
+            Err(trouble) => {
+                let ghost = matches!(trouble, Trouble::Ghost(_));
+                let mut report = report(trouble.outcome(), client.into_exchanges());
+                if ghost {
+                    report.link = LinkChange::Clear;
+                }
+                report
+            }
         }
+    }
+
+    async fn census(&self, connection: &Connection, records: &[String]) -> Census {
+        census::take(&self.egress, &self.clock, connection, records).await
     }
 
     async fn test(&self, connection: &Connection) -> TestResult {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::client::address;
 use super::fields;
 use super::reference::{Step, signed};
+use super::repeat::OnRepeat;
 use super::settings::Settings;
 use super::upsert::{conditions, target};
 use crate::connectors::common::{mask_json, wrong};
@@ -60,7 +61,7 @@ pub(super) fn plan(connection: &Connection, settings: &Settings, job: &Job) -> V
         None,
         "looks for an open ticket of this key and company",
     ));
-    let again = || {
+    let note_again = || {
         let text = ["note", "initialDescription", "summary"]
             .iter()
             .find_map(|name| fields::text(&job.fields, name))
@@ -75,7 +76,7 @@ pub(super) fn plan(connection: &Connection, settings: &Settings, job: &Job) -> V
     };
     match job.action {
         Some(Action::Ignore) => return Vec::new(),
-        Some(Action::Note) => requests.push(again()),
+        Some(Action::Note) => requests.push(note_again()),
         Some(Action::Close) => {
             let text =
                 fields::text(&job.fields, "resolution").unwrap_or_else(|| "Resolved.".to_owned());
@@ -96,7 +97,27 @@ pub(super) fn plan(connection: &Connection, settings: &Settings, job: &Job) -> V
             ));
         }
         None | Some(Action::Open) => {
-            requests.push(again());
+            let repeat = match OnRepeat::of(&job.fields) {
+                Ok(repeat) => repeat,
+                Err(trouble) => return vec![refused(connection, job, &trouble.fault())],
+            };
+            let changes = fields::on_repeat(&job.fields);
+            if repeat != OnRepeat::Note && !changes.is_empty() {
+                let change: Vec<Value> = changes
+                    .iter()
+                    .map(|(name, value)| json!({ "op": "replace", "path": name, "value": value }))
+                    .collect();
+                requests.push(request(
+                    "PATCH",
+                    &["service", "tickets", "{id}"],
+                    &[],
+                    Some(Value::Array(change)),
+                    "when one is open, what differs",
+                ));
+            }
+            if repeat != OnRepeat::Update {
+                requests.push(note_again());
+            }
             match fields::body(job, settings, &company, &xref) {
                 Some(body) => requests.push(request(
                     "POST",

@@ -14,6 +14,8 @@ pub(super) struct Ticket {
     pub(super) board_id: Option<i64>,
     pub(super) board_name: String,
     company: Value,
+    /// As it was read.
+    pub(super) whole: Value,
 }
 
 impl Ticket {
@@ -32,6 +34,7 @@ impl Ticket {
                 .and_then(Value::as_i64),
             board_name: text(board.and_then(|board| board.get("name"))).unwrap_or_default(),
             company: value.get("company").cloned().unwrap_or_default(),
+            whole: value.clone(),
         })
     }
 

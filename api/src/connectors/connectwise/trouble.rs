@@ -13,6 +13,8 @@ pub(super) enum Trouble {
     /// There is nothing at that address. Wrong keys can look like that too, so only a call that
     /// worked beside it proves that the record is gone.
     NotFound(Fault),
+    /// The linked ticket is gone, as calls that worked beside it show, and nothing was written.
+    Ghost(Fault),
     /// Anything else.
     Ends(Outcome),
 }
@@ -33,6 +35,7 @@ impl Trouble {
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Trouble::Ends(outcome) => outcome,
+            Trouble::Ghost(fault) => Outcome::Gone(fault),
             Trouble::NotFound(fault) => Outcome::AuthFailed(Fault::new(
                 fault.code,
                 format!(
@@ -45,15 +48,11 @@ impl Trouble {
     }
 
     pub(super) fn fault(self) -> Fault {
-        match self {
-            Trouble::NotFound(_) | Trouble::Ends(_) => {
-                let outcome = self.outcome();
-                outcome
-                    .fault()
-                    .cloned()
-                    .unwrap_or_else(|| Fault::new("unknown", "", None))
-            }
-        }
+        let outcome = self.outcome();
+        outcome
+            .fault()
+            .cloned()
+            .unwrap_or_else(|| Fault::new("unknown", "", None))
     }
 
     /// Of a call without an answer.

@@ -5,6 +5,9 @@
 //! attempt has looked. What looks: the reference of the key on the ticket, and on the last line of
 //! every text a mark of the message that wrote it. A crash at any point leaves a ticket that the
 //! next attempt finds, and at worst lacks the note that it then writes.
+//!
+//! A linked ticket that was open and is gone ends the attempt before anything is written: whoever lost
+//! the right to see a board must not get every ticket of it a second time.
 
 use engine::rules::Action;
 use serde_json::{Value, json};
@@ -17,7 +20,7 @@ use super::settings::{NoteKind, PatchStyle, Settings};
 use super::ticket::{Company, Ticket};
 use super::trouble::Trouble;
 use crate::connectors::common::counted;
-use crate::connectors::{Connection, Effect, Job, LinkChange, RecordRef};
+use crate::connectors::{Connection, Effect, Fault, Job, LinkChange, RecordRef};
 
 /// How many closed tickets are looked at for the mark of a lost reply.
 const CLOSED_LOOKED_AT: &str = "5";
@@ -83,7 +86,7 @@ impl<'a, 'c> Upsert<'a, 'c> {
             if self.again() && self.wrote(&ticket, Step::Opened).await? {
                 return Ok(self.done(Effect::Created, &ticket, true));
             }
-            return self.add_note(&ticket).await;
+            return self.repeat(&ticket).await;
         }
         if self.again()
             && let Some(ticket) = self.opened_and_closed().await?
@@ -206,7 +209,7 @@ impl<'a, 'c> Upsert<'a, 'c> {
         ))
     }
 
-    async fn add_note(&mut self, ticket: &Ticket) -> Result<Done, Trouble> {
+    pub(super) async fn add_note(&mut self, ticket: &Ticket) -> Result<Done, Trouble> {
         if !(self.again() && self.wrote(ticket, Step::Noted).await?) {
             let mapped = ["note", "initialDescription", "summary"];
             let text = mapped
@@ -258,6 +261,7 @@ impl<'a, 'c> Upsert<'a, 'c> {
     /// What there is for the key: the linked ticket if it is open, else what the search finds.
     async fn find(&mut self) -> Result<Found, Trouble> {
         let mut linked = None;
+        let mut ghost = None;
         if let Some(link) = &self.job.link
             && link.record_id.parse::<i64>().is_ok()
         {
@@ -276,17 +280,25 @@ impl<'a, 'c> Upsert<'a, 'c> {
                         linked = Some(ticket);
                     }
                 }
-                // Gone, or the keys are wrong: then the search fails, too.
+                // Gone, or the keys are wrong: then the search fails, too. One that was closed would
+                // be replaced anyway.
+                Err(Trouble::NotFound(fault)) if link.open => ghost = Some(fault),
                 Err(Trouble::NotFound(_)) => {}
                 Err(trouble) => return Err(trouble),
             }
         }
         let open = self.search(false, &[("orderBy", "id asc")], true).await?;
-        Ok(match (open.into_iter().next(), linked) {
-            (Some(ticket), _) => Found::Open(ticket),
-            (None, Some(ticket)) => Found::Closed(ticket),
-            (None, None) => Found::Nothing,
-        })
+        match (open.into_iter().next(), linked, ghost) {
+            (Some(ticket), _, _) => Ok(Found::Open(ticket)),
+            (None, Some(ticket), _) => Ok(Found::Closed(ticket)),
+            // Nothing is written before it is clear that this is the only one.
+            (None, None, Some(fault)) => Err(Trouble::Ghost(Fault::new(
+                fault.code,
+                format!("the linked ticket is gone; {}", fault.message),
+                fault.status,
+            ))),
+            (None, None, None) => Ok(Found::Nothing),
+        }
     }
 
     /// A ticket that a lost attempt of this message opened and somebody closed since.
@@ -331,12 +343,12 @@ impl<'a, 'c> Upsert<'a, 'c> {
             .collect())
     }
 
-    fn read(&self, value: &Value) -> Result<Ticket, Trouble> {
+    pub(super) fn read(&self, value: &Value) -> Result<Ticket, Trouble> {
         Ticket::read(value, self.settings.xref_field)
             .ok_or_else(|| Trouble::unreadable(super::trouble::Call::Writes, 200))
     }
 
-    fn done(&self, effect: Effect, ticket: &Ticket, open: bool) -> Done {
+    pub(super) fn done(&self, effect: Effect, ticket: &Ticket, open: bool) -> Done {
         let record = RecordRef {
             id: ticket.id.to_string(),
             url: self.settings.ticket_link(ticket.id),
@@ -366,7 +378,7 @@ const fn nothing(link: LinkChange) -> Done {
 }
 
 /// A ticket that was there a moment ago: the next attempt looks anew.
-fn later_if_gone(trouble: Trouble) -> Trouble {
+pub(super) fn later_if_gone(trouble: Trouble) -> Trouble {
     match trouble {
         Trouble::NotFound(fault) => {
             Trouble::Ends(crate::connectors::Outcome::Retry { after: None, fault })

@@ -274,7 +274,7 @@ async fn upsert(store: &Store<'_>, job: &Job) -> Result<Written, DbErr> {
             Ok(written(effect, number, !closes, false))
         }
         (_, None) => {
-            let model = store.insert(OPEN, title(job)).await?;
+            let model = store.insert(OPEN, counted(title(job), job.repeats)).await?;
             Ok(written(Effect::Created, model.number, true, false))
         }
     }

@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use entity::delivery;
 use sea_orm::DbErr;
 use tokio::task::JoinError;
 
 use super::{Carrier, IDLE};
-use crate::dispatch::claim::{self, Retries};
+use crate::dispatch::claim::{self, Found, Retries, Room};
 use crate::dispatch::node::Lost;
 
 /// What came of a claim.
 pub(super) struct Claimed {
     retries: Retries,
-    found: Result<Vec<delivery::Model>, DbErr>,
+    found: Result<Found, DbErr>,
     /// Claims whose commit was never answered, this one among them.
     lost: Vec<Lost>,
 }
@@ -30,25 +29,23 @@ impl Carrier {
         if !self.claims.is_empty() || self.claim_after.is_some_and(|after| now < after) {
             return;
         }
-        let capacity = self.core.dispatch.0.options.capacity;
-        let held = self.desk.held.load(Ordering::Acquire);
         let may_probe = self.probe_after.is_none_or(|after| now >= after);
         let retries = match (self.recovered, may_probe && self.lacks_probe()) {
             (true, _) => Retries::All,
             (false, true) => Retries::Probe,
             (false, false) => Retries::Due,
         };
-        let wanted = self.desk.backlog.load(Ordering::Acquire)
-            || retries != Retries::Due
-            || !self.lost.is_empty();
-        if !wanted || held > capacity / 2 {
+        let Some(room) = self.room(retries) else {
             return;
-        }
+        };
         // Reserved before the claim, so that the journal cannot fill the same places.
-        let room = (capacity - held).min(capacity / 2).max(1);
-        self.desk.held.fetch_add(room, Ordering::AcqRel);
-        // Cleared before the look: what comes after it sets the flag again.
-        self.desk.backlog.store(false, Ordering::Release);
+        self.desk.held.fetch_add(room.places(), Ordering::AcqRel);
+        if room.fresh > 0 {
+            // Cleared before the look: what comes after it sets the flag again.
+            self.desk.backlog.store(false, Ordering::Release);
+            // What the flag was set for may be retries, for which there is no room now.
+            self.more_waits |= room.waited == 0;
+        }
         let (core, connection) = (Arc::clone(&self.core), self.desk.id);
         let mut lost = std::mem::take(&mut self.lost);
         self.claims.spawn(async move {
@@ -63,6 +60,16 @@ impl Carrier {
             }
         });
         self.reserved = room;
+    }
+
+    /// How many to claim of each kind; none if there is no reason to look, or no room for many.
+    fn room(&self, retries: Retries) -> Option<Room> {
+        let capacity = self.core.dispatch.0.options.capacity;
+        let held = self.desk.held.load(Ordering::Acquire);
+        let waited = self.desk.queue.lock().waited();
+        let look = self.desk.backlog.load(Ordering::Acquire) || !self.lost.is_empty();
+        let again = self.more_waits || retries != Retries::Due;
+        Room::of(capacity, held, waited, look, again)
     }
 
     /// Takes what a claim found.
@@ -83,27 +90,34 @@ impl Carrier {
         let room = self.reserved;
         self.desk
             .held
-            .fetch_sub(room - found.len().min(room), Ordering::AcqRel);
-        if found.len() >= room {
+            .fetch_sub(room.places().saturating_sub(found.len()), Ordering::AcqRel);
+        if room.fresh > 0 && found.fresh.len() >= room.fresh {
             self.desk.backlog.store(true, Ordering::Release);
-        } else if claimed.retries == Retries::All {
-            self.recovered = false;
-        } else if claimed.retries == Retries::Probe && found.is_empty() {
+        }
+        if room.waited > 0 {
+            self.more_waits = found.waited.len() >= room.waited;
+            if claimed.retries == Retries::All {
+                self.recovered &= self.more_waits;
+            }
+        }
+        if claimed.retries == Retries::Probe && found.len() == 0 {
             self.probe_after = Instant::now().checked_add(IDLE);
         }
-        self.desk.queue.lock().extend(found);
+        self.desk.queue.lock().extend(found.fresh, found.waited);
     }
 
     /// Gives its places back; the next one waits a while.
     fn claim_failed(&mut self) {
-        self.desk.held.fetch_sub(self.reserved, Ordering::AcqRel);
+        let places = self.reserved.places();
+        self.desk.held.fetch_sub(places, Ordering::AcqRel);
         self.claim_after = Instant::now().checked_add(IDLE);
     }
 
-    /// Whether a probe is due and nothing is here to make it with.
+    /// Whether a probe is due and nothing is here to make it with. One that hangs holds up none, as
+    /// long as there is a place for another call.
     fn lacks_probe(&self) -> bool {
         self.breaker.until_probe(self.elapsed_ms()) == Some(0)
-            && self.calls.is_empty()
+            && self.calls.len() < self.places()
             && self.desk.queue.lock().is_empty()
     }
 }

@@ -1,6 +1,5 @@
 //! What comes due during maintenance is put back.
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use entity::delivery;
@@ -20,14 +19,8 @@ impl Carrier {
         if !plan.any(now) {
             return;
         }
-        let covered: VecDeque<delivery::Model> = {
-            let mut queue = self.desk.queue.lock();
-            let (covered, rest) = queue
-                .drain(..)
-                .partition(|d| plan.cover(now, d.source_id, d.connection_id).is_some());
-            *queue = rest;
-            covered
-        };
+        let is_covered = |d: &delivery::Model| plan.cover(now, d.source_id, d.connection_id);
+        let covered = self.desk.queue.lock().take(|d| is_covered(d).is_some());
         for claimed in covered {
             self.desk.held.fetch_sub(1, Ordering::AcqRel);
             let name = connection.view.name.clone();

@@ -141,13 +141,15 @@ pub fn all() -> HashMap<&'static str, Value> {
         (
             "Waiting",
             json!({
-                "ready": 0, "behind": 2, "retrying": 1, "paused": 0, "parked": 0, "oldest_at": TIME,
+                "ready": 0, "behind": 2, "retrying": 1, "paused": 0, "parked": 2, "oldest_at": TIME,
+                "parked_causes": [{"error_code": "http_400", "count": 2}],
                 "next": [{
                     "delivery_id": ID, "key": "kuma:7", "attempts": 3, "at": TIME,
                     "error_code": "http_503"
                 }]
             }),
         ),
+        ("RetryParked", json!({"error_code": "http_400"})),
         ("NewWorkspace", json!({"slug": "acme", "name": "Acme"})),
         ("RenameWorkspace", json!({"name": "Acme Ltd"})),
         ("Workspace", workspace),
@@ -206,7 +208,7 @@ pub fn all() -> HashMap<&'static str, Value> {
             json!({
                 "would_delete": {
                     "events": 120, "deliveries": 4, "attempts": 300, "refusals": 0, "audit": 0,
-                    "jobs": 1, "stats": 0
+                    "jobs": 1, "stats": 0, "links": 0, "sandbox": 0
                 },
                 "at_least": false
             }),
@@ -269,7 +271,8 @@ pub fn all() -> HashMap<&'static str, Value> {
             "Release",
             json!({"fields": {"summary": "Alert: web-1 (edited)"}}),
         ),
-        ("ReplayedDelivery", json!({"delivery_id": ID})),
+        ("ReplayDelivery", json!({"repeat_delivered": true})),
+        ("ReplayedDelivery", json!({"delivery_id": ID, "count": 1})),
         (
             "DeadGroup",
             json!({
@@ -402,7 +405,8 @@ fn connection() -> Value {
         "retry": {}, "on_failure": "skip", "coalesce": true, "state": "ok", "state_code": null,
         "state_reason": null, "state_at": TIME, "failing_since": null, "revision": 1, "created_at": TIME,
         "updated_at": TIME,
-        "breaker": {"state": "closed", "failures": 0, "opened_at": null, "next_probe_at": null}
+        "breaker": {"state": "closed", "failures": 0, "opened_at": null, "next_probe_at": null,
+                    "asked_until": null, "pace": null}
     })
 }
 
@@ -425,7 +429,8 @@ fn retention() -> Value {
     json!({
         "days": {
             "events": 90, "deliveries": 90, "attempts": 30, "dead_letters": 90, "refusals": 90,
-            "audit": 365, "jobs": 30, "stats": 400, "archive": true
+            "audit": 365, "jobs": 30, "stats": 400, "links": 365, "sandbox": 90,
+            "archive": true
         },
         "sources": [{"source": "kuma", "days": 14}],
         "max_mb": null, "archive": [],
@@ -433,7 +438,7 @@ fn retention() -> Value {
             "started_at": TIME, "finished_at": TIME,
             "deleted": {
                 "events": 120, "deliveries": 124, "attempts": 310, "refusals": 0, "audit": 0,
-                "jobs": 0, "stats": 0
+                "jobs": 0, "stats": 0, "links": 0, "sandbox": 0
             },
             "archived_bytes": 0, "error": null
         },
@@ -566,7 +571,7 @@ fn compliance_report() -> Value {
         "exports": counted("audit.export"), "retention": counted("retention.change"),
         "deleted": {
             "events": 1200, "deliveries": 1300, "attempts": 1500, "refusals": 0, "audit": 0,
-            "jobs": 2, "stats": 0
+            "jobs": 2, "stats": 0, "links": 0, "sandbox": 0
         },
         "limits": {}, "more": false, "members": [], "credentials": []
     })
@@ -583,12 +588,12 @@ fn preview() -> Value {
         }]
     });
     json!({
-        "count": 3, "oldest_at": TIME, "newest_at": TIME,
+        "count": 3, "with_lanes": 0, "oldest_at": TIME, "newest_at": TIME,
         "connections": share("psa", json!(CONNECTION)),
         "causes": share("http_400", Value::Null),
         "rules": share("down and up to the service desk", json!(RULE)),
         "samples": [{
-            "delivery": delivery(), "today": planned,
+            "delivery": delivery(), "again": planned, "today": planned,
             "then": {"reason": "no_rule", "operations": []}, "differ": true
         }]
     })

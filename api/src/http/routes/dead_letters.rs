@@ -40,15 +40,26 @@ pub struct DeadQuery {
     limit: Option<u32>,
 }
 
+/// Which groups of dead letters. All of them are one page: what asks for pages is passed over, as
+/// before there was anything to ask for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct GroupQuery {
+    /// Only what this rule made.
+    rule_id: Option<Uuid>,
+}
+
 /// List dead letters by cause
-#[utoipa::path(tag = "dead letters", responses(
-    (status = 200, description = "Groups, the largest first", body = Page<DeadGroup>), Guarded))]
+#[utoipa::path(tag = "dead letters", params(GroupQuery), responses(
+    (status = 200, description = "Groups, the largest first", body = Page<DeadGroup>), Guarded, BadQuery))]
 #[get("/dead-letters", wrap = "needs(Permission::DlqRead)")]
 pub async fn list_dead_groups(
     core: web::Data<Core>,
     caller: Caller,
+    Query(query): Query<GroupQuery>,
 ) -> ApiResult<web::Json<Page<DeadGroup>>> {
-    Ok(whole(deliveries::groups(&core, caller.scope).await?))
+    let groups = deliveries::groups(&core, caller.scope, query.rule_id).await?;
+    Ok(whole(groups))
 }
 
 /// List dead letters
@@ -75,8 +86,9 @@ pub async fn list_dead_letters(
 
 /// Preview a replay of dead letters
 ///
-/// How many the filter names, by connection, cause and rule; and the oldest few as they would be
-/// sent with today's rules and with those of when their events were received. Nothing is sent.
+/// How many the filter names, with what goes along because its lane does, by connection, cause and
+/// rule; and the oldest few as they would be sent: as they were rendered, with today's rules, and with
+/// those of when their events were received. Nothing is sent.
 #[utoipa::path(tag = "dead letters", request_body = Option<DeadFilter>, responses(
     (status = 200, description = "What a replay would do", body = DeadPreview), Guarded, BadBody))]
 #[post("/dead-letters/preview", wrap = "needs(Permission::DlqRead)")]

@@ -1,7 +1,7 @@
 //! Deliveries.
 
 use actix_web::{HttpResponse, get, patch, post, web};
-use openapi::deliveries::{Delivery, EditFields, Release, ReplayedDelivery};
+use openapi::deliveries::{Delivery, EditFields, Release, ReplayDelivery, ReplayedDelivery};
 use openapi::page::Page;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -152,20 +152,24 @@ pub async fn discard_delivery(
 /// Replay a delivery
 ///
 /// A new delivery with the same fields; the two point at each other. Dead letters, discarded
-/// deliveries and, also when they were delivered, messages of webhooks can be replayed. One that was
-/// set aside with its lane is replayed with all of the lane, in order.
-#[utoipa::path(tag = "deliveries", responses(
-    (status = 201, description = "Replayed", body = ReplayedDelivery), Guarded, Missing, Conflict))]
+/// deliveries and messages of webhooks can be replayed, and what was delivered if `repeat_delivered`
+/// confirms that it shall be done once more. One that was set aside with its lane is replayed with all
+/// of the lane, in order.
+#[utoipa::path(tag = "deliveries", request_body = Option<ReplayDelivery>, responses(
+    (status = 201, description = "Replayed", body = ReplayedDelivery), Guarded, Missing, BadBody, Conflict))]
 #[post("/deliveries/{id}/replay", wrap = "needs(Permission::DeliveriesWrite)")]
 pub async fn replay_delivery(
     core: web::Data<Core>,
     caller: Caller,
     id: web::Path<Uuid>,
+    JsonOrDefault(asked): JsonOrDefault<ReplayDelivery>,
 ) -> ApiResult<HttpResponse> {
-    let delivery_id = actions::replay(&core, caller.scope, &Actor::of(&caller), *id).await?;
+    let by = Actor::of(&caller);
+    let made = actions::replay(&core, caller.scope, &by, *id, &asked).await?;
+    let location = format!("/api/v1/deliveries/{}", made.delivery_id);
     Ok(HttpResponse::Created()
-        .insert_header(("location", format!("/api/v1/deliveries/{delivery_id}")))
-        .json(ReplayedDelivery { delivery_id }))
+        .insert_header(("location", location))
+        .json(made))
 }
 
 /// The delivery as it is now, with its attempts.

@@ -33,7 +33,8 @@ pub struct EventQuery {
     disposition: Option<String>,
     /// Id or name of a rule that took it.
     rule: Option<String>,
-    /// Id, correlation id, delivery id of the sender, or the beginning of the title.
+    /// Id, correlation id, delivery id of the sender, or the beginning of the title. An id names its
+    /// event, and those that came in one request with it.
     q: Option<String>,
     /// Received at or after.
     #[param(value_type = Option<String>, format = DateTime, example = "2026-01-01T00:00:00Z")]

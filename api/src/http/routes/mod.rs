@@ -16,6 +16,7 @@ pub mod maintenance;
 pub mod me;
 pub mod members;
 pub mod notices;
+pub mod parked;
 pub mod passkeys;
 pub mod providers;
 pub mod retention;

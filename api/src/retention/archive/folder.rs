@@ -1,41 +1,32 @@
-//! A file of the archive.
+//! Files of the archive.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-/// Appends to a file of which `counted` bytes count, and has it on disk.
-pub async fn append(path: PathBuf, counted: i64, bytes: Bytes) -> io::Result<()> {
-    let counted = u64::try_from(counted).unwrap_or(0);
-    tokio::task::spawn_blocking(move || append_now(&path, counted, &bytes))
+/// Makes a file that was not there, and has it on disk.
+///
+/// # Errors
+/// It could not be written, or there is one of this name.
+pub async fn create(path: PathBuf, bytes: Bytes) -> io::Result<()> {
+    tokio::task::spawn_blocking(move || create_now(&path, &bytes))
         .await
         .map_err(io::Error::other)?
 }
 
-fn append_now(path: &Path, counted: u64, bytes: &[u8]) -> io::Result<()> {
+fn create_now(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     make(folder)?;
-    let new = !path.exists();
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)?;
-    let length = file.metadata()?.len();
-    // What lies behind was written, but its rows were not deleted. A shorter file was moved away.
-    if length > counted {
-        file.set_len(counted)?;
+    let mut file = OpenOptions::new().create_new(true).write(true).open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // A torn piece would be in the way of whoever reads the archive.
+        let _ = fs::remove_file(path);
+        return Err(error);
     }
-    file.seek(SeekFrom::End(0))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    if new {
-        sync(folder)?;
-    }
-    Ok(())
+    sync(folder)
 }
 
 /// Makes a folder and those above it, each of them on disk.
@@ -65,16 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_count_is_written_again() {
+    fn nobody_writes_over_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("main/event/2026-01-01.jsonl");
-        append_now(&path, 0, b"one\n").unwrap();
-        append_now(&path, 4, b"two, not deleted\n").unwrap();
-        append_now(&path, 4, b"two\n").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
-        fs::remove_file(&path).unwrap();
-        append_now(&path, 8, b"three\n").unwrap();
-        append_now(&path, 14, b"four\n").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "three\nfour\n");
+        let path = folder.path().join("main/event/2026-01-01/piece.jsonl");
+        create_now(&path, b"one\n").unwrap();
+        let refused = create_now(&path, b"two\n").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
     }
 }

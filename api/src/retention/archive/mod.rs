@@ -1,10 +1,12 @@
 //! The archive: JSON Lines in a folder, a bucket, or both.
 //!
-//! Invariant: there is one file for each workspace, table and day, and `archive_file` says how far
-//! it counts; that number moves in the transaction that deletes the rows. Before a piece is
-//! appended, the file is cut to the number: a piece whose rows were not deleted is written again to
-//! the same place. In a bucket a piece is an object named after its place in the file, so that
-//! writing it again replaces it. A folder is synchronised before a row is deleted.
+//! Invariant: a piece is written once, under a name that nobody else can take, and is never changed.
+//! Its name has the installation, the claim of the clean-up that wrote it (which grows), its number
+//! within that, and something random, which keeps apart what goes on from two copies of a database.
+//! A piece is on disk, or in the bucket, before its rows are deleted; the transaction that deletes
+//! them looks whether the claim still holds. A crash or a lost claim between the two leaves a piece
+//! whose rows are still there: they are written once more, into a later piece, whose lines count.
+//! `archive_file` counts the rows and bytes of the pieces of a day, without those that do not count.
 
 mod bucket;
 mod folder;
@@ -12,16 +14,18 @@ pub mod line;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use entity::archive_file;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _};
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use crate::core::Core;
+use crate::ids;
 use crate::journal::sql;
+use crate::schedule::Due;
 use crate::settings::Settings;
 
 pub use bucket::{Bucket, BucketError};
@@ -36,9 +40,9 @@ pub enum Fault {
     /// The bucket did not take it.
     #[error("the archive's bucket did not take a piece: {0}")]
     Bucket(String),
-    /// The database failed.
-    #[error("the place in the archive could not be read: {0}")]
-    Database(#[from] DbErr),
+    /// This server must not go on: it may have been taken for dead.
+    #[error("the lease of this server has ended")]
+    Lapsed,
 }
 
 /// Where rows go before they are deleted.
@@ -47,6 +51,19 @@ pub struct Archive {
     folder: Option<std::path::PathBuf>,
     bucket: Option<Bucket>,
     gzip: bool,
+    /// Pieces that were begun.
+    pieces: AtomicU32,
+}
+
+/// Whose rows are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    /// The workspace.
+    pub workspace: Uuid,
+    /// Its folder in the archive.
+    pub slug: &'a str,
+    /// The claim of the clean-up.
+    pub due: &'a Due,
 }
 
 /// What was written, until its rows are deleted.
@@ -55,8 +72,6 @@ pub struct Piece {
     workspace: Uuid,
     table: &'static str,
     day: String,
-    from: i64,
-    known: bool,
     bytes: i64,
     rows: i64,
 }
@@ -73,6 +88,7 @@ impl Archive {
             folder,
             bucket,
             gzip: settings.archive_gzip,
+            pieces: AtomicU32::new(0),
         }))
     }
 
@@ -87,41 +103,33 @@ impl Archive {
             .collect()
     }
 
-    /// Writes lines, each to the file of its table and day.
+    /// Writes lines, each to a piece of its table and day.
     ///
     /// # Errors
     /// Nothing may be deleted.
     pub async fn write(
         &self,
         core: &Core,
-        workspace: Uuid,
-        slug: &str,
+        whose: Whose<'_>,
         lines: Vec<Line>,
     ) -> Result<Vec<Piece>, Fault> {
-        let mut files: BTreeMap<(&'static str, String), Vec<Line>> = BTreeMap::new();
+        let mut days: BTreeMap<(&'static str, String), Vec<Line>> = BTreeMap::new();
         for line in lines {
             let day = line.day();
-            files.entry((line.table, day)).or_default().push(line);
+            days.entry((line.table, day)).or_default().push(line);
         }
-        let mut pieces = Vec::with_capacity(files.len());
-        for ((table, day), mut lines) in files {
-            // The same rows always make the same bytes.
+        let mut pieces = Vec::with_capacity(days.len());
+        for ((table, day), mut lines) in days {
             lines.sort_by_key(|line| line.id);
-            let known =
-                archive_file::Entity::find_by_id((workspace, table.to_owned(), day.clone()))
-                    .one(core.db.read())
-                    .await?;
             let bytes = self.encode(&lines)?;
             let piece = Piece {
-                workspace,
+                workspace: whose.workspace,
                 table,
-                from: known.as_ref().map_or(0, |row| row.bytes),
-                known: known.is_some(),
                 bytes: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
                 rows: i64::try_from(lines.len()).unwrap_or(i64::MAX),
                 day,
             };
-            self.put(core, slug, &piece, bytes).await?;
+            self.put(core, whose, &piece, bytes).await?;
             pieces.push(piece);
         }
         Ok(pieces)
@@ -142,20 +150,32 @@ impl Archive {
         Ok(encoder.finish()?.into())
     }
 
-    async fn put(&self, core: &Core, slug: &str, piece: &Piece, bytes: Bytes) -> Result<(), Fault> {
+    /// The name of the next piece. Of one installation they are in the order of the alphabet.
+    fn name(&self, installation: &str, due: &Due) -> String {
+        let number = self.pieces.fetch_add(1, Ordering::Relaxed);
+        let random = u32::from_be_bytes(ids::random());
         let end = if self.gzip { "jsonl.gz" } else { "jsonl" };
+        format!(
+            "{installation}-{:010}-{number:06}-{random:08x}.{end}",
+            due.fence()
+        )
+    }
+
+    async fn put(
+        &self,
+        core: &Core,
+        whose: Whose<'_>,
+        piece: &Piece,
+        bytes: Bytes,
+    ) -> Result<(), Fault> {
+        let own = self.name(&core.installation, whose.due);
+        let name = format!("{}/{}/{}/{own}", whose.slug, piece.table, piece.day);
         if let Some(folder) = &self.folder {
-            let path = folder
-                .join(slug)
-                .join(piece.table)
-                .join(format!("{}.{end}", piece.day));
-            folder::append(path, piece.from, bytes.clone()).await?;
+            must_live(core)?;
+            folder::create(folder.join(&name), bytes.clone()).await?;
         }
         if let Some(bucket) = &self.bucket {
-            let name = format!(
-                "{slug}/{}/{}/{:012}.{end}",
-                piece.table, piece.day, piece.from
-            );
+            must_live(core)?;
             bucket
                 .put(&core.egress, &name, bytes)
                 .await
@@ -165,18 +185,27 @@ impl Archive {
     }
 }
 
+/// Whoever may have been taken for dead writes nothing: another one does.
+fn must_live(core: &Core) -> Result<(), Fault> {
+    if core.nodes.lease().holds() {
+        Ok(())
+    } else {
+        Err(Fault::Lapsed)
+    }
+}
+
 impl Piece {
     /// Its length.
     pub fn bytes(&self) -> u64 {
         u64::try_from(self.bytes).unwrap_or(0)
     }
 
-    /// Counts it, within the transaction that deletes its rows. False: it was counted meanwhile.
+    /// Counts it, within the transaction that deletes its rows.
     ///
     /// # Errors
     /// The statement failed.
-    pub async fn count(&self, txn: &impl ConnectionTrait, now: i64) -> Result<bool, DbErr> {
-        let mut values = vec![
+    pub async fn count(&self, txn: &impl ConnectionTrait, now: i64) -> Result<(), DbErr> {
+        let values = vec![
             self.workspace.into(),
             self.table.into(),
             self.day.as_str().into(),
@@ -184,14 +213,11 @@ impl Piece {
             self.rows.into(),
             now.into(),
         ];
-        let query = if self.known {
-            values.push(self.from.into());
-            "UPDATE archive_file SET bytes = bytes + $4, rows = rows + $5, updated_at = $6 \
-             WHERE workspace_id = $1 AND name = $2 AND day = $3 AND bytes = $7"
-        } else {
-            "INSERT INTO archive_file (workspace_id, name, day, bytes, rows, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, name, day) DO NOTHING"
-        };
-        Ok(sql::execute(txn, query, values).await? > 0)
+        let query = "INSERT INTO archive_file (workspace_id, name, day, bytes, rows, updated_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, name, day) \
+                     DO UPDATE SET bytes = archive_file.bytes + excluded.bytes, \
+                     rows = archive_file.rows + excluded.rows, updated_at = excluded.updated_at";
+        sql::execute(txn, query, values).await?;
+        Ok(())
     }
 }

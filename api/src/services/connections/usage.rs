@@ -1,15 +1,17 @@
 //! Who sends to a connection. Rules and sources name it, so a new name is written into them.
 
 use engine::model::{NoMatch, OperationSpec, RuleSpec, StepSpec, Then};
-use entity::{rule, source};
+use entity::{delivery, rule, source};
 use openapi::problem::FieldError;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _,
+    QueryFilter as _, Select,
 };
+use uuid::Uuid;
 
 use crate::core::Core;
 use crate::http::problem::{ApiResult, field_error};
+use crate::journal::open_states;
 use crate::scope::Scope;
 use crate::services::audit::{self, Actor};
 use crate::services::change::Change;
@@ -26,6 +28,14 @@ pub fn operations_mut(spec: &mut RuleSpec) -> impl Iterator<Item = &mut Operatio
         StepSpec::Drop => None,
         StepSpec::Deliver(operation) | StepSpec::Hold(operation) => Some(operation),
     })
+}
+
+/// What waits for a connection: it cannot go while something does.
+pub fn open(scope: Scope, connection: Uuid) -> Select<delivery::Entity> {
+    delivery::Entity::find()
+        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(delivery::Column::ConnectionId.eq(connection))
+        .filter(open_states())
 }
 
 /// Every rule and source that sends to a connection of this name.

@@ -3,7 +3,7 @@
 //! Every count reads the index of open deliveries, never the table.
 
 use entity::delivery;
-use openapi::connections::{NextAttempt, Waiting};
+use openapi::connections::{NextAttempt, ParkedCause, Waiting};
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
@@ -62,6 +62,7 @@ pub async fn waiting(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Waiting> 
         retrying: count(&["retrying"], false).await?,
         paused: count(&["paused"], false).await?,
         parked: count(&["parked"], false).await?,
+        parked_causes: causes(core, &open).await?,
         oldest_at: oldest.map(from_ms),
         next: next
             .into_iter()
@@ -74,4 +75,29 @@ pub async fn waiting(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Waiting> 
             })
             .collect(),
     })
+}
+
+/// Why lanes wait for a person.
+async fn causes(core: &Core, open: &Condition) -> ApiResult<Vec<ParkedCause>> {
+    let rows: Vec<(Option<String>, i64)> = delivery::Entity::find()
+        .filter(open.clone())
+        .filter(delivery::Column::State.eq("parked"))
+        .filter(delivery::Column::LaneParked.eq(true))
+        .filter(delivery::Column::Behind.eq(false))
+        .select_only()
+        .column(delivery::Column::ErrorCode)
+        .column_as(delivery::Column::Id.count(), "count")
+        .group_by(delivery::Column::ErrorCode)
+        .into_tuple()
+        .all(core.db.read())
+        .await?;
+    let mut causes: Vec<ParkedCause> = rows
+        .into_iter()
+        .map(|(code, count)| ParkedCause {
+            error_code: code.unwrap_or_default(),
+            count,
+        })
+        .collect();
+    causes.sort_by(|a, b| (b.count, &a.error_code).cmp(&(a.count, &b.error_code)));
+    Ok(causes)
 }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::lane::OnFailure;
-use entity::{breaker, connection, delivery, sealed_secret};
+use entity::{breaker, connection, sealed_secret};
 use openapi::connections::{ChangeConnection, Connection, ConnectionCreated, NewConnection};
-use openapi::deliveries::State;
 use openapi::problem::Code;
 use openapi::webhooks::NewSigningSecret;
 use sea_orm::{
@@ -268,16 +267,7 @@ pub async fn delete(
         error.errors = users;
         return Err(error);
     }
-    let open = State::ALL
-        .iter()
-        .filter(|s| s.is_open())
-        .map(|s| s.as_str());
-    let waiting = delivery::Entity::find()
-        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(delivery::Column::ConnectionId.eq(id))
-        .filter(delivery::Column::State.is_in(open))
-        .count(&change.txn)
-        .await?;
+    let waiting = usage::open(scope, id).count(&change.txn).await?;
     if waiting > 0 {
         return Err(ApiError::new(Code::InUse).detail(format!(
             "{waiting} deliveries to this connection are open; let them finish or discard them."

@@ -16,13 +16,13 @@ use crate::services::names::{self, DELETED};
 
 type Group = (Option<String>, Uuid, i64, i64, i64);
 
-/// Dead letters by cause and connection, the largest group first.
+/// Dead letters by cause and connection, the largest group first; only those of a rule if one is named.
 ///
 /// # Errors
 /// The database failed.
-pub async fn groups(core: &Core, scope: Scope) -> ApiResult<Vec<DeadGroup>> {
+pub async fn groups(core: &Core, scope: Scope, rule: Option<Uuid>) -> ApiResult<Vec<DeadGroup>> {
     let names = names::connections(core.db.read(), scope).await?;
-    let rows: Vec<Group> = dead(scope)
+    let rows: Vec<Group> = dead(scope, rule)
         .select_only()
         .column(delivery::Column::ErrorCode)
         .column(delivery::Column::ConnectionId)
@@ -40,7 +40,7 @@ pub async fn groups(core: &Core, scope: Scope) -> ApiResult<Vec<DeadGroup>> {
             Some(code) => delivery::Column::ErrorCode.eq(code),
             None => delivery::Column::ErrorCode.is_null(),
         };
-        let error: Option<Option<String>> = dead(scope)
+        let error: Option<Option<String>> = dead(scope, rule)
             .select_only()
             .column(delivery::Column::Error)
             .filter(delivery::Column::ConnectionId.eq(connection_id))
@@ -66,9 +66,13 @@ pub async fn groups(core: &Core, scope: Scope) -> ApiResult<Vec<DeadGroup>> {
     Ok(groups)
 }
 
-fn dead(scope: Scope) -> sea_orm::Select<delivery::Entity> {
-    delivery::Entity::find()
+fn dead(scope: Scope, rule: Option<Uuid>) -> sea_orm::Select<delivery::Entity> {
+    let all = delivery::Entity::find()
         .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
         // The word stands in the text, so that the index over dead letters serves it.
-        .filter(Expr::cust("state = 'dead'"))
+        .filter(Expr::cust("state = 'dead'"));
+    match rule {
+        Some(rule) => all.filter(delivery::Column::RuleId.eq(rule)),
+        None => all,
+    }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::pace::Pace;
 use super::piece::{self, Deed, Errand};
-use super::query::{check, dead_query, extent};
+use super::query::{self, check, dead_query, whole_query};
 use crate::core::Core;
 use crate::http::problem::ApiResult;
 use crate::schedule::job::{self as work, Step, Worker};
@@ -92,6 +92,7 @@ fn replay_errand(scope: Scope, asked: &DeadReplay, last: Uuid, pace: Option<Pace
     Errand {
         scope,
         query: dead_query(scope, &asked.filter()),
+        whole: whole_query(scope, &asked.filter()),
         last,
         deed: asked.rules.map_or(Deed::Again, Deed::Rules),
         pace,
@@ -102,6 +103,7 @@ fn discard_errand(scope: Scope, filter: &DeadFilter, last: Uuid) -> Errand {
     Errand {
         scope,
         query: dead_query(scope, filter),
+        whole: dead_query(scope, filter),
         last,
         deed: Deed::Discard,
         pace: None,
@@ -123,7 +125,8 @@ pub async fn do_or_start<T: Serialize>(
 ) -> ApiResult<DeadResult> {
     let all = errand(Uuid::max());
     let scope = all.scope;
-    let Some((count, last)) = extent(core, &all.query).await? else {
+    let count = query::count(core, &all.whole).await?;
+    let Some(last) = query::newest(core, &all.query).await? else {
         return Ok(DeadResult {
             count: 0,
             failed: 0,

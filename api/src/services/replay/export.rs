@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::query::{check, dead_query, extent, next};
+use super::query::{check, count, dead_query, newest, next};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::ApiResult;
@@ -48,8 +48,9 @@ pub async fn export(
     filter: DeadFilter,
 ) -> ApiResult<impl Stream<Item = Result<Bytes, DbErr>> + use<>> {
     check(&filter)?;
-    let found = extent(core, &dead_query(scope, &filter)).await?;
-    let (count, last) = found.unwrap_or((0, Uuid::nil()));
+    let query = dead_query(scope, &filter);
+    let count = count(core, &query).await?;
+    let last = newest(core, &query).await?.unwrap_or_default();
     let mut after = serde_json::to_value(&filter).unwrap_or_default();
     if let Some(after) = after.as_object_mut() {
         after.insert("count".to_owned(), count.into());

@@ -4,16 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use entity::{delivery, event};
-use openapi::deliveries::ReplayRules;
+use openapi::deliveries::{ReplayRules, State};
 use openapi::events::Replayed;
-use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
 use super::query::conflict;
+use super::steps::{self, Fate};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ingest;
-use crate::journal::{Accept, AcceptEvent, NewDelivery, repeat_of};
+use crate::journal::{Accept, AcceptEvent, NewDelivery, places_of, repeat_of};
+use crate::lifecycle;
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
 use crate::services::rules::{self, RulesThen};
@@ -71,7 +73,8 @@ impl<'a> Maker<'a> {
     }
 
     /// What rules make of its event: the same step of the same rule; if they have no such step any
-    /// more, all that they make and that was never made of this event.
+    /// more, all that they make and that was never made of this event. No rule made a message to a
+    /// subscriber: it is what it was.
     ///
     /// # Errors
     /// A query failed.
@@ -80,6 +83,9 @@ impl<'a> Maker<'a> {
         row: &delivery::Model,
         which: ReplayRules,
     ) -> Result<Result<AcceptEvent, Reason>, DbErr> {
+        if lifecycle::is_message(row) {
+            return Ok(self.again(row));
+        }
         let found = event::Entity::find_by_id(row.event_id)
             .one(self.core.db.read())
             .await?
@@ -94,28 +100,13 @@ impl<'a> Maker<'a> {
         if routed.event.disposition == "unrouted" {
             return Ok(Err(routed.event.reason));
         }
-        let same = |d: &NewDelivery| d.row.rule_id == row.rule_id && d.row.step == row.step;
-        if routed.deliveries.iter().any(same) {
-            routed.deliveries.retain(same);
-            for delivery in &mut routed.deliveries {
-                // It is the same message, so that a receiver that has it already can tell.
-                delivery.row.message_id.clone_from(&row.message_id);
-                delivery.row.unsure = row.unsure;
-            }
-        } else {
-            let known = self.known(row.event_id).await?;
-            routed.deliveries.retain(|d| {
-                !known.contains(&(d.row.rule_id, d.row.step))
-                    && !self
-                        .made
-                        .contains(&(row.event_id, d.row.rule_id, d.row.step))
-            });
-        }
+        self.choose(row, &mut routed.deliveries).await?;
         if let Some(reason) = trouble(&routed.deliveries) {
             return Ok(Err(reason));
         }
-        for delivery in &mut routed.deliveries {
+        for (delivery, place) in routed.deliveries.iter_mut().zip(places_of(row)) {
             delivery.row.replay_of = Some(row.id);
+            delivery.row.place = place;
             let step = (row.event_id, delivery.row.rule_id, delivery.row.step);
             self.made.insert(step);
         }
@@ -151,17 +142,43 @@ impl<'a> Maker<'a> {
         Ok(Ok(routed))
     }
 
-    /// The steps that were ever made of an event.
-    async fn known(&self, event: Uuid) -> Result<HashSet<(Option<Uuid>, i32)>, DbErr> {
-        let steps: Vec<(Option<Uuid>, i32)> = delivery::Entity::find()
-            .select_only()
-            .column(delivery::Column::RuleId)
-            .column(delivery::Column::Step)
-            .filter(delivery::Column::EventId.eq(event))
-            .into_tuple()
+    /// Leaves what stands in the place of a dead letter: its step, or those that are new.
+    async fn choose(
+        &self,
+        row: &delivery::Model,
+        made: &mut Vec<NewDelivery>,
+    ) -> Result<(), DbErr> {
+        let known = delivery::Entity::find()
+            .filter(delivery::Column::EventId.eq(row.event_id))
+            .filter(delivery::Column::WorkspaceId.eq(self.scope.workspace()))
+            .filter(delivery::Column::State.ne(State::Superseded.as_str()))
+            .filter(delivery::Column::Operation.ne(lifecycle::MESSAGE))
+            .order_by_asc(delivery::Column::Id)
             .all(self.core.db.read())
             .await?;
-        Ok(steps.into_iter().collect())
+        let steps: Vec<&delivery::Model> = made.iter().map(|d| &d.row).collect();
+        let fates = steps::fates(row, &known, &steps);
+        let wanted = if fates.contains(&Fate::Same) {
+            Fate::Same
+        } else {
+            Fate::New
+        };
+        let mut fates = fates.into_iter();
+        made.retain(|d| {
+            let step = (row.event_id, d.row.rule_id, d.row.step);
+            fates.next() == Some(wanted) && !self.made.contains(&step)
+        });
+        if wanted == Fate::Same {
+            for delivery in made {
+                let new = &mut delivery.row;
+                if (new.connection_id, &new.operation) == (row.connection_id, &row.operation) {
+                    // It is the same message, so that a receiver that has it already can tell.
+                    new.message_id.clone_from(&row.message_id);
+                    new.unsure = row.unsure;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -237,6 +254,7 @@ pub async fn event(
             })
         })?;
     let disposition = routed.event.disposition.clone();
+    let makes_some = !routed.deliveries.is_empty();
     let act = Act {
         action: "event.replay",
         kind: "event",
@@ -253,6 +271,10 @@ pub async fn event(
         })
         .await
         .map_err(ingest::refused)?;
+    if makes_some && accepted.delivery_ids.is_empty() {
+        // The clean-up was quicker.
+        return Err(ApiError::not_found());
+    }
     Ok(Replayed {
         event_id: id,
         disposition,

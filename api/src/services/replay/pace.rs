@@ -48,9 +48,10 @@ impl Pace {
         }))
     }
 
-    /// How many may go at `now`, if the next one was planned for `planned`; both in microseconds.
-    pub fn room(self, planned: i64, now: i64) -> i64 {
-        let from = planned.max(now - CATCH_UP_US);
+    /// How many may go at `now`, if the next one was planned for `planned`; both in microseconds since
+    /// 1970. None: nothing has gone yet, and there is nothing to catch up with.
+    pub fn room(self, planned: Option<i64>, now: i64) -> i64 {
+        let from = from(planned, now);
         if from > now {
             return 0;
         }
@@ -58,24 +59,34 @@ impl Pace {
     }
 
     /// When the next one is planned, after `count` have gone at `now`.
-    pub fn after(self, planned: i64, now: i64, count: i64) -> i64 {
-        planned.max(now - CATCH_UP_US) + count * self.every_us
+    pub fn after(self, planned: Option<i64>, now: i64, count: i64) -> i64 {
+        from(planned, now) + count * self.every_us
     }
+}
+
+fn from(planned: Option<i64>, now: i64) -> i64 {
+    planned.unwrap_or(now).max(now - CATCH_UP_US)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Some time in 2030.
+    const START: i64 = 1_900_000_000_000_000;
+
     #[test]
     fn as_many_as_were_asked_for_whatever_the_steps() {
         let pace = Pace::of(Some(10), None).unwrap().unwrap();
-        let (mut planned, mut gone) = (0, 0);
+        let (mut planned, mut gone) = (None, 0);
         // Looked at every 500 ms, for a minute.
-        for now in (0..60_000_000).step_by(500_000) {
+        for step in (0..60_000_000).step_by(500_000) {
+            let now = START + step;
             let room = pace.room(planned, now);
-            planned = pace.after(planned, now, room);
+            planned = Some(pace.after(planned, now, room));
             gone += room;
+            // Never more than what is due, from the first on.
+            assert!(gone <= step / 100_000 + 1, "{gone} after {step} us");
         }
         assert!((595..=601).contains(&gone), "{gone}");
     }
@@ -83,8 +94,8 @@ mod tests {
     #[test]
     fn a_rest_is_not_made_up_for() {
         let pace = Pace::of(None, Some(60)).unwrap().unwrap();
-        assert_eq!(pace.room(0, 3_600_000_000), 3);
-        assert_eq!(pace.room(1_000, 0), 0);
+        assert_eq!(pace.room(Some(START), START + 3_600_000_000), 3);
+        assert_eq!(pace.room(Some(START + 1_000), START), 0);
     }
 
     #[test]

@@ -47,6 +47,7 @@ fn errand(scope: Scope, rule: Uuid, last: Uuid) -> Errand {
     Errand {
         scope,
         query: parked_query(scope, rule),
+        whole: parked_query(scope, rule),
         last,
         deed: Deed::Rules(ReplayRules::Today),
         pace: None,

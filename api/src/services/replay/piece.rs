@@ -1,6 +1,6 @@
 //! A few rows at once: the unit of a replay.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use entity::{delivery, job};
@@ -13,11 +13,12 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::lanes::{self, Lanes};
 use super::make::Maker;
 use super::pace::Pace;
 use super::query;
 use crate::core::Core;
-use crate::journal::{Accept, AcceptEvent, JournalError};
+use crate::journal::{Accept, AcceptEvent, JournalError, Lane, place_of};
 use crate::schedule::job::Step;
 use crate::scope::Scope;
 use crate::services::actions::tell;
@@ -48,6 +49,8 @@ pub struct Errand {
     pub scope: Scope,
     /// Which rows.
     pub query: Select<delivery::Entity>,
+    /// The same, with those that go along because their lanes do; for the count.
+    pub whole: Select<delivery::Entity>,
     /// The newest of them that is meant.
     pub last: Uuid,
     /// What is to be done.
@@ -61,9 +64,12 @@ pub struct Errand {
 pub struct Progress {
     /// The last row that was looked at.
     pub after: Uuid,
-    /// When the next one is planned, in microseconds since 1970.
+    /// When the next one is planned, in microseconds since 1970; none: at once.
     #[serde(default)]
-    pub planned: i64,
+    pub planned: Option<i64>,
+    /// The lanes that were set aside whole, which come after all else; none: not yet.
+    #[serde(default)]
+    pub lanes: Option<Lanes>,
     /// Why rows stayed as they were.
     #[serde(default)]
     pub reasons: BTreeMap<String, i64>,
@@ -76,10 +82,30 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn fail(&mut self, reason: String) {
-        self.failed += 1;
-        *self.reasons.entry(reason).or_default() += 1;
+    /// So many stayed as they were.
+    pub fn fail(&mut self, reason: &str, count: i64) {
+        if count > 0 {
+            self.failed += count;
+            *self.reasons.entry(reason.to_owned()).or_default() += count;
+        }
     }
+}
+
+/// What one commit found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// How many rows.
+    pub looked: u64,
+    /// True: there are no more.
+    pub ended: bool,
+}
+
+impl Found {
+    /// There are no more.
+    pub const END: Self = Self {
+        looked: 0,
+        ended: true,
+    };
 }
 
 /// Does all of an errand at once.
@@ -89,7 +115,10 @@ impl Progress {
 pub async fn all(core: &Core, errand: &Errand) -> Result<Progress, DbErr> {
     let mut progress = Progress::default();
     let mut maker = begin(core, errand).await?;
-    while rows(core, errand, &mut maker, &mut progress, ROWS).await? == ROWS {}
+    while !rows(core, errand, &mut maker, &mut progress, ROWS)
+        .await?
+        .ended
+    {}
     Ok(progress)
 }
 
@@ -109,13 +138,14 @@ pub async fn step(core: &Core, errand: &Errand, job: &job::Model) -> Result<Step
     while looked < room && !ended && begun.elapsed() < LONGEST {
         let most = u64::try_from(room - looked).unwrap_or(0).min(ROWS);
         let found = rows(core, errand, &mut maker, &mut progress, most).await?;
-        looked += i64::try_from(found).unwrap_or(0);
-        ended = found < most || progress.after >= errand.last;
+        looked += i64::try_from(found.looked).unwrap_or(0);
+        ended = found.ended;
     }
     let mut again = now;
     if let Some(pace) = errand.pace {
-        progress.planned = pace.after(progress.planned, now * 1_000, looked);
-        again = again.max(progress.planned / 1_000);
+        let planned = pace.after(progress.planned, now * 1_000, looked);
+        progress.planned = Some(planned);
+        again = again.max(planned / 1_000);
     }
     Ok(Step {
         done: progress.done,
@@ -132,29 +162,38 @@ async fn begin<'a>(core: &'a Core, errand: &Errand) -> Result<Maker<'a>, DbErr> 
     Ok(Maker::new(core, errand.scope))
 }
 
-/// Does up to `most` rows in one commit. Returns how many it found.
+/// Does up to `most` rows in one commit.
 async fn rows(
     core: &Core,
     errand: &Errand,
     maker: &mut Maker<'_>,
     progress: &mut Progress,
     most: u64,
-) -> Result<u64, DbErr> {
-    let (after, last) = (progress.after, errand.last);
-    let found = query::next(core, &errand.query, after, last, most).await?;
-    let Some(newest) = found.last().map(|row| row.id) else {
-        return Ok(0);
-    };
-    let count = u64::try_from(found.len()).unwrap_or(0);
+) -> Result<Found, DbErr> {
+    if progress.lanes.is_some() {
+        return lanes::rows(core, errand, maker, progress, most).await;
+    }
     let mut next = progress.clone();
-    next.after = newest;
-    if errand.deed == Deed::Discard {
+    let mut query = errand.query.clone();
+    let discards = errand.deed == Deed::Discard;
+    if !discards {
+        query = query.filter(delivery::Column::LaneParked.eq(false));
+    }
+    let found = query::next(core, &query, next.after, errand.last, most).await?;
+    let looked = u64::try_from(found.len()).unwrap_or(0);
+    let ended = looked < most;
+    next.after = found.last().map_or(next.after, |row| row.id);
+    if discards {
         discard(core, &found, &mut next).await?;
     } else {
         replace(core, errand.deed, found, maker, &mut next).await?;
+        next.lanes = ended.then(Lanes::default);
     }
     *progress = next;
-    Ok(count)
+    Ok(Found {
+        looked,
+        ended: ended && discards,
+    })
 }
 
 async fn discard(
@@ -174,35 +213,46 @@ async fn discard(
         .await?;
     let done = i64::try_from(result.rows_affected).unwrap_or(0);
     progress.done += done;
-    for _ in done..i64::try_from(rows.len()).unwrap_or(0) {
-        progress.fail("changed".to_owned());
-    }
+    core.metrics.ended(State::Discarded, result.rows_affected);
+    progress.fail("changed", i64::try_from(rows.len()).unwrap_or(0) - done);
     for row in rows {
         tell(core, row, State::Discarded);
     }
     Ok(())
 }
 
-async fn replace(
+/// Replaces rows. Where one that was set aside with its lane cannot be, those of its lane that come
+/// after it are left alone. Returns those lanes, each with the place of the one that could not be.
+///
+/// # Errors
+/// The database failed or the journal was full.
+pub async fn replace(
     core: &Core,
     deed: Deed,
     rows: Vec<delivery::Model>,
     maker: &mut Maker<'_>,
     progress: &mut Progress,
-) -> Result<(), DbErr> {
+) -> Result<HashMap<Lane, Uuid>, DbErr> {
+    let mut stopped = HashMap::new();
     let mut made: Vec<(delivery::Model, AcceptEvent)> = Vec::with_capacity(rows.len());
     for row in rows {
+        if is_stopped(&stopped, &row) {
+            continue;
+        }
         let outcome = match deed {
             Deed::Rules(which) => maker.by_rules(&row, which).await?,
             Deed::Again | Deed::Discard => maker.again(&row),
         };
         match outcome {
             Ok(event) => made.push((row, event)),
-            Err(reason) => progress.fail(reason),
+            Err(reason) => {
+                progress.fail(&reason, 1);
+                stop(&mut stopped, &row);
+            }
         }
     }
     if made.is_empty() {
-        return Ok(());
+        return Ok(stopped);
     }
     let all: Vec<AcceptEvent> = made.iter().map(|(_, event)| event.clone()).collect();
     match core.journal.accept(Accept { events: all }).await {
@@ -211,19 +261,41 @@ async fn replace(
         // One of them cannot be written; the others can.
         Err(JournalError::Rejected) => {
             for one in made {
+                if is_stopped(&stopped, &one.0) {
+                    continue;
+                }
                 let events = vec![one.1.clone()];
                 match core.journal.accept(Accept { events }).await {
                     Ok(accepted) => {
                         count(core, &[one], &accepted.delivery_ids, progress).await?;
                     }
                     Err(JournalError::Unavailable) => return Err(full()),
-                    Err(JournalError::Rejected) => progress.fail("rejected".to_owned()),
+                    Err(JournalError::Rejected) => {
+                        progress.fail("rejected", 1);
+                        stop(&mut stopped, &one.0);
+                    }
                 }
             }
         }
     }
     maker.written();
-    Ok(())
+    Ok(stopped)
+}
+
+fn is_stopped(stopped: &HashMap<Lane, Uuid>, row: &delivery::Model) -> bool {
+    aside(row).is_some_and(|lane| stopped.contains_key(&lane))
+}
+
+fn stop(stopped: &mut HashMap<Lane, Uuid>, row: &delivery::Model) {
+    if let (Some(lane), Some(place)) = (aside(row), place_of(row)) {
+        stopped.entry(lane).or_insert(place);
+    }
+}
+
+/// The lane with which it was set aside.
+fn aside(row: &delivery::Model) -> Option<Lane> {
+    let key = row.lane.as_ref().filter(|_| row.lane_parked)?;
+    Some((row.connection_id, key.clone()))
 }
 
 /// Counts what was written. The rows say what each stands in the place of.
@@ -247,7 +319,7 @@ async fn count(
             tell(core, old, State::Superseded);
         } else {
             // Somebody was quicker.
-            progress.fail("changed".to_owned());
+            progress.fail("changed", 1);
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::make::Maker;
-use super::query::{check, dead_query};
+use super::query::{self, check, dead_query, whole_query};
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::ApiResult;
@@ -36,7 +36,8 @@ const SHARES: usize = 50;
 pub async fn preview(core: &Core, scope: Scope, filter: DeadFilter) -> ApiResult<DeadPreview> {
     check(&filter)?;
     rules::catch_up(&core.db, &core.clock).await?;
-    let query = dead_query(scope, &filter);
+    let named = query::count(core, &dead_query(scope, &filter)).await?;
+    let query = whole_query(scope, &filter);
     let totals: Option<(i64, Option<i64>, Option<i64>)> = query
         .clone()
         .select_only()
@@ -61,6 +62,7 @@ pub async fn preview(core: &Core, scope: Scope, filter: DeadFilter) -> ApiResult
     let rule_names = rule_names(core, scope).await?;
     Ok(DeadPreview {
         count,
+        with_lanes: (count - named).max(0),
         oldest_at: oldest.map(from_ms),
         newest_at: newest.map(from_ms),
         connections: listed(connections, |id| (name(&id), Some(id))),
@@ -133,12 +135,14 @@ async fn samples(
     let mut samples = Vec::with_capacity(rows.len());
     let (mut today, mut then) = (Maker::new(core, scope), Maker::new(core, scope));
     for row in rows {
+        let again = today.again(&row);
         let now = today.by_rules(&row, ReplayRules::Today).await?;
         let before = then.by_rules(&row, ReplayRules::Then).await?;
         let differ = what(&now) != what(&before);
         let shown = deliveries::with_attempts(core, scope, vec![row]).await?;
         samples.extend(shown.into_iter().map(|delivery| DeadSample {
             delivery,
+            again: outcome(&again),
             today: outcome(&now),
             then: outcome(&before),
             differ,

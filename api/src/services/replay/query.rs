@@ -6,38 +6,150 @@
 use entity::delivery;
 use openapi::deliveries::DeadFilter;
 use openapi::problem::Code;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Select,
+    ColumnTrait as _, Condition, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _, Select,
 };
 use uuid::Uuid;
 
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::journal::Lane;
 use crate::scope::Scope;
 
 /// Most dead letters that can be named in one request.
 const NAMED: usize = 1000;
 
+/// Those that were set aside with their lane, in the words of the partial indexes.
+const ASIDE: &str = "state = 'dead' AND lane_parked = TRUE";
+/// The place of a delivery in its lane, in the words of the index.
+const PLACE: &str = "COALESCE(place, id)";
+
 /// Dead letters that a filter names, in no order.
 pub fn dead_query(scope: Scope, filter: &DeadFilter) -> Select<delivery::Entity> {
-    let mut query = delivery::Entity::find()
+    dead(scope).filter(named(filter))
+}
+
+/// What a replay of those takes: they, and the rest of each lane that was set aside with one of them.
+pub fn whole_query(scope: Scope, filter: &DeadFilter) -> Select<delivery::Entity> {
+    // A connection has whole lanes.
+    if filter.ids.is_none() && filter.error_code.is_none() && filter.rule_id.is_none() {
+        return dead_query(scope, filter);
+    }
+    let columns = [delivery::Column::ConnectionId, delivery::Column::Lane];
+    let lanes = dead_query(scope, filter)
+        .filter(Expr::cust(ASIDE))
+        .select_only()
+        .columns(columns)
+        .distinct()
+        .into_query();
+    let with_its_lane = Condition::all()
+        .add(delivery::Column::LaneParked.eq(true))
+        .add(
+            Expr::tuple(columns.map(|column| Expr::col(column.as_column_ref()))).in_subquery(lanes),
+        );
+    dead(scope).filter(Condition::any().add(named(filter)).add(with_its_lane))
+}
+
+fn dead(scope: Scope) -> Select<delivery::Entity> {
+    delivery::Entity::find()
         .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(Expr::cust("state = 'dead'"));
+        .filter(Expr::cust("state = 'dead'"))
+}
+
+fn named(filter: &DeadFilter) -> Condition {
+    let mut all = Condition::all();
     if let Some(ids) = &filter.ids {
-        query = query.filter(delivery::Column::Id.is_in(ids.iter().copied()));
+        all = all.add(delivery::Column::Id.is_in(ids.iter().copied()));
     }
     if let Some(code) = &filter.error_code {
-        query = query.filter(delivery::Column::ErrorCode.eq(code));
+        all = all.add(delivery::Column::ErrorCode.eq(code));
     }
     if let Some(connection) = filter.connection_id {
-        query = query.filter(delivery::Column::ConnectionId.eq(connection));
+        all = all.add(delivery::Column::ConnectionId.eq(connection));
     }
     if let Some(rule) = filter.rule_id {
-        query = query.filter(delivery::Column::RuleId.eq(rule));
+        all = all.add(delivery::Column::RuleId.eq(rule));
+    }
+    all
+}
+
+/// What was set aside with a lane, oldest first.
+pub fn lane_query(scope: Scope, lane: &Lane) -> Select<delivery::Entity> {
+    aside(scope, lane).order_by_asc(Expr::cust(PLACE))
+}
+
+fn aside(scope: Scope, (connection, key): &Lane) -> Select<delivery::Entity> {
+    delivery::Entity::find()
+        .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
+        .filter(delivery::Column::ConnectionId.eq(*connection))
+        .filter(delivery::Column::Lane.eq(key))
+        .filter(Expr::cust(ASIDE))
+}
+
+/// The next lanes after one, in the order of connection and key, of which a query names something
+/// that was set aside.
+///
+/// # Errors
+/// The database failed.
+pub async fn lanes(
+    core: &Core,
+    query: &Select<delivery::Entity>,
+    after: Option<&Lane>,
+    last: Uuid,
+    most: u64,
+) -> Result<Vec<Lane>, DbErr> {
+    use delivery::Column::{ConnectionId, Id, Lane};
+    let mut query = query
+        .clone()
+        .filter(Expr::cust(ASIDE))
+        .filter(Id.lte(last))
+        .filter(Lane.is_not_null());
+    if let Some((connection, key)) = after {
+        let same = Condition::all()
+            .add(ConnectionId.eq(*connection))
+            .add(Lane.gt(key));
+        query = query.filter(Condition::any().add(ConnectionId.gt(*connection)).add(same));
     }
     query
+        .select_only()
+        .columns([ConnectionId, Lane])
+        .distinct()
+        .order_by_asc(ConnectionId)
+        .order_by_asc(Lane)
+        .limit(most)
+        .into_tuple()
+        .all(core.db.read())
+        .await
+}
+
+/// The first of those that were set aside with a lane.
+///
+/// # Errors
+/// The database failed.
+pub async fn next_of_lane(
+    core: &Core,
+    scope: Scope,
+    lane: &Lane,
+    most: u64,
+) -> Result<Vec<delivery::Model>, DbErr> {
+    lane_query(scope, lane)
+        .limit(most)
+        .all(core.db.read())
+        .await
+}
+
+/// How many that were set aside with a lane come after a place.
+///
+/// # Errors
+/// The database failed.
+pub async fn behind(core: &Core, scope: Scope, lane: &Lane, place: Uuid) -> Result<i64, DbErr> {
+    count(
+        core,
+        &aside(scope, lane).filter(Expr::cust(PLACE).gt(place)),
+    )
+    .await
 }
 
 /// Deliveries that a quarantined rule has parked. Those that wait in a lane are parked for another
@@ -66,14 +178,11 @@ pub fn check(filter: &DeadFilter) -> ApiResult<()> {
     Ok(())
 }
 
-/// How many rows there are, and the newest of them: what comes later is not meant.
+/// How many rows there are.
 ///
 /// # Errors
 /// The database failed.
-pub async fn extent(
-    core: &Core,
-    query: &Select<delivery::Entity>,
-) -> Result<Option<(i64, Uuid)>, DbErr> {
+pub async fn count(core: &Core, query: &Select<delivery::Entity>) -> Result<i64, DbErr> {
     let count: Option<i64> = query
         .clone()
         .select_only()
@@ -81,7 +190,15 @@ pub async fn extent(
         .into_tuple()
         .one(core.db.read())
         .await?;
-    let newest: Option<Uuid> = query
+    Ok(count.unwrap_or_default())
+}
+
+/// The newest row: what comes later is not meant.
+///
+/// # Errors
+/// The database failed.
+pub async fn newest(core: &Core, query: &Select<delivery::Entity>) -> Result<Option<Uuid>, DbErr> {
+    query
         .clone()
         .select_only()
         .column(delivery::Column::Id)
@@ -89,8 +206,7 @@ pub async fn extent(
         .limit(1)
         .into_tuple()
         .one(core.db.read())
-        .await?;
-    Ok(count.filter(|n| *n > 0).zip(newest))
+        .await
 }
 
 /// The next rows after a place, oldest first.

@@ -20,6 +20,8 @@ pub fn validate_retention(days: &RetentionSpec) -> Vec<FieldError> {
         ("audit", days.audit),
         ("jobs", days.jobs),
         ("stats", days.stats),
+        ("links", days.links),
+        ("sandbox", days.sandbox),
     ] {
         check_days(&mut errors, field, value);
     }

@@ -24,6 +24,7 @@ pub struct ConnectionForm {
     concurrency: RwSignal<String>,
     rate: RwSignal<String>,
     first: RwSignal<String>,
+    factor: RwSignal<String>,
     longest: RwSignal<String>,
     horizon: RwSignal<String>,
     waits: RwSignal<String>,
@@ -88,6 +89,7 @@ impl ConnectionForm {
                     .map(|n| n.to_string()),
             ),
             first: number(retry.first_seconds),
+            factor: number(retry.factor),
             longest: number(retry.max_seconds),
             horizon: number(retry.horizon_seconds),
             waits: text(Some(joined(&retry.waits_seconds))),
@@ -175,9 +177,6 @@ impl ConnectionForm {
         let saved = self
             .saved
             .with_value(|c| c.as_ref().map(|c| c.settings.clone()));
-        let factor = self
-            .saved
-            .with_value(|c| c.as_ref().and_then(|c| c.retry.factor));
         let new = NewConnection {
             name: self.name.get_untracked().trim().to_owned(),
             connector: self.connector.with_value(|c| c.kind.clone()),
@@ -191,7 +190,7 @@ impl ConnectionForm {
             rate_per_minute: self.whole("rate_per_minute", self.rate),
             retry: RetrySettings {
                 first_seconds: self.decimal("retry.first_seconds", self.first),
-                factor,
+                factor: self.decimal("retry.factor", self.factor),
                 max_seconds: self.decimal("retry.max_seconds", self.longest),
                 horizon_seconds: self.decimal("retry.horizon_seconds", self.horizon),
                 waits_seconds: self.waits(),
@@ -309,6 +308,7 @@ impl ConnectionForm {
                 <div class="stack">
                     <div class="form-grid">
                         <TextField label="First retry after seconds" value=self.first placeholder="the server's default" faults=faults at="retry.first_seconds" />
+                        <TextField label="Factor of each further wait" value=self.factor placeholder="the server's default" faults=faults at="retry.factor" testid="retry-factor" />
                         <TextField label="Longest wait in seconds" value=self.longest placeholder="the server's default" faults=faults at="retry.max_seconds" />
                         <TextField label="Give up after seconds" value=self.horizon placeholder="a day" faults=faults at="retry.horizon_seconds" />
                         <TextField label="Left to chance, 0 to 1" value=self.jitter placeholder="0.5" faults=faults at="retry.jitter" />
@@ -379,9 +379,9 @@ impl ConnectionForm {
                         testid="on-failure"
                     />
                     <CheckField
-                        label="Waiting notes become one"
+                        label="Waiting repeats become one"
                         value=self.coalesce
-                        help="In a storm a ticket gets one note with a count instead of hundreds."
+                        help="In a storm a ticket gets one note with a count instead of hundreds. The alert that makes the ticket is sent as it is."
                         testid="coalesce"
                     />
                 </div>

@@ -4,6 +4,7 @@ mod create;
 mod detail;
 mod fields;
 mod form;
+mod parked;
 mod records;
 mod waiting;
 mod webhook;

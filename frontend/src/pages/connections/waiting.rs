@@ -6,6 +6,7 @@ use openapi::connections::{Breaker, Connection, NextAttempt, Waiting};
 use openapi::stream::Message;
 use uuid::Uuid;
 
+use super::parked::parked;
 use crate::api::{Load, load, use_live};
 use crate::format;
 use crate::ui::{Ago, Card, show};
@@ -24,18 +25,25 @@ pub fn waiting(id: Uuid, now: Load<Connection>) -> AnyView {
                 Message::Delivery(_) | Message::Connection(_) | Message::Reset
             )
         },
-        move || waiting.reload(),
+        move || {
+            waiting.reload();
+            now.reload();
+        },
     );
     view! {
         <Card title="What waits">
-            {move || now.get().and_then(|c| open(&c.breaker))}
-            {show(waiting, move |waiting| figures(id, waiting))}
+            {move || {
+                let any = waiting.get().is_none_or(|w| w.ready + w.retrying + w.paused > 0);
+                now.get().map(|c| (open(&c.breaker, any), asked(&c.breaker), slow(&c.breaker)))
+            }}
+            {show(waiting, move |found| figures(id, found, waiting))}
         </Card>
     }
     .into_any()
 }
 
-fn open(breaker: &Breaker) -> Option<AnyView> {
+/// `any`: there is something to look with.
+fn open(breaker: &Breaker, any: bool) -> Option<AnyView> {
     if breaker.state != "open" {
         return None;
     }
@@ -43,12 +51,16 @@ fn open(breaker: &Breaker) -> Option<AnyView> {
         usize::try_from(breaker.failures).unwrap_or_default(),
         "call",
     );
+    let looks = if any {
+        "One call a second looks whether it is back; the first success sends what waits."
+    } else {
+        "Nothing waits: the next delivery looks whether it is back."
+    };
     Some(
         view! {
             <div class="notice red" role="status" data-testid="breaker-open">
                 <p>
-                    {format!("{calls} in a row failed. One call a second looks whether it is back; ")}
-                    "the first success sends what waits. Since "
+                    {format!("{calls} in a row failed. {looks} Since ")}
                     {breaker.opened_at.map(|at| view! { <Ago at=at /> })}
                 </p>
             </div>
@@ -57,7 +69,39 @@ fn open(breaker: &Breaker) -> Option<AnyView> {
     )
 }
 
-fn figures(id: Uuid, waiting: Waiting) -> AnyView {
+fn asked(breaker: &Breaker) -> Option<AnyView> {
+    let until = breaker.asked_until?;
+    Some(
+        view! {
+            <div class="notice amber" role="status" data-testid="asked-until">
+                <p>
+                    "Nothing is sent, because the upstream asked for it (Retry-After). It goes on "
+                    <Ago at=until /> "."
+                </p>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+fn slow(breaker: &Breaker) -> Option<AnyView> {
+    let pace = breaker.pace?;
+    let calls = format::plural(usize::try_from(pace.at_once).unwrap_or_default(), "call");
+    let apart = match pace.apart_ms {
+        0 => String::new(),
+        ms => format!(", {} ms apart", format::count(ms)),
+    };
+    Some(
+        view! {
+            <p class="muted small" data-testid="pace">
+                {format!("The upstream has too much to do: {calls} at once{apart}, more with each success.")}
+            </p>
+        }
+        .into_any(),
+    )
+}
+
+fn figures(id: Uuid, waiting: Waiting, load: Load<Waiting>) -> AnyView {
     let line = |words: &'static str, state: &'static str, count: i64| {
         view! {
             <dt>{words}</dt>
@@ -89,6 +133,7 @@ fn figures(id: Uuid, waiting: Waiting) -> AnyView {
                         }
                     })}
             </dl>
+            {parked(id, waiting.parked_causes, move || load.reload())}
             {(!none)
                 .then(|| {
                     view! {

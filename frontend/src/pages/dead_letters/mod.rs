@@ -7,27 +7,66 @@ use leptos::task::spawn_local;
 use leptos_router::components::A;
 use openapi::deliveries::{DeadFilter, DeadGroup, DeadResult, Delivery, ReplayedDelivery};
 use openapi::page::Page;
+use openapi::rules::Rule;
 use openapi::stream::Message;
+use uuid::Uuid;
 
 use super::jobs::running;
 use crate::api::{Load, load, query, use_api, use_live};
 use crate::format;
 use crate::ui::{
-    Ago, Badge, Button, Card, Empty, Icon, Kind, PageHead, Question, Tone, icon, pages, show,
-    use_confirm, use_toasts,
+    Ago, Badge, Button, Card, Empty, Filter, FilterSelect, Icon, Kind, PageHead, Question, Tone,
+    icon, pages, show, use_confirm, use_toasts,
 };
-pub use replay::told;
 use replay::{Wanted, dialog};
+pub use replay::{sent_again, told};
 
-/// The cause that is looked at, and what a replay is wanted of.
-type Signals = (RwSignal<Option<DeadGroup>>, Wanted);
+/// What the page shows.
+#[derive(Clone, Copy)]
+struct Shown {
+    groups: Load<Page<DeadGroup>>,
+    /// The cause that is looked at.
+    chosen: RwSignal<Option<DeadGroup>>,
+    /// What a replay is wanted of.
+    wanted: Wanted,
+    /// The rule whose dead letters are shown; empty: all.
+    rule: Filter,
+}
+
+impl Shown {
+    /// Dead letters of the rule that is chosen.
+    fn filter(self) -> DeadFilter {
+        DeadFilter {
+            rule_id: self.rule.value.with(|id| id.parse().ok()),
+            ..DeadFilter::default()
+        }
+    }
+}
 
 /// Dead letters.
 #[component]
 pub fn DeadLetters() -> impl IntoView {
-    let groups = load::<Page<DeadGroup>>(|| "dead-letters".to_owned());
-    let chosen = RwSignal::new(None::<DeadGroup>);
-    let wanted: Wanted = RwSignal::new(None);
+    let rule = Filter::of("rule");
+    let groups =
+        load::<Page<DeadGroup>>(move || query("dead-letters", &[("rule_id", rule.value.get())]));
+    let shown = Shown {
+        groups,
+        chosen: RwSignal::new(None),
+        wanted: RwSignal::new(None),
+        rule,
+    };
+    let rules = load::<Page<Rule>>(|| "rules".to_owned());
+    let names = Signal::derive(move || {
+        rules.get().map_or_else(Vec::new, |list| {
+            let named = list.items.into_iter();
+            named.map(|rule| (rule.id.to_string(), rule.name)).collect()
+        })
+    });
+    // What is looked at may have none of another rule.
+    Effect::new(move |_| {
+        rule.value.track();
+        shown.chosen.set(None);
+    });
     use_live().after(
         2_000,
         |message| matches!(message, Message::Delivery(_) | Message::Reset),
@@ -42,29 +81,47 @@ pub fn DeadLetters() -> impl IntoView {
             {move || {
                 any()
                     .then(|| {
-                        group_actions(
-                            DeadFilter::default(),
-                            "all dead letters".to_owned(),
-                            groups,
-                            (chosen, wanted),
-                            ("replay-all", "Replay all"),
-                        )
+                        let filter = shown.filter();
+                        let what = match filter.rule_id {
+                            None => "all dead letters",
+                            Some(_) => "all dead letters of this rule",
+                        };
+                        group_actions(filter, what.to_owned(), shown, ("replay-all", "Replay all"))
                     })
             }}
         </PageHead>
-        {dialog(wanted, move || groups.reload())}
+        <div class="toolbar">
+            <FilterSelect
+                label="Rule"
+                all="All rules"
+                filter=rule
+                options=names
+                testid="dead-rule"
+            />
+        </div>
+        {dialog(shown.wanted, move || groups.reload())}
         <div class="stack">
             {running(move || groups.reload())}
             <Card title="Causes" flush=true>
-                {show(groups, move |list| causes(list.items, groups, (chosen, wanted)))}
+                {show(groups, move |list| causes(list.items, shown))}
             </Card>
-            {move || chosen.get().map(|group| letters(group, groups))}
+            {move || shown.chosen.get().map(|group| letters(group, shown))}
         </div>
     }
     .into_any()
 }
 
-fn causes(rows: Vec<DeadGroup>, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyView {
+fn causes(rows: Vec<DeadGroup>, shown: Shown) -> AnyView {
+    if rows.is_empty() && shown.filter().rule_id.is_some() {
+        return view! {
+            <Empty
+                mark=Icon::Check
+                title="No dead letters of this rule"
+                text="Choose all rules to see the others."
+            />
+        }
+        .into_any();
+    }
     if rows.is_empty() {
         return view! {
             <Empty
@@ -90,7 +147,7 @@ fn causes(rows: Vec<DeadGroup>, groups: Load<Page<DeadGroup>>, page: Signals) ->
                     </tr>
                 </thead>
                 <tbody>
-                    {rows.into_iter().map(|group| cause(group, groups, page)).collect_view()}
+                    {rows.into_iter().map(|group| cause(group, shown)).collect_view()}
                 </tbody>
             </table>
         </div>
@@ -98,19 +155,18 @@ fn causes(rows: Vec<DeadGroup>, groups: Load<Page<DeadGroup>>, page: Signals) ->
     .into_any()
 }
 
-fn cause(group: DeadGroup, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyView {
-    let (chosen, _) = page;
+fn cause(group: DeadGroup, shown: Shown) -> AnyView {
     let filter = DeadFilter {
         error_code: Some(group.error_code.clone()),
         connection_id: Some(group.connection_id),
-        ..DeadFilter::default()
+        ..shown.filter()
     };
     let what = format!("{} dead letters of {}", group.count, group.connection);
     let picked = group.clone();
     view! {
         <tr data-testid="dead-group">
             <td class="title-cell">
-                <button type="button" class="link" on:click=move |_| chosen.set(Some(picked.clone()))>
+                <button type="button" class="link" on:click=move |_| shown.chosen.set(Some(picked.clone()))>
                     {format::words(&group.error_code)}
                 </button>
                 <span class="small faint block clip">{group.error.clone()}</span>
@@ -124,7 +180,7 @@ fn cause(group: DeadGroup, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyV
             </td>
             <td class="actions">
                 <span class="row end">
-                    {group_actions(filter, what, groups, page, ("replay-group", "Replay"))}
+                    {group_actions(filter, what, shown, ("replay-group", "Replay"))}
                 </span>
             </td>
         </tr>
@@ -135,8 +191,7 @@ fn cause(group: DeadGroup, groups: Load<Page<DeadGroup>>, page: Signals) -> AnyV
 fn group_actions(
     filter: DeadFilter,
     what: String,
-    groups: Load<Page<DeadGroup>>,
-    (chosen, wanted): Signals,
+    shown: Shown,
     (testid, words): (&'static str, &'static str),
 ) -> AnyView {
     let api = use_api();
@@ -150,28 +205,27 @@ fn group_actions(
             {
                 Ok(result) => {
                     toasts.good(told(&result));
-                    chosen.try_set(None);
-                    groups.reload();
+                    shown.chosen.try_set(None);
+                    shown.groups.reload();
                 }
                 Err(failure) => toasts.failed(&failure),
             }
         });
     };
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let export = api.link(
         "dead-letters/export",
         &[
             ("error_code", filter.error_code.clone().unwrap_or_default()),
-            (
-                "connection_id",
-                filter
-                    .connection_id
-                    .map(|id| id.to_string())
-                    .unwrap_or_default(),
-            ),
+            ("connection_id", text(filter.connection_id)),
+            ("rule_id", text(filter.rule_id)),
         ],
     );
     let (replay_filter, replay_what) = (filter.clone(), what.clone());
-    let replay = move |_| wanted.set(Some((replay_what.clone(), replay_filter.clone())));
+    let replay = move |_| {
+        let what = (replay_what.clone(), replay_filter.clone());
+        shown.wanted.set(Some(what));
+    };
     let discard = move |_| {
         let filter = filter.clone();
         let question = Question {
@@ -199,7 +253,7 @@ fn group_actions(
     .into_any()
 }
 
-fn letters(group: DeadGroup, groups: Load<Page<DeadGroup>>) -> AnyView {
+fn letters(group: DeadGroup, shown: Shown) -> AnyView {
     let title = format!(
         "{} on {}",
         format::words(&group.error_code),
@@ -211,6 +265,7 @@ fn letters(group: DeadGroup, groups: Load<Page<DeadGroup>>) -> AnyView {
             &[
                 ("error_code", group.error_code.clone()),
                 ("connection_id", group.connection_id.to_string()),
+                ("rule_id", shown.rule.value.get()),
                 ("cursor", cursor),
             ],
         )
@@ -224,7 +279,7 @@ fn letters(group: DeadGroup, groups: Load<Page<DeadGroup>>) -> AnyView {
                     }
                         .into_any()
                 },
-                move |rows| letter_table(rows, list.load, groups),
+                move |rows| letter_table(rows, list.load, shown.groups),
             )}
         </Card>
     }
@@ -246,8 +301,8 @@ fn letter_table(
                     .act::<ReplayedDelivery>(&format!("deliveries/{id}/replay"))
                     .await
                 {
-                    Ok(_) => {
-                        toasts.good("Sent again as a new delivery.");
+                    Ok(done) => {
+                        toasts.good(sent_again(&done));
                         list.reload();
                         groups.reload();
                     }

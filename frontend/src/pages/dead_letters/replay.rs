@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use openapi::deliveries::{
     DeadFilter, DeadOutcome, DeadPreview, DeadReplay, DeadResult, DeadSample, DeadShare,
-    ReplayRules,
+    ReplayRules, ReplayedDelivery,
 };
 
 use crate::api::{Failure, to_pretty, use_api};
@@ -186,6 +186,17 @@ pub fn told(result: &DeadResult) -> String {
     )
 }
 
+/// What came of the replay of one delivery, for people.
+pub fn sent_again(done: &ReplayedDelivery) -> String {
+    if done.count > 1 {
+        return format!(
+            "Sent again with its lane: {} new deliveries, in order.",
+            done.count
+        );
+    }
+    "Sent again as a new delivery.".to_owned()
+}
+
 fn shown(preview: DeadPreview) -> AnyView {
     view! {
         <div class="stack-s" data-testid="replay-preview">
@@ -199,6 +210,17 @@ fn shown(preview: DeadPreview) -> AnyView {
                         format!(", from {} to {}", format::moment(oldest), format::moment(newest))
                     })}
             </p>
+            {(preview.with_lanes > 0)
+                .then(|| {
+                    view! {
+                        <p class="small muted" data-testid="replay-lanes">
+                            {format!(
+                                "{} of them go along: they were set aside with their lane, which is sent whole and in order.",
+                                format::count(preview.with_lanes),
+                            )}
+                        </p>
+                    }
+                })}
             <dl class="facts">
                 {share("Connections", &preview.connections)}
                 {share("Causes", &preview.causes)}
@@ -243,6 +265,8 @@ fn sample(sample: DeadSample) -> AnyView {
                 }}
             </summary>
             <div class="stack-s">
+                <strong>"As it was rendered"</strong>
+                {outcome(&sample.again)}
                 <strong>"By today's rules"</strong>
                 {outcome(&sample.today)}
                 <strong>"By the rules of that day"</strong>

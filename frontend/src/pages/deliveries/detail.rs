@@ -5,18 +5,22 @@ use leptos::task::spawn_local;
 use leptos_router::NavigateOptions;
 use leptos_router::components::A;
 use leptos_router::hooks::{use_navigate, use_params_map};
-use openapi::deliveries::{Delivery, ReplayedDelivery, State};
+use openapi::deliveries::{Delivery, ReplayDelivery, ReplayedDelivery, State};
 use openapi::stream::Message;
 
 use super::attempts::attempts;
 use super::held::held;
 use crate::api::{Load, load, use_api, use_live};
 use crate::format;
+use crate::pages::dead_letters::sent_again;
 use crate::pages::events::record;
 use crate::ui::{
     Ago, Button, Card, Empty, Icon, JsonView, Kind, PageHead, Question, icon, show, state_badge,
     use_confirm, use_toasts,
 };
+
+/// The operation of lifecycle messages.
+const MESSAGE: &str = "webhook.send";
 
 /// One delivery.
 #[component]
@@ -56,16 +60,24 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
     let confirm = use_confirm();
     let navigate = use_navigate();
     let id = delivery.id;
-    let final_state = !delivery.state.is_open();
-    let replay = move |_| {
+    let may_replay = matches!(
+        delivery.state,
+        State::Dead | State::Discarded | State::Delivered
+    );
+    // A subscriber is told again without harm.
+    let done = delivery.state == State::Delivered && delivery.operation != MESSAGE;
+    let send = move || {
         let navigate = navigate.clone();
+        let asked = ReplayDelivery {
+            repeat_delivered: done,
+        };
         spawn_local(async move {
             match api
-                .act::<ReplayedDelivery>(&format!("deliveries/{id}/replay"))
+                .post::<_, ReplayedDelivery>(&format!("deliveries/{id}/replay"), &asked)
                 .await
             {
                 Ok(done) => {
-                    toasts.good("Sent again as a new delivery.");
+                    toasts.good(sent_again(&done));
                     navigate(
                         &format!("/deliveries/{}", done.delivery_id),
                         NavigateOptions::default(),
@@ -74,6 +86,19 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
                 Err(failure) => toasts.failed(&failure),
             }
         });
+    };
+    let replay = move |_| {
+        if !done {
+            send();
+            return;
+        }
+        let question = Question {
+            title: "Send it once more?".to_owned(),
+            text: "It was delivered. Sent again, it repeats what was done already: another request, message or note. A receiver that remembers the message id may ignore it.".to_owned(),
+            yes: "Send once more",
+            danger: true,
+        };
+        confirm.ask(question, send.clone());
     };
     let discard = move |_| {
         let question = Question {
@@ -113,7 +138,7 @@ fn actions(delivery: Delivery, load: Load<Delivery>) -> AnyView {
     let may_discard = delivery.state == State::Dead
         || (delivery.state.is_open() && delivery.state != State::Leased);
     view! {
-        {final_state
+        {may_replay
             .then(|| {
                 view! {
                     <Button attr:data-testid="replay-delivery" press=replay>
@@ -235,7 +260,7 @@ fn facts(delivery: Delivery) -> AnyView {
     let record = record(&delivery);
     let rule = match delivery.rule_id {
         Some(id) => view! { <A href=format!("/rules/{id}")>{delivery.rule.clone()}</A> }.into_any(),
-        None if delivery.operation == "webhook.send" => "None: a lifecycle message".into_any(),
+        None if delivery.operation == MESSAGE => "None: a lifecycle message".into_any(),
         None => "The source's default target".into_any(),
     };
     let other = |label: &'static str, id: Option<uuid::Uuid>| {
@@ -297,7 +322,7 @@ fn facts(delivery: Delivery) -> AnyView {
                     .then(|| {
                         view! {
                             <dt>"Stands for"</dt>
-                            <dd data-testid="repeats">{format!("{} notes", delivery.repeats)}</dd>
+                            <dd data-testid="repeats">{format!("{} deliveries", delivery.repeats)}</dd>
                         }
                     })}
                 {(!delivery.event_id.is_nil())

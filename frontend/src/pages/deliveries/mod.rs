@@ -164,7 +164,7 @@ fn row(delivery: Delivery) -> AnyView {
         (_, Some(record)) => {
             format!("{} {record}", delivery.effect.clone().unwrap_or_default())
         }
-        _ if delivery.repeats > 1 => format!("stands for {} notes", delivery.repeats),
+        _ if delivery.repeats > 1 => format!("stands for {} deliveries", delivery.repeats),
         _ if delivery.behind => "waits for an earlier one of its lane".to_owned(),
         _ => String::new(),
     };

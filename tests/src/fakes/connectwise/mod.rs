@@ -153,6 +153,11 @@ impl FakeConnectWise {
         self.shared.delete(ticket);
     }
 
+    /// Takes away the right to see these tickets; none shows all of them again.
+    pub fn hide_tickets(&self, tickets: impl IntoIterator<Item = i64>) {
+        self.shared.state.lock().hidden = tickets.into_iter().collect();
+    }
+
     /// Sets a ticket's status by name, as a person would.
     ///
     /// # Panics

@@ -200,6 +200,11 @@ fn work(shared: &Shared, request: &HttpRequest, segments: &[&str], body: &[u8]) 
         Ok(value) => HttpResponse::build(status).json(value),
         Err(refusal) => refused(refusal),
     };
+    if let ["service", "tickets", id, ..] = segments
+        && state.hidden.contains(&number(id))
+    {
+        return refused(missing("ticket"));
+    }
     match (method, segments) {
         ("GET", ["system", "info"]) => HttpResponse::Ok()
             .json(json!({"version": "v2026.1.1", "isCloud": true, "serverTimeZone": "UTC"})),
@@ -211,7 +216,10 @@ fn work(shared: &Shared, request: &HttpRequest, segments: &[&str], body: &[u8]) 
         ("GET", ["service", "priorities"]) => list(shared, request, state.priorities.clone()),
         ("GET", ["company", "companies"]) => list(shared, request, state.companies.clone()),
         ("GET", ["service", "tickets"]) => {
-            list(shared, request, state.tickets.values().cloned().collect())
+            let seen =
+                |(id, ticket): (&i64, &Value)| (!state.hidden.contains(id)).then(|| ticket.clone());
+            let rows = state.tickets.iter().filter_map(seen).collect();
+            list(shared, request, rows)
         }
         ("POST", ["service", "tickets"]) => {
             done(StatusCode::CREATED, state.create(&sent(), &now()))

@@ -1,6 +1,6 @@
 //! What the fake tenant holds, and how it checks what it is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) companies: Vec<Value>,
     pub(super) tickets: BTreeMap<i64, Value>,
     pub(super) notes: BTreeMap<i64, Vec<Value>>,
+    /// Tickets that the caller may not see.
+    pub(super) hidden: BTreeSet<i64>,
     next_ticket: i64,
     next_note: i64,
 }
@@ -116,6 +118,7 @@ impl State {
             companies,
             tickets: BTreeMap::new(),
             notes: BTreeMap::new(),
+            hidden: BTreeSet::new(),
             next_ticket: 1001,
             next_note: 1,
         }
@@ -264,7 +267,7 @@ impl State {
                 continue;
             }
             let (head, key) = path.split_once('/').unwrap_or((path, ""));
-            if key.is_empty() && head != "status" {
+            if key.is_empty() && !matches!(head, "status" | "priority") {
                 match ticket.as_object_mut() {
                     Some(members) if !head.is_empty() && !matches!(head, "id" | "closedFlag") => {
                         members.insert(head.to_owned(), value);

@@ -3,8 +3,8 @@
 use super::row::Least::{Admin, Operator, Owner, Viewer};
 use super::row::{Row, known, open, route, session};
 use openapi::problem::Code::{
-    Conflict, LinkInvalid, MailNotConfigured, NotFound, PasskeyRefused, RevisionStale,
-    ScopeMissing, Unauthenticated, UpstreamFailed, ValidationFailed,
+    AlreadyDelivered, Conflict, LinkInvalid, MailNotConfigured, NotFound, PasskeyRefused,
+    RevisionStale, ScopeMissing, Unauthenticated, UpstreamFailed, ValidationFailed,
 };
 
 /// A step that changes nothing that matters, on the connection of the world.
@@ -180,6 +180,11 @@ pub const TABLE: &[Row] = &[
     )
     .refused(Conflict),
     route(
+        "POST /api/v1/connections/{id}/retry-parked",
+        "deliveries:write",
+        Operator,
+    ),
+    route(
         "POST /api/v1/connections/{id}/rotate-secret",
         "connections:write",
         Admin,
@@ -267,7 +272,7 @@ pub const TABLE: &[Row] = &[
         "deliveries:write",
         Operator,
     )
-    .refused(Conflict),
+    .refused(AlreadyDelivered),
     route(
         "POST /api/v1/deliveries/{id}/retry",
         "deliveries:write",

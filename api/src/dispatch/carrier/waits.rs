@@ -1,0 +1,81 @@
+//! What the upstream asked for, as others are told of it.
+
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::Carrier;
+use crate::dispatch::waits::{self, LONGEST, Slow};
+
+/// A shorter wait is over before anybody hears of it, in milliseconds.
+const TOLD: i64 = 2_000;
+/// A wait that ends so much later than the one that was told is told, too, in milliseconds.
+const LONGER: i64 = 1_000;
+/// A pace that changes its kind is written so soon, one that changes its figures so soon, and one
+/// that does not change so soon.
+const KIND: Duration = Duration::from_secs(2);
+const FIGURES: Duration = Duration::from_secs(15);
+const SAME: Duration = Duration::from_secs(60);
+
+/// What the upstream asked this carrier for, and what was written of it.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// No calls before; milliseconds since 1970.
+    until: i64,
+    written_until: i64,
+    written_slow: Option<Slow>,
+    written: Option<Instant>,
+}
+
+impl Carrier {
+    /// The upstream asked for a pause.
+    pub(super) fn wait(&mut self, wait: Duration) {
+        let wait = wait.min(LONGEST);
+        self.not_before = self.not_before.max(Instant::now().checked_add(wait));
+        let wait = i64::try_from(wait.as_millis()).unwrap_or_default();
+        let until = self.core.clock.now_ms().saturating_add(wait);
+        self.waits.until = self.waits.until.max(until);
+    }
+
+    /// Writes down what is worth it.
+    pub(super) async fn write_waits(&mut self, workspace: Uuid) {
+        let now = self.core.clock.now_ms();
+        let slow = self.slow();
+        if !self.waits.is_due(slow, now) {
+            return;
+        }
+        let until = Some(self.waits.until).filter(|until| *until > now);
+        match waits::write(&self.core.db, workspace, self.desk.id, until, slow, now).await {
+            Ok(()) => {
+                self.waits.written_until = self.waits.until;
+                self.waits.written_slow = slow;
+                self.waits.written = Some(Instant::now());
+            }
+            Err(error) => {
+                tracing::warn!(%error, connection.id = %self.desk.id, "What an upstream asked for could not be written.");
+            }
+        }
+    }
+
+    fn slow(&self) -> Option<Slow> {
+        self.pace.is_slowed().then(|| Slow {
+            at_once: i64::try_from(self.pace.concurrency(self.most)).unwrap_or(i64::MAX),
+            apart_ms: i64::try_from(self.pace.distance().as_millis()).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+impl Waits {
+    fn is_due(&self, slow: Option<Slow>, now: i64) -> bool {
+        if self.until >= now + TOLD && self.until > self.written_until + LONGER {
+            return true;
+        }
+        let soon = match (self.written_slow, slow) {
+            (None, None) => return false,
+            (None, Some(_)) | (Some(_), None) => KIND,
+            (Some(before), Some(now)) if before != now => FIGURES,
+            (Some(_), Some(_)) => SAME,
+        };
+        self.written.is_none_or(|at| at.elapsed() >= soon)
+    }
+}
