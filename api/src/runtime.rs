@@ -37,7 +37,7 @@ use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{self, KeySource, Keyring, KeyringError, RewrapError};
-use crate::services::{credentials, replay, rules, sources, workspaces};
+use crate::services::{connections, credentials, replay, rules, sources, workspaces};
 use crate::settings::{Role, Settings};
 use crate::snapshot::Snapshots;
 
@@ -291,6 +291,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
             Arc::new(replay::DiscardWorker),
             Arc::new(replay::ReleaseWorker),
             Arc::new(replay::HeadsWorker),
+            Arc::new(connections::DiscardWaiting),
         ])),
         Arc::new(retention::Retention::default()),
         Arc::new(maintenance::Release),

@@ -41,7 +41,8 @@ pub struct Connection {
     /// `ok` or `attention`.
     pub state: String,
     /// Why it needs attention: `credentials_refused`, which a passed test ends, or `mass_gone`,
-    /// which only a person ends.
+    /// which only a person ends. Or why the server switched it off: `subscriber_failing` or
+    /// `subscriber_gone`.
     pub state_code: Option<String>,
     /// The same for people.
     pub state_reason: Option<String>,
@@ -59,6 +60,13 @@ pub struct Connection {
     pub updated_at: DateTime,
     /// Whether calls get through.
     pub breaker: Breaker,
+}
+
+impl Connection {
+    /// Whether the server switched it off, and no person: only then is there a reason for it.
+    pub fn is_off_by_server(&self) -> bool {
+        !self.enabled && self.state == "ok" && self.state_reason.is_some()
+    }
 }
 
 /// What stops calls to an upstream that keeps failing. Shared over all nodes.

@@ -331,14 +331,13 @@ impl DeadReplay {
     }
 }
 
-/// What became of the dead letters that were named.
+/// What became of the deliveries that were named, dead letters or others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DeadResult {
-    /// Dead letters that were replayed or discarded; those that the job will look at, if there is
-    /// one.
+    /// Those that were replayed or discarded; those that the job will look at, if there is one.
     pub count: u64,
-    /// Dead letters that could not be, and stay.
+    /// Those that could not be, and stay.
     #[serde(default)]
     pub failed: u64,
     /// Why they could not be, by stable code.

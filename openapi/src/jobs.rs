@@ -48,7 +48,7 @@ pub struct Job {
     /// Id.
     pub id: Uuid,
     /// What it does: `dead_letters.replay`, `dead_letters.discard`, `rules.release_parked`,
-    /// `connections.retry_parked` …
+    /// `connections.retry_parked`, `deliveries.discard` …
     pub kind: String,
     /// Where it stands.
     pub state: JobState,

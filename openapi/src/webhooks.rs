@@ -38,6 +38,10 @@ kinds! {
     /// A delivery waits for a person: it failed for good and its lane waits behind it, or its rule is
     /// in quarantine.
     DeliveryParked = "delivery.parked";
+    /// A rule made a delivery that waits until a person lets it go.
+    DeliveryHeld = "delivery.held";
+    /// A delivery was not made, since a maintenance window that skips was open.
+    DeliveryDiscarded = "delivery.discarded";
     /// A source that should send has been silent for too long.
     SourceSilent = "source.silent";
     /// A silent source sends again.
@@ -50,6 +54,8 @@ kinds! {
     ConnectionAttention = "connection.attention";
     /// A paused connection works again.
     ConnectionResumed = "connection.resumed";
+    /// The server switched a subscriber off; told to the others.
+    ConnectionSwitchedOff = "connection.switched_off";
 }
 
 /// The body of every message. Its id is the header `webhook-id` and stays the same over repeats.
@@ -176,7 +182,11 @@ pub struct WebhookConnection {
     pub connection: String,
     /// Its connector.
     pub connector: String,
-    /// Why; of `connection.attention` with full detail only.
+    /// Why, as a stable code; of `connection.attention` and `connection.switched_off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(example = "credentials_refused"))]
+    pub code: Option<String>,
+    /// The same for people; with full detail only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,11 +1,12 @@
 //! Breakers as data: what people see, what other nodes learn, what outlives a restart.
 //!
 //! A row is written when a breaker opens and when the upstream comes back, and now and then while
-//! it is open; never for a call. Nodes look at the rows that changed lately: where one of them finds
-//! an upstream failing the others probe instead of finding out for themselves, and where one finds
-//! it back, the waiting retries of all are due.
+//! it is open; never for a call. Subscribers are told in the transaction that turns it. Nodes look
+//! at the rows that changed lately: where one of them finds an upstream failing the others probe
+//! instead of finding out for themselves, and where one finds it back, the waiting retries of all
+//! are due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use entity::breaker;
 use openapi::connections::Breaker;
@@ -16,9 +17,11 @@ use uuid::Uuid;
 use super::{News, waits};
 use crate::clock::from_ms;
 use crate::core::Core;
-use crate::db::Db;
+use crate::db::Sql;
 use crate::journal::sql;
+use crate::lifecycle::{self, Message as Told};
 use crate::scope::Scope;
+use crate::snapshot::ConnectionConfig;
 
 /// Milliseconds between two probes of an open breaker.
 pub const PROBE_MS: i64 = 1000;
@@ -80,55 +83,131 @@ fn to_wire(row: &breaker::Model, now: i64) -> Breaker {
 /// What a carrier has to say of its breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// It opened at that time, or is still open since then; so many calls in a row failed.
+    /// It opened.
     Open {
         /// Milliseconds since 1970.
         since: i64,
-        /// Calls in a row.
+        /// Calls in a row that failed.
         failures: u32,
-        /// Milliseconds since 1970.
+    },
+    /// It is open as before.
+    Still {
+        /// Calls in a row that failed.
+        failures: u32,
+        /// When a call was last let through; milliseconds since 1970.
         probed_at: i64,
     },
     /// The upstream came back.
-    Back,
+    Back {
+        /// Milliseconds since 1970.
+        at: i64,
+    },
 }
 
-/// Writes it down.
-pub async fn write(
-    db: &Db,
-    workspace: Uuid,
-    connection: Uuid,
-    note: Note,
-    now: i64,
-) -> Result<(), DbErr> {
-    let (state, failures, since, probed_at, recoveries) = match note {
-        Note::Open {
-            since,
+/// What is still to be written of a breaker, the oldest first: openings and returns, by turns.
+#[derive(Debug, Default)]
+pub struct Notes(VecDeque<Note>);
+
+impl Notes {
+    /// Most that wait, while the database is away.
+    const MOST: usize = 4;
+
+    /// Adds one. What it says anew is said once; of a breaker that flaps on and on the oldest
+    /// opening is forgotten together with the return from it.
+    pub fn add(&mut self, note: Note) {
+        match (self.0.back_mut(), note) {
+            (Some(_), Note::Still { .. }) => {}
+            (Some(last @ (Note::Open { .. } | Note::Still { .. })), Note::Open { .. })
+            | (Some(last @ (Note::Back { .. } | Note::Still { .. })), Note::Back { .. }) => {
+                *last = note;
+            }
+            _ => self.0.push_back(note),
+        }
+        if self.0.len() > Self::MOST {
+            self.0.drain(..2);
+        }
+    }
+
+    /// The next one.
+    pub fn next(&self) -> Option<Note> {
+        self.0.front().copied()
+    }
+
+    /// The next one is written.
+    pub fn written(&mut self) {
+        self.0.pop_front();
+    }
+
+    /// None of them holds any more.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether all is written.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Writes a note down. The row says what all nodes know: the one whose note turns it tells the
+/// subscribers, in the same transaction; others that find the same out tell nobody.
+///
+/// # Errors
+/// Nothing was written, or the answer was lost: the note is to be written again, which tells
+/// nobody twice.
+pub async fn write(core: &Core, connection: &ConnectionConfig, note: Note) -> Result<(), DbErr> {
+    let (id, now) = (connection.view.id, core.clock.now_ms());
+    let txn = core.db.begin().await?;
+    let message = match note {
+        Note::Open { since, failures } => {
+            make(&txn, connection, now).await?;
+            let query = "UPDATE breaker SET state = 'open', failures = $2, opened_at = $3, \
+                         probed_at = $3, updated_at = $4 WHERE connection_id = $1 \
+                         AND state <> 'open'";
+            let failures = i64::from(failures);
+            let values = vec![id.into(), failures.into(), since.into(), now.into()];
+            let turned = sql::execute(&txn, query, values).await? > 0;
+            turned.then(|| Told::breaker(connection, true, since))
+        }
+        Note::Still {
             failures,
             probed_at,
-        } => (OPEN, i64::from(failures), since, probed_at, 0_i64),
-        Note::Back => ("closed", 0, 0, now, 1),
+        } => {
+            // Another node may have found it back meanwhile.
+            let query = "UPDATE breaker SET failures = $2, probed_at = $3, updated_at = $4 \
+                         WHERE connection_id = $1 AND state = 'open'";
+            let failures = i64::from(failures);
+            let values = vec![id.into(), failures.into(), probed_at.into(), now.into()];
+            sql::execute(&txn, query, values).await?;
+            None
+        }
+        Note::Back { at } => {
+            make(&txn, connection, now).await?;
+            let query = "UPDATE breaker SET state = 'closed', failures = 0 \
+                         WHERE connection_id = $1 AND state = 'open'";
+            let turned = sql::execute(&txn, query, vec![id.into()]).await? > 0;
+            let query = "UPDATE breaker SET recoveries = recoveries + 1, probed_at = $2, \
+                         updated_at = $2 WHERE connection_id = $1";
+            sql::execute(&txn, query, vec![id.into(), now.into()]).await?;
+            turned.then(|| Told::breaker(connection, false, at))
+        }
     };
+    let snapshot = core.snapshots.current();
+    let told = lifecycle::publish_in(&txn, &snapshot, message.flatten()).await?;
+    txn.commit().await?;
+    lifecycle::wake(core, told);
+    Ok(())
+}
+
+/// Makes the row of a connection that never had one, unless it was deleted.
+async fn make(txn: &impl Sql, connection: &ConnectionConfig, now: i64) -> Result<(), DbErr> {
+    let view = &connection.view;
     let query = "INSERT INTO breaker (connection_id, workspace_id, state, failures, opened_at, \
-                 probed_at, recoveries, updated_at) SELECT c.id, c.workspace_id, $3, $4, $5, $6, $7, \
-                 $8 FROM connection c WHERE c.id = $1 AND c.workspace_id = $2 \
-                 ON CONFLICT (connection_id) DO UPDATE SET state = excluded.state, \
-                 failures = excluded.failures, probed_at = excluded.probed_at, \
-                 opened_at = CASE WHEN excluded.state = 'closed' OR breaker.state = 'open' \
-                 THEN breaker.opened_at ELSE excluded.opened_at END, \
-                 recoveries = breaker.recoveries + excluded.recoveries, \
-                 updated_at = excluded.updated_at";
-    let values = vec![
-        connection.into(),
-        workspace.into(),
-        state.into(),
-        failures.into(),
-        since.into(),
-        probed_at.into(),
-        recoveries.into(),
-        now.into(),
-    ];
-    sql::execute(db.write(), query, values).await?;
+                 probed_at, recoveries, updated_at) SELECT c.id, c.workspace_id, 'closed', 0, 0, \
+                 0, 0, $3 FROM connection c WHERE c.id = $1 AND c.workspace_id = $2 \
+                 ON CONFLICT (connection_id) DO NOTHING";
+    let values = vec![view.id.into(), view.workspace_id.into(), now.into()];
+    sql::execute(txn, query, values).await?;
     Ok(())
 }
 
@@ -199,6 +278,37 @@ pub fn announce_over(core: &Core, connection: Uuid) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_are_written_by_turns_and_never_pile_up() {
+        let open = |since| Note::Open { since, failures: 3 };
+        let still = Note::Still {
+            failures: 9,
+            probed_at: 1,
+        };
+        let back = |at| Note::Back { at };
+        let all = |notes: &Notes| notes.0.iter().copied().collect::<Vec<_>>();
+        let mut notes = Notes::default();
+        assert!(notes.is_empty());
+        notes.add(still);
+        notes.add(open(1));
+        notes.add(still);
+        notes.add(open(2));
+        notes.add(back(3));
+        notes.add(back(4));
+        assert_eq!(all(&notes), [open(2), back(4)]);
+        assert_eq!(notes.next(), Some(open(2)));
+        notes.written();
+        assert_eq!(notes.next(), Some(back(4)));
+        for at in 5..100 {
+            notes.add(open(at));
+            notes.add(back(at));
+        }
+        // One that is open in the row is closed by what follows, whatever was left out.
+        assert_eq!(all(&notes), [back(98), open(99), back(99)]);
+        notes.clear();
+        assert!(notes.is_empty());
+    }
 
     #[test]
     fn an_open_breaker_names_its_next_probe() {

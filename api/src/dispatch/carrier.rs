@@ -14,18 +14,16 @@ use engine::retry::RetryPolicy;
 use entity::delivery;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use self::fill::Claimed;
 use self::waits::Waits;
-use super::breakers::{self, Note};
+use super::breakers::{self, Note, Notes};
 use super::claim::Room;
 use super::decide::{asked, health, is_too_many};
 use super::{Desk, Lost, News, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
 use crate::journal::{NewState, Settlement};
-use crate::lifecycle::{self, Message};
 use crate::limits::{Key, Rate};
 use crate::snapshot::ConnectionConfig;
 
@@ -83,12 +81,10 @@ struct Carrier {
     /// The limit and the policy of the calls under way.
     most: usize,
     policy: Arc<RetryPolicy>,
-    /// When the breaker opened, while it is open; milliseconds since 1970.
-    opened_at: Option<i64>,
     /// When a probe was last let through; milliseconds since 1970.
     probed_at: i64,
     /// What is to be written of the breaker.
-    note: Option<Note>,
+    notes: Notes,
     /// When its row was last written; milliseconds since 1970.
     noted_at: i64,
 }
@@ -122,9 +118,8 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         recovered: false,
         pace: Pace::default(),
         last_call: None,
-        opened_at: None,
         probed_at: 0,
-        note: None,
+        notes: Notes::default(),
         noted_at: 0,
     };
     while !shutdown.is_cancelled() {
@@ -146,6 +141,10 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
     while let Some(ended) = carrier.calls.join_next().await {
         carrier.ended(ended);
     }
+    let snapshot = carrier.core.snapshots.current();
+    if let Some(connection) = snapshot.connection(carrier.desk.id) {
+        carrier.write_notes(&connection).await;
+    }
 }
 
 impl Carrier {
@@ -157,7 +156,7 @@ impl Carrier {
             return IDLE;
         };
         self.hear();
-        self.write_note(connection.view.workspace_id).await;
+        self.write_notes(&connection).await;
         self.write_waits(connection.view.workspace_id).await;
         if self.desk.attention.load(Ordering::Acquire) {
             self.put_back(&connection, NewState::Paused).await;
@@ -182,7 +181,6 @@ impl Carrier {
             Some(News::Down) if self.breaker.state() == BreakerState::Closed => {
                 self.breaker.trip(self.elapsed_ms());
                 self.failures = self.failures.max(OUTAGE);
-                self.opened_at = Some(self.core.clock.now_ms());
                 // The row is there: it says since when.
                 self.noted_at = self.core.clock.now_ms();
             }
@@ -191,42 +189,33 @@ impl Carrier {
                 self.closed_at = Some(Instant::now());
                 self.pace.back_again();
                 self.failures = 0;
-                self.opened_at = None;
                 self.recovered = true;
+                self.notes.clear();
             }
             Some(News::Down) | None => {}
         }
     }
 
     /// Writes down what became of the breaker, and now and then that it is still open.
-    async fn write_note(&mut self, workspace: Uuid) {
+    async fn write_notes(&mut self, connection: &ConnectionConfig) {
         let now = self.core.clock.now_ms();
-        if let Some(since) = self.opened_at
-            && self.note.is_none()
-            && now - self.noted_at >= NOTED
-        {
-            self.note = Some(self.open_since(since));
+        let open = self.breaker.state() != BreakerState::Closed;
+        if open && self.notes.is_empty() && now - self.noted_at >= NOTED {
+            self.notes.add(Note::Still {
+                failures: self.failures,
+                probed_at: self.probed_at,
+            });
         }
-        let Some(note) = self.note else { return };
-        match breakers::write(&self.core.db, workspace, self.desk.id, note, now).await {
-            Ok(()) => {
-                if note == Note::Back {
-                    self.desk.own_returns.fetch_add(1, Ordering::AcqRel);
-                }
-                self.note = None;
-                self.noted_at = now;
-            }
-            Err(error) => {
+        while let Some(note) = self.notes.next() {
+            if let Err(error) = breakers::write(&self.core, connection, note).await {
                 tracing::warn!(%error, connection.id = %self.desk.id, "The state of a breaker could not be written.");
+                return;
             }
-        }
-    }
-
-    const fn open_since(&self, since: i64) -> Note {
-        Note::Open {
-            since,
-            failures: self.failures,
-            probed_at: self.probed_at,
+            if matches!(note, Note::Back { .. }) {
+                self.desk.own_returns.fetch_add(1, Ordering::AcqRel);
+            }
+            self.notes.written();
+            self.noted_at = now;
         }
     }
 
@@ -397,19 +386,18 @@ impl Carrier {
         if was_open {
             tracing::info!(connection.id = %self.desk.id, "The breaker closed.");
             self.announce("breaker_closed");
-            self.tell_breaker(false);
             self.closed_at = Some(Instant::now());
             self.pace.back_again();
         }
         if was_open || self.failures >= OUTAGE {
             self.recovered = true;
             // Other nodes learn that it is back, too; not of every stumble.
-            let lately = self.core.clock.now_ms() - self.noted_at < breakers::PROBE_MS;
+            let at = self.core.clock.now_ms();
+            let lately = at - self.noted_at < breakers::PROBE_MS;
             if was_open || (self.core.db.is_postgres() && !lately) {
-                self.note = Some(Note::Back);
+                self.notes.add(Note::Back { at });
             }
         }
-        self.opened_at = None;
         self.failures = 0;
         self.breaker.success();
     }
@@ -422,11 +410,12 @@ impl Carrier {
         if opened {
             tracing::warn!(connection.id = %self.desk.id, "The breaker opened.");
             let now = self.core.clock.now_ms();
-            self.opened_at = Some(now);
             self.probed_at = now;
-            self.note = Some(self.open_since(now));
+            self.notes.add(Note::Open {
+                since: now,
+                failures: self.failures,
+            });
             self.announce("breaker_opened");
-            self.tell_breaker(true);
         }
     }
 
@@ -434,13 +423,6 @@ impl Carrier {
         if let Some(connection) = self.core.snapshots.current().connection(self.desk.id) {
             breakers::announce(&self.core, &connection.view, change);
         }
-    }
-
-    fn tell_breaker(&self, opened: bool) {
-        let connection = self.core.snapshots.current().connection(self.desk.id);
-        let now = self.core.clock.now_ms();
-        let message = connection.and_then(|c| Message::breaker(&c, opened, now));
-        lifecycle::tell(&self.core, message);
     }
 
     /// Gives back what is queued here, without an attempt: what was never tried as `untouched`, the

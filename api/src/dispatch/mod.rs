@@ -50,6 +50,7 @@ use uuid::Uuid;
 use self::queue::Queue;
 use crate::connectors::Outcome;
 use crate::core::Core;
+use crate::lifecycle;
 use crate::nodes::Bell;
 
 pub use breakers::{breakers, closed as closed_breaker};
@@ -228,6 +229,10 @@ impl Handle {
 
     /// Notes what came of a record, and says whether too many of the connection are gone at once.
     fn is_mass_gone(&self, claimed: &delivery::Model, outcome: &Outcome, at: Instant) -> bool {
+        // A subscriber speaks of no records: one that is gone is switched off.
+        if lifecycle::is_message(claimed) {
+            return false;
+        }
         let gone = match outcome {
             Outcome::Gone(_) => true,
             Outcome::Delivered { .. } => false,

@@ -109,6 +109,7 @@ macro_rules! routes {
                     .service(connections::resume_connection)
                     .service(connections::connection_waiting)
                     .service(parked::retry_parked)
+                    .service(connections::discard_waiting)
                     .service(connections::connection_metadata)
                     .service(connections::sandbox_records)
                     .service(credentials::list_credentials)

@@ -22,7 +22,7 @@ use crate::auth::client_address;
 use crate::core::Core;
 use crate::http::problem::ApiError;
 use crate::journal::Accept;
-use crate::lifecycle;
+use crate::lifecycle::{HOPS, Hops, MOST_HOPS};
 use crate::snapshot::{SenderId, SourceConfig};
 
 /// Where hooks lie, all alike: below it a slug, or a workspace and a slug. Without a workspace it is
@@ -165,12 +165,20 @@ async fn receive(
         })?;
     }
 
-    // A message of ours that comes back to where it began would go round for ever.
-    if let Some(hops) = text_of(headers, lifecycle::HOPS)
-        && hops.contains(&source.workspace_id.to_string())
-    {
+    // What comes back to where it was told, or goes from hook to hook, would go round for ever.
+    let hops = Hops::read(
+        headers
+            .get_all(HOPS)
+            .filter_map(|value| value.to_str().ok()),
+    );
+    if hops.has_told(source.workspace_id) {
         return Err(ApiError::new(Code::LoopDetected)
             .detail("This message tells what happened in this very workspace."));
+    }
+    if hops.count() > MOST_HOPS {
+        return Err(ApiError::new(Code::LoopDetected).detail(format!(
+            "This has been sent on more than {MOST_HOPS} times, from one hook to the next."
+        )));
     }
 
     let method = request.method().as_str();

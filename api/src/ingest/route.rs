@@ -13,8 +13,10 @@ use uuid::Uuid;
 
 use super::fan_out::TOO_MANY_EVENTS;
 use crate::clock::from_ms;
+use crate::connectors::http;
 use crate::core::Core;
 use crate::journal::{AcceptEvent, NewDelivery};
+use crate::lifecycle::{HOPS_FIELD, Hops};
 use crate::maintenance::Cover;
 use crate::request;
 use crate::snapshot::{SourceConfig, WorkspaceConfig};
@@ -62,6 +64,7 @@ pub fn route_by(
     };
     event.disposition = word(verdict.disposition).to_owned();
     event.reason.clone_from(&verdict.reason);
+    let hops = Hops::of_event(&event.headers).to_field();
     let mut matched = Vec::new();
     let mut deliveries = Vec::new();
     for hit in verdict.matches {
@@ -75,7 +78,11 @@ pub fn route_by(
             name: hit.rule_name.clone(),
             revision,
         });
-        for step in hit.steps {
+        for mut step in hit.steps {
+            // What an event came with goes on with what is sent of it to other hooks.
+            if let Some(hops) = hops.as_ref().filter(|_| step.operation == http::REQUEST) {
+                step.fields.insert(HOPS_FIELD.to_owned(), hops.clone());
+            }
             deliveries.push(plan(
                 core,
                 workspace,

@@ -2,7 +2,7 @@
 //!
 //! Nothing happens here for a workspace without subscriptions.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{delivery, event};
 use openapi::webhooks::{Kind, WebhookDelivery};
@@ -13,21 +13,18 @@ use super::entry::{NewState, Settlement};
 use super::lanes::{self, Followers, Lane};
 use super::sql::{self, Values};
 use super::store::Txn;
-use super::{AcceptWaiting, accept, settle};
-use crate::clock::from_ms;
-use crate::connectors::webhook;
-use crate::db::{Sql, bump_configuration};
-use crate::lifecycle::{self, Data, EventRef, MESSAGE, Message};
+use super::{AcceptWaiting, accept, settle, subscribers};
+use crate::clock::{Clock, from_ms};
+use crate::db::Sql;
+use crate::lifecycle::{self, Data, EventRef, Hops, Message};
 use crate::snapshot::Snapshot;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Writes what subscribers want to know of a batch. Returns their connections, to be woken after
 /// the commit.
 pub async fn write(
     txn: &Txn,
     snapshot: &Snapshot,
-    now: i64,
+    (clock, now): (&Clock, i64),
     (accepts, accepted): (&[AcceptWaiting], &accept::Outcome),
     (settlements, settled): (&[Settlement], &settle::Outcome),
 ) -> Result<BTreeSet<Uuid>, DbErr> {
@@ -53,15 +50,16 @@ pub async fn write(
     .await?;
     for (connection, pause) in settled.paused.iter().filter(|(_, pause)| pause.first) {
         let known = snapshot.connection(*connection);
-        messages.extend(known.and_then(|c| Message::attention(&c, &pause.reason, now)));
+        let why = (pause.code, pause.reason.as_str());
+        messages.extend(known.and_then(|c| Message::attention(&c, why, now)));
     }
+    messages.extend(subscribers::note(txn, snapshot, &own, (clock, now)).await?);
     let rows: Vec<delivery::Model> = messages
         .iter()
         .flat_map(|m| lifecycle::rows(snapshot, m))
         .collect();
     let all: Vec<&delivery::Model> = rows.iter().collect();
     txn.insert(&all).await?;
-    health(txn, snapshot, &own, now).await?;
     Ok(rows.iter().map(|row| row.connection_id).collect())
 }
 
@@ -105,7 +103,7 @@ fn accepts_of(
                         state,
                         connection: &new.connection,
                         source: Some(item.source.clone()),
-                        hops: lifecycle::hops_of(&item.event.headers),
+                        hops: Hops::of_event(&item.event.headers),
                         error: (new.row.error_code.clone(), new.row.error.clone()),
                         ..Outcome::at(now)
                     },
@@ -120,6 +118,8 @@ fn from_the_start(state: &str) -> Option<(Kind, &'static str)> {
     match state {
         "dead" => Some((Kind::DeliveryDead, "dead")),
         "parked" => Some((Kind::DeliveryParked, "parked")),
+        "held" => Some((Kind::DeliveryHeld, "held")),
+        "discarded" => Some((Kind::DeliveryDiscarded, "discarded")),
         _ => None,
     }
 }
@@ -229,7 +229,7 @@ struct Outcome<'a> {
     state: &'static str,
     connection: &'a str,
     source: Option<String>,
-    hops: Vec<Uuid>,
+    hops: Hops,
     tried: bool,
     next_attempt: Option<i64>,
     error: (Option<String>, Option<String>),
@@ -240,13 +240,13 @@ struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    const fn at(at: i64) -> Self {
+    fn at(at: i64) -> Self {
         Self {
             at,
             state: "",
             connection: "",
             source: None,
-            hops: Vec::new(),
+            hops: Hops::default(),
             tried: false,
             next_attempt: None,
             error: (None, None),
@@ -298,7 +298,7 @@ fn outcome(row: &delivery::Model, kind: Kind, outcome: Outcome<'_>) -> Message {
 async fn origins(
     txn: &impl Sql,
     events: impl Iterator<Item = Uuid>,
-) -> Result<HashMap<Uuid, (Uuid, Vec<Uuid>)>, DbErr> {
+) -> Result<HashMap<Uuid, (Uuid, Hops)>, DbErr> {
     let wanted: BTreeSet<Uuid> = events.collect();
     let wanted: Vec<Uuid> = wanted.into_iter().collect();
     let mut found = HashMap::new();
@@ -318,91 +318,9 @@ async fn origins(
             let headers: String = row.get("headers")?;
             found.insert(
                 row.get("id")?,
-                (row.get("source_id")?, lifecycle::hops_of(&headers)),
+                (row.get("source_id")?, Hops::of_event(&headers)),
             );
         }
     }
     Ok(found)
-}
-
-/// How the subscribers of a batch do.
-#[derive(Default)]
-struct Health {
-    delivered: bool,
-    failed: bool,
-    gone: bool,
-}
-
-/// Notes since when a subscriber only fails, and switches one off that has for too long, or that
-/// says that it is gone.
-async fn health(
-    txn: &impl Sql,
-    snapshot: &Snapshot,
-    own: &[&Settlement],
-    now: i64,
-) -> Result<(), DbErr> {
-    let mut all: BTreeMap<Uuid, Health> = BTreeMap::new();
-    for s in own.iter().filter(|s| s.started_at.is_some()) {
-        let health = all.entry(s.claimed.connection_id).or_default();
-        health.delivered |= s.next == NewState::Delivered;
-        health.failed |= s.next != NewState::Delivered;
-        health.gone |= s.outcome == "gone";
-    }
-    for (connection, health) in all {
-        let id = || sea_orm::Value::from(connection);
-        if health.delivered {
-            sql::execute(
-                txn,
-                "UPDATE connection SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL",
-                vec![id()],
-            )
-            .await?;
-        } else if health.failed {
-            sql::execute(
-                txn,
-                "UPDATE connection SET failing_since = $2 WHERE id = $1 AND failing_since IS NULL",
-                vec![id(), now.into()],
-            )
-            .await?;
-        }
-        let days = snapshot
-            .connection(connection)
-            .and_then(|c| webhook::settings(&c.view).ok())
-            .and_then(|settings| settings.disable_after_days());
-        let (since, reason) = match (health.gone, health.failed && !health.delivered, days) {
-            (true, _, _) => (
-                i64::MAX,
-                "Switched off: the subscriber said that it is gone (410).".to_owned(),
-            ),
-            (false, true, Some(days)) => (
-                now - i64::from(days) * DAY_MS,
-                format!("Switched off: every message failed for {days} days."),
-            ),
-            _ => continue,
-        };
-        switch_off(txn, connection, since, &reason, now).await?;
-    }
-    Ok(())
-}
-
-async fn switch_off(
-    txn: &impl Sql,
-    connection: Uuid,
-    since: i64,
-    reason: &str,
-    now: i64,
-) -> Result<(), DbErr> {
-    let changed = sql::execute(
-        txn,
-        "UPDATE connection SET enabled = FALSE, state_reason = $2, state_at = $3, \
-         revision = revision + 1, updated_at = $3 WHERE id = $1 AND enabled = TRUE \
-         AND COALESCE(failing_since, $3) <= $4",
-        vec![connection.into(), reason.into(), now.into(), since.into()],
-    )
-    .await?;
-    if changed > 0 {
-        tracing::warn!(connection.id = %connection, reason, operation = MESSAGE, "A subscriber was switched off.");
-        bump_configuration(txn).await?;
-    }
-    Ok(())
 }

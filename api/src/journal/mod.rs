@@ -27,6 +27,7 @@ mod settle;
 pub(crate) mod sql;
 mod stats;
 mod store;
+mod subscribers;
 mod writer;
 
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement
 pub use gather::OUTCOMES;
 use gather::{Call, PutOff};
 pub use lanes::{
-    Lane, OPEN, OPEN_STATES, first_aside, lock, lock_lane, occupied, open_states, parked,
+    Lane, OPEN, OPEN_STATES, first_aside, lock, lock_lane, occupied, open_states, parked, release,
     release_next,
 };
 #[doc(hidden)]

@@ -34,6 +34,12 @@ pub fn state_is(state: &str) -> String {
     format!("delivery.state || '' = '{state}'")
 }
 
+/// The same for one of several states.
+pub fn state_among(states: &[&str]) -> String {
+    let words: Vec<String> = states.iter().map(|word| format!("'{word}'")).collect();
+    format!("delivery.state || '' IN ({})", words.join(", "))
+}
+
 /// Cuts into chunks of [`ROWS`], and repeats the last element until each is as long as a power of
 /// two: for statements that a repeated row does not change.
 pub fn padded<T>(all: &[T]) -> impl Iterator<Item = impl Iterator<Item = &T>> {

@@ -192,7 +192,7 @@ async fn write(
     *told = lifecycle::write(
         txn,
         &service.snapshots.current(),
-        now,
+        (&service.clock, now),
         (&batch.accepts, accepted),
         (&batch.settlements, settled),
     )

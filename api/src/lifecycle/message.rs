@@ -6,13 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Hops;
 use crate::clock::from_ms;
 use crate::connectors::webhook;
 use crate::ingest;
 use crate::snapshot::{ConnectionConfig, SourceConfig};
 
-/// Workspaces that a message may have passed; more are not remembered.
-const MOST_HOPS: usize = 16;
 /// Largest body that a message carries, in bytes.
 const LARGEST_PAYLOAD: usize = 128 * 1024;
 
@@ -33,8 +32,8 @@ pub struct Message {
     pub also: Vec<String>,
     /// What is told.
     pub data: Data,
-    /// Workspaces that the event had passed before it came here.
-    pub hops: Vec<Uuid>,
+    /// Where the event had been before it came here.
+    pub hops: Hops,
 }
 
 /// The event of a message.
@@ -109,7 +108,7 @@ impl Message {
             }),
             source: Some(source.to_owned()),
             also: Vec::new(),
-            hops: hops_of(&event.headers),
+            hops: Hops::of_event(&event.headers),
             data: Data::Event(WebhookEvent {
                 event_id: event.id,
                 correlation_id: event.correlation_id.clone(),
@@ -131,42 +130,63 @@ impl Message {
         } else {
             Kind::BreakerClosed
         };
-        Self::connection(connection, kind, None, at)
+        Self::upstream(connection, kind, None, at)
     }
 
-    /// `connection.attention`; none for a connection to a subscriber.
-    pub fn attention(connection: &ConnectionConfig, reason: &str, at: i64) -> Option<Self> {
-        let reason = Some(reason.to_owned());
-        Self::connection(connection, Kind::ConnectionAttention, reason, at)
+    /// `connection.attention`, with the code and the text of why; none for a connection to a
+    /// subscriber.
+    pub fn attention(connection: &ConnectionConfig, why: (&str, &str), at: i64) -> Option<Self> {
+        Self::upstream(connection, Kind::ConnectionAttention, Some(why), at)
     }
 
     /// `connection.resumed`; none for a connection to a subscriber.
     pub fn resumed(connection: &ConnectionConfig, at: i64) -> Option<Self> {
-        Self::connection(connection, Kind::ConnectionResumed, None, at)
+        Self::upstream(connection, Kind::ConnectionResumed, None, at)
+    }
+
+    /// `connection.switched_off`, of a subscriber, for the others.
+    pub fn switched_off(subscriber: &ConnectionConfig, why: (&str, &str), at: i64) -> Self {
+        Self::connection(subscriber, Kind::ConnectionSwitchedOff, Some(why), at)
+    }
+
+    fn upstream(
+        connection: &ConnectionConfig,
+        kind: Kind,
+        why: Option<(&str, &str)>,
+        at: i64,
+    ) -> Option<Self> {
+        (connection.view.connector != webhook::KIND)
+            .then(|| Self::connection(connection, kind, why, at))
     }
 
     fn connection(
         connection: &ConnectionConfig,
         kind: Kind,
-        reason: Option<String>,
+        why: Option<(&str, &str)>,
         at: i64,
-    ) -> Option<Self> {
+    ) -> Self {
         let view = &connection.view;
-        (view.connector != webhook::KIND).then(|| Self {
+        Self {
             workspace: view.workspace_id,
             kind,
             at,
             event: None,
             source: None,
             also: Vec::new(),
-            hops: Vec::new(),
+            hops: Hops::default(),
             data: Data::Connection(WebhookConnection {
                 connection_id: view.id,
                 connection: view.name.clone(),
                 connector: view.connector.clone(),
-                reason,
+                code: why.map(|(code, _)| code.to_owned()),
+                reason: why.map(|(_, reason)| reason.to_owned()),
             }),
-        })
+        }
+    }
+
+    /// Whether it is about this very connection.
+    pub fn is_of(&self, id: Uuid) -> bool {
+        matches!(&self.data, Data::Connection(connection) if connection.connection_id == id)
     }
 
     /// `source.silent` (with the last sign of life, in milliseconds since 1970) or
@@ -183,7 +203,7 @@ impl Message {
             event: None,
             source: Some(source.slug.clone()),
             also: Vec::new(),
-            hops: Vec::new(),
+            hops: Hops::default(),
             data: Data::Source(WebhookSource {
                 source_id: source.id,
                 source: source.slug.clone(),
@@ -191,18 +211,4 @@ impl Message {
             }),
         }
     }
-}
-
-/// The workspaces that an event had passed, from the headers that were kept of it.
-pub fn hops_of(headers: &str) -> Vec<Uuid> {
-    if !headers.contains(super::HOPS) {
-        return Vec::new();
-    }
-    let list: Vec<(String, String)> = serde_json::from_str(headers).unwrap_or_default();
-    list.iter()
-        .filter(|(name, _)| name == super::HOPS)
-        .flat_map(|(_, value)| value.split(','))
-        .filter_map(|text| text.trim().parse().ok())
-        .take(MOST_HOPS)
-        .collect()
 }

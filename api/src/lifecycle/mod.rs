@@ -7,10 +7,12 @@
 //! Invariant: a message is written in the transaction of what it tells about, once for each
 //! subscription that wants it, and only then; without subscriptions nothing is built or written.
 //! Loops cannot arise: deliveries to subscribers, and connections of theirs, produce no messages,
-//! and a message that comes back as an event carries the workspaces it has passed in the header
-//! [`HOPS`], by which a hook refuses it. Failure: a transaction that fails takes its messages
-//! along. A crash after the commit leaves ready deliveries, which are carried out later.
+//! but that one was switched off, which happens once and is told to the others; and a message that
+//! comes back as an event says where it has been in the header [`HOPS`], by which a hook refuses it.
+//! Failure: a transaction that fails takes its messages along. A crash after the commit leaves ready
+//! deliveries, which are carried out later.
 
+mod hops;
 mod message;
 mod subscription;
 
@@ -25,15 +27,14 @@ use crate::ids;
 use crate::journal::sql;
 use crate::snapshot::Snapshot;
 
-pub use message::{Data, EventRef, Message, hops_of};
+pub use hops::{FIELD as HOPS_FIELD, HOPS, Hops, MOST as MOST_HOPS};
+pub use message::{Data, EventRef, Message};
 pub use subscription::Subscription;
 
 /// The operation of messages.
 pub const MESSAGE: &str = "webhook.send";
 /// What stands in place of the rule.
 pub const RULE: &str = "lifecycle";
-/// The header that names the workspaces which a message has passed.
-pub const HOPS: &str = "signalbox-hops";
 
 /// Whether a delivery is a message to a subscriber.
 pub fn is_message(row: &delivery::Model) -> bool {
@@ -45,6 +46,8 @@ pub fn rows(snapshot: &Snapshot, message: &Message) -> Vec<delivery::Model> {
     snapshot
         .subscriptions(message.workspace)
         .iter()
+        // Nobody is told of himself.
+        .filter(|s| !message.is_of(s.connection))
         .filter(|s| {
             s.wants(message.kind, message.source.as_deref())
                 || message
@@ -82,44 +85,6 @@ pub fn wake(core: &Core, subscriptions: Vec<Uuid>) {
     }
 }
 
-/// Writes the deliveries of a message in a transaction of its own.
-///
-/// # Errors
-/// The database failed; nothing was written.
-pub async fn publish(core: &Core, message: Option<Message>) -> Result<(), DbErr> {
-    let snapshot = core.snapshots.current();
-    let wanted = |m: &Message| !rows(&snapshot, m).is_empty();
-    if !message.as_ref().is_some_and(wanted) {
-        return Ok(());
-    }
-    let txn = core.db.begin().await?;
-    let told = publish_in(&txn, &snapshot, message).await?;
-    txn.commit().await?;
-    wake(core, told);
-    Ok(())
-}
-
-/// The same for callers that cannot wait, about what is not on disk itself. A message that cannot
-/// be written is named in the log.
-pub fn tell(core: &Core, message: Option<Message>) {
-    let Some(message) = message else { return };
-    if core
-        .snapshots
-        .current()
-        .subscriptions(message.workspace)
-        .is_empty()
-    {
-        return;
-    }
-    let core = core.clone();
-    tokio::spawn(async move {
-        let kind = message.kind.word();
-        if let Err(error) = publish(&core, Some(message)).await {
-            tracing::warn!(%error, kind, "Subscribers could not be told.");
-        }
-    });
-}
-
 fn row(subscription: &Subscription, message: &Message) -> delivery::Model {
     let id = ids::at(message.at);
     let mut fields = json!({
@@ -127,9 +92,9 @@ fn row(subscription: &Subscription, message: &Message) -> delivery::Model {
         "timestamp": from_ms(message.at),
         "data": message.data.value(subscription.full),
     });
-    if let (Some(map), false) = (fields.as_object_mut(), message.hops.is_empty()) {
+    if let (Some(map), Some(hops)) = (fields.as_object_mut(), message.hops.to_field()) {
         // Not part of the body: the connector makes the header of it.
-        map.insert("hops".to_owned(), json!(message.hops));
+        map.insert(HOPS_FIELD.to_owned(), hops);
     }
     let event = message.event.clone().unwrap_or_else(|| EventRef {
         id: Uuid::nil(),

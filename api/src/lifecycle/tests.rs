@@ -55,21 +55,10 @@ fn ids_alone_leave_texts_out() {
         connection_id: Uuid::from_u128(3),
         connection: "psa".to_owned(),
         connector: "connectwise".to_owned(),
+        code: Some("credentials_refused".to_owned()),
         reason: Some("the password expired".to_owned()),
     });
     assert_eq!(data.value(true)["reason"], "the password expired");
     assert!(data.value(false).get("reason").is_none());
-}
-
-#[test]
-fn hops_are_read_from_kept_headers() {
-    let one = Uuid::from_u128(1);
-    let two = Uuid::from_u128(2);
-    let headers = json!([
-        ["accept", "*/*"],
-        ["signalbox-hops", format!("{one}, junk,{two}")]
-    ]);
-    assert_eq!(hops_of(&headers.to_string()), [one, two]);
-    assert!(hops_of("[]").is_empty());
-    assert!(hops_of("signalbox-hops").is_empty());
+    assert_eq!(data.value(false)["code"], "credentials_refused");
 }

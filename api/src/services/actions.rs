@@ -129,7 +129,7 @@ pub async fn discard(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResu
     let was = json!({ "state": row.state });
     note(core, &txn, by, "delivery.discard", &row, was).await?;
     let next = move_on(core, &txn, &row, now).await?;
-    commit(core, txn, next).await?;
+    commit(core, txn, next.into_iter().collect()).await?;
     core.metrics.ended(State::Discarded, 1);
     tell(core, &row, State::Discarded);
     Ok(())
@@ -349,19 +349,23 @@ async fn move_on(
 }
 
 /// Commits, and hands over or gives back what was leased on the way.
-async fn commit(core: &Core, txn: Transaction, next: Option<delivery::Model>) -> ApiResult<()> {
+pub(super) async fn commit(
+    core: &Core,
+    txn: Transaction,
+    next: Vec<delivery::Model>,
+) -> Result<(), DbErr> {
     match txn.commit().await {
         Ok(()) => {
-            core.dispatch.offer(next.into_iter().collect());
+            core.dispatch.offer(next);
             core.dispatch.announce_released();
             Ok(())
         }
         Err(error) => {
-            if let Some(row) = next {
+            for row in next {
                 core.dispatch.unreserve(row.connection_id);
                 core.dispatch.lose(&row);
             }
-            Err(error.into())
+            Err(error)
         }
     }
 }

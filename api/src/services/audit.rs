@@ -15,9 +15,8 @@ use openapi::audit::{AuditBreak, AuditEntry, AuditVerification};
 use openapi::page::Page;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityName as _,
-    EntityTrait, IdenStatic as _, Iterable as _, ModelTrait, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, DbErr, EntityName as _, EntityTrait, IdenStatic as _,
+    Iterable as _, ModelTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -27,8 +26,10 @@ use crate::auth;
 use crate::chain;
 use crate::clock::{Clock, from_ms};
 use crate::core::Core;
+use crate::db::Sql;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::ids;
+use crate::journal::sql;
 use crate::mask;
 use crate::request;
 use crate::scope::Scope;
@@ -107,34 +108,31 @@ pub struct Act<'a> {
 /// # Errors
 /// The statement failed.
 pub async fn note(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     clock: &Clock,
     scope: Scope,
     by: &Actor,
     act: Act<'_>,
 ) -> Result<(), DbErr> {
-    let row = audit::ActiveModel {
-        id: Set(ids::new(clock)),
-        workspace_id: Set(scope.workspace()),
-        at: Set(clock.now_ms()),
-        actor_kind: Set(by.kind.to_owned()),
-        actor: Set(by.name.clone()),
-        remote_addr: Set(by.address.clone()),
-        action: Set(act.action.to_owned()),
-        subject_kind: Set(act.kind.to_owned()),
-        subject_id: Set(act.id),
-        subject: Set(act.name.to_owned()),
-        before: Set(act.before.to_string()),
-        after: Set(act.after.to_string()),
-        request_id: Set(request::id()),
+    let row = audit::Model {
+        id: ids::new(clock),
+        workspace_id: scope.workspace(),
+        at: clock.now_ms(),
+        actor_kind: by.kind.to_owned(),
+        actor: by.name.clone(),
+        remote_addr: by.address.clone(),
+        action: act.action.to_owned(),
+        subject_kind: act.kind.to_owned(),
+        subject_id: act.id,
+        subject: act.name.to_owned(),
+        before: act.before.to_string(),
+        after: act.after.to_string(),
+        request_id: request::id(),
         // It joins the chain soon.
-        seq: Set(None),
-        hash: Set(None),
+        seq: None,
+        hash: None,
     };
-    audit::Entity::insert(row)
-        .exec_without_returning(txn)
-        .await?;
-    Ok(())
+    sql::insert(txn, &[&row]).await
 }
 
 /// Writes what became of a row of the configuration: made, changed or deleted. Of a change, only
@@ -143,7 +141,7 @@ pub async fn note(
 /// # Errors
 /// The statement failed.
 pub async fn note_row<M: ModelTrait>(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     clock: &Clock,
     scope: Scope,
     by: &Actor,

@@ -1,5 +1,6 @@
 //! Connections: credentials and settings for upstreams.
 
+mod discard;
 mod sandbox;
 mod upstream;
 mod usage;
@@ -20,6 +21,7 @@ use crate::dispatch;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
 
+pub use discard::{DiscardWaiting, discard_waiting};
 pub use sandbox::records;
 pub use upstream::{metadata, resume, test, view};
 pub use usage::{open as open_query, operations_mut};

@@ -2,7 +2,7 @@
 
 use entity::{connection, source, source_silence};
 use openapi::notices::Notice;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
 use super::{credentials, maintenance};
 use crate::auth::{Caller, Permission};
@@ -42,8 +42,7 @@ pub async fn list(core: &Core, caller: &Caller) -> ApiResult<Vec<Notice>> {
 async fn connections(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
     let rows = connection::Entity::find()
         .filter(connection::Column::WorkspaceId.eq(scope.workspace()))
-        .filter(connection::Column::Enabled.eq(true))
-        .filter(connection::Column::State.ne("ok"))
+        .filter(in_trouble())
         .order_by_asc(connection::Column::Name)
         .all(core.db.read())
         .await?;
@@ -61,6 +60,22 @@ async fn connections(core: &Core, scope: Scope) -> ApiResult<Vec<Notice>> {
             since: Some(from_ms(row.state_at)),
         })
         .collect())
+}
+
+/// Those that need attention, and those that were switched off for a reason.
+fn in_trouble() -> Condition {
+    let (enabled, state) = (connection::Column::Enabled, connection::Column::State);
+    let attention = Condition::all().add(enabled.eq(true)).add(state.ne("ok"));
+    let off = Condition::all()
+        .add(enabled.eq(false))
+        .add(state.eq("ok"))
+        .add(connection::Column::StateReason.is_not_null());
+    Condition::any().add(attention).add(off)
+}
+
+/// Whether the server switched a connection off: only then is there a reason for it.
+pub(super) fn off_by_server(row: &connection::Model) -> bool {
+    !row.enabled && row.state == "ok" && row.state_reason.is_some()
 }
 
 /// Sources whose silence has raised its alert.

@@ -135,6 +135,7 @@ async fn lights(core: &Core, scope: Scope, waiting: &[Waiting]) -> ApiResult<Vec
             .filter(|breaker| breaker.state == "open")
             .map(|breaker| breaker.failures);
         let (colour, detail) = match (row.enabled, row.state.as_str(), failures, retrying) {
+            (false, ..) if notices::off_by_server(&row) => ("red", row.state_reason),
             (false, ..) => ("grey", Some("switched off".to_owned())),
             (true, "ok", Some(n), 0) => {
                 let text = format!("{n} calls in a row failed; the next delivery looks for it");

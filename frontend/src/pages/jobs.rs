@@ -189,6 +189,7 @@ fn title(kind: &str) -> String {
         "dead_letters.replay" => "Replay of dead letters".to_owned(),
         "dead_letters.discard" => "Discard of dead letters".to_owned(),
         "connections.retry_parked" => "Another try of lanes that waited".to_owned(),
+        "deliveries.discard" => "Discard of what waits for a connection".to_owned(),
         "rules.release_parked" => "Release of what a rule parked".to_owned(),
         other => format::words(&other.replace('.', " ")),
     }

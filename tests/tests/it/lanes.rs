@@ -241,6 +241,40 @@ both! {
         sums_hold(&server).await;
     }
 
+    async fn all_that_waits_is_discarded_but_not_what_is_being_sent(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        server.apply(&in_lanes(&sink, json!({ "on_failure": "block" }))).await;
+        let client = server.client();
+        sink.fault(Fault::status(400));
+        let parked = send(&server, "a", 0).await;
+        in_state(&client, parked, State::Parked).await;
+        let behind = send(&server, "a", 1).await;
+        let mut slow = Fault::new(tests::fakes::Effect::Delay);
+        slow.latency_ms = 2_000;
+        sink.fault(slow);
+        let called = send(&server, "b", 2).await;
+        let next = [send(&server, "b", 3).await, send(&server, "b", 4).await];
+        wait_until("it is called", async || (sink.counts().requests == 2).then_some(())).await;
+
+        let connections: Vec<Connection> = all(&client, "/api/v1/connections").await;
+        let path = format!("/api/v1/connections/{}/discard-waiting", connections[0].id);
+        let result: DeadResult = client.post(&path, &json!({})).await.ok();
+        assert_eq!((result.count, result.failed, &result.job), (4, 1, &None), "{result:?}");
+        assert_eq!(result.reasons["being_sent"], 1);
+        for id in [parked, behind, next[0], next[1]] {
+            assert_eq!(delivery(&client, id).await.state, State::Discarded);
+        }
+        in_state(&client, called, State::Delivered).await;
+        // Their lanes are free again.
+        for (lane, n) in [("a", 5), ("b", 6)] {
+            let later = send(&server, lane, n).await;
+            in_state(&client, later, State::Delivered).await;
+        }
+        assert_eq!((arrived(&sink, "a"), arrived(&sink, "b")), (vec![5], vec![2, 6]));
+        sums_hold(&server).await;
+    }
+
     async fn a_lane_that_waits_survives_a_restart(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;

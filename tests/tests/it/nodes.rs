@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use openapi::connections::Connection;
+use openapi::connections::{Connection, ConnectionCreated};
 use openapi::deliveries::State;
 use openapi::problem::Code;
 use openapi::stream::Message;
@@ -546,6 +546,21 @@ async fn a_breaker_is_one_for_all_nodes() {
         })
         .await;
     }
+    let hub = FakeSink::start().await.unwrap();
+    let subscriber = json!({
+        "name": "hub", "connector": "webhook", "allow_private": true,
+        "settings": { "url": hub.url, "types": ["breaker.*"] },
+    });
+    let client = nodes[0].client();
+    let made: ConnectionCreated = client.post("/api/v1/connections", &subscriber).await.ok();
+    for node in &nodes {
+        wait_until("the subscriber is served", async || {
+            let test = format!("/api/v1/connections/{}/test", made.connection.id);
+            let answer = node.client().post(&test, &json!({})).await;
+            answer.status.is_success().then_some(())
+        })
+        .await;
+    }
     drained(&nodes[0]).await;
     let before = sink.counts().ids;
     sink.set_down(true);
@@ -556,7 +571,7 @@ async fn a_breaker_is_one_for_all_nodes() {
     for node in &nodes {
         wait_until("both see it open", async || {
             let known: Vec<Connection> = all(&node.client(), "/api/v1/connections").await;
-            (known[0].breaker.state == "open").then_some(())
+            breaker_of(&known, "sink").contains("open").then_some(())
         })
         .await;
         wait_until("and count it", async || {
@@ -571,8 +586,24 @@ async fn a_breaker_is_one_for_all_nodes() {
     for node in &nodes {
         wait_until("both see it closed", async || {
             let known: Vec<Connection> = all(&node.client(), "/api/v1/connections").await;
-            (known[0].breaker.state == "closed").then_some(())
+            breaker_of(&known, "sink").contains("closed").then_some(())
         })
         .await;
     }
+    // Both found out, and subscribers are told once.
+    drained(&nodes[0]).await;
+    let told: Vec<Value> = hub
+        .seen()
+        .into_values()
+        .map(|seen| serde_json::from_str(&seen.body).unwrap())
+        .collect();
+    let mut told: Vec<&str> = told.iter().map(|m| m["type"].as_str().unwrap()).collect();
+    told.retain(|word| *word != "webhook.test");
+    told.sort_unstable();
+    assert_eq!(told, ["breaker.closed", "breaker.opened"]);
+}
+
+fn breaker_of<'a>(known: &'a [Connection], name: &str) -> &'a str {
+    let connection = known.iter().find(|c| c.name == name).unwrap();
+    &connection.breaker.state
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use openapi::sources::Accepted;
 use openapi::stats::Stats;
+use openapi::webhooks::WebhookMessage;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -24,7 +25,7 @@ use tests::client::http;
 use tests::database::Store;
 use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::{Effect, FakeSink, Fault};
-use tests::yaml::{File, copy_to};
+use tests::yaml::{File, copy_to, quick};
 use tests::{Client, Cluster, Database, Options, Proxy, Server, both, wait_until_within};
 use uuid::Uuid;
 
@@ -49,6 +50,12 @@ both! {
     async fn crash_loses_nothing(db) {
         let nodes = vec![Server::prepare(db, options()).await];
         run(nodes, rounds(22, 200), async |trial, random| trial.kill_one(random).await).await;
+    }
+
+    async fn crash_loses_no_message(db) {
+        let nodes = vec![Server::prepare(db, options()).await];
+        let trial = Trial::start(nodes).await.watched().await;
+        run_trial(trial, rounds(6, 60), async |trial, random| trial.kill_one(random).await).await;
     }
 }
 
@@ -146,13 +153,16 @@ fn options() -> Options {
 
 /// The trial: load and foul weather, something that goes wrong in each round, and the comparison.
 async fn run(nodes: Vec<Server>, rounds: u32, wrong: impl AsyncFn(&Trial, &mut StdRng)) {
+    run_trial(Trial::start(nodes).await, rounds, wrong).await;
+}
+
+async fn run_trial(trial: Trial, rounds: u32, wrong: impl AsyncFn(&Trial, &mut StdRng)) {
     let seed = std::env::var("SIGNALBOX_TEST_SEED")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or_else(rand::random::<u64>);
     println!("SIGNALBOX_TEST_SEED={seed}");
     let begun = Instant::now();
-    let trial = Trial::start(nodes).await;
     let mut random = StdRng::seed_from_u64(seed);
     let clients: Vec<Client> = trial.doors().map(Server::anonymous).collect();
     let senders: Vec<_> = (0..SENDERS)
@@ -193,6 +203,8 @@ struct Trial {
     roles: Vec<bool>,
     sink: FakeSink,
     desk: FakeConnectWise,
+    /// Who is told of events and deliveries, if anybody.
+    hub: Option<FakeSink>,
     book: Arc<Book>,
 }
 
@@ -292,8 +304,22 @@ impl Trial {
             roles,
             sink,
             desk,
+            hub: None,
             book: Arc::default(),
         }
+    }
+
+    /// With a subscriber that is told of every event and of what reached its upstream.
+    async fn watched(mut self) -> Self {
+        let hub = FakeSink::start().await.unwrap();
+        let new = json!({
+            "name": "hub", "connector": "webhook", "allow_private": true, "retry": quick(),
+            "settings": { "url": hub.url, "types": ["event.received", "delivery.delivered"] },
+        });
+        let client = self.nodes[0].client();
+        client.post("/api/v1/connections", &new).await.done();
+        self.hub = Some(hub);
+        self
     }
 
     /// The nodes that take events.
@@ -349,6 +375,11 @@ impl Trial {
                 _ => Fault::new(Effect::Delay),
             };
             fault.latency_ms = random.random_range(0..60);
+            let hub = self.hub.as_ref().filter(|_| random.random_bool(0.5));
+            if let Some(hub) = hub {
+                hub.fault(fault);
+                continue;
+            }
             match random.random_range(0..3) {
                 0 => self.sink.fault(fault),
                 1 => self.desk.fault(fault.on("POST", "/service/tickets")),
@@ -359,7 +390,8 @@ impl Trial {
 
     /// Nothing is in the way any more.
     async fn clear_up(&self) {
-        for url in [&self.sink.url, &self.desk.origin] {
+        let hub = self.hub.as_ref().map(|hub| &hub.url);
+        for url in [&self.sink.url, &self.desk.origin].into_iter().chain(hub) {
             let cleared = http().delete(format!("{url}/_fake/faults")).send().await;
             assert!(cleared.unwrap().status().is_success());
         }
@@ -402,6 +434,9 @@ impl Trial {
 
         self.compare_sink(&stored, &plain);
         self.compare_desk(&tickets);
+        if let Some(hub) = &self.hub {
+            self.compare_hub(hub, &answered).await;
+        }
         self.compare_counters(events).await;
         format!(
             "{events} events, {} repeated by senders, {} of {} sink requests were repeats, {} tickets",
@@ -464,16 +499,56 @@ impl Trial {
         }
     }
 
+    /// The subscriber was told of every event and of its delivery, each under one id; repeats carried
+    /// the same body. Nothing was told that is not so.
+    async fn compare_hub(&self, hub: &FakeSink, answered: &[Uuid]) {
+        let db = self.store().connect().await;
+        let query = "SELECT message_id FROM delivery WHERE operation = 'webhook.send'";
+        let statement = Statement::from_string(db.get_database_backend(), query);
+        let rows = db.query_all_raw(statement).await.unwrap();
+        db.close().await.unwrap();
+        let known: BTreeSet<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "message_id").unwrap())
+            .collect();
+        let mut told: BTreeMap<(String, Uuid), u32> = BTreeMap::new();
+        for (id, seen) in hub.seen() {
+            assert!(
+                known.contains(&id),
+                "the hub was told {id}, which is nobody's"
+            );
+            assert_eq!(seen.bodies, 1, "repeats of {id} differ");
+            let message: WebhookMessage = serde_json::from_str(&seen.body).unwrap();
+            let event = message.data["event_id"].as_str().unwrap().parse().unwrap();
+            *told.entry((message.kind, event)).or_default() += 1;
+        }
+        for event in answered {
+            for kind in ["event.received", "delivery.delivered"] {
+                let times = told.get(&(kind.to_owned(), *event)).copied();
+                assert_eq!(times, Some(1), "{kind} of {event}");
+            }
+        }
+        assert!(told.values().all(|times| *times == 1), "one id for each");
+        assert_eq!(told.len(), known.len(), "all that was written was told");
+        println!(
+            "{} messages, {} of {} requests were repeats",
+            known.len(),
+            hub.counts().taken - hub.counts().ids,
+            hub.counts().taken,
+        );
+    }
+
     /// created = final + open, and the counters of the dashboard know every event.
     async fn compare_counters(&self, events: i64) {
         let count = async |of: &str| {
-            let query = format!("SELECT COUNT(*) FROM delivery {of}");
+            let query =
+                format!("SELECT COUNT(*) FROM delivery WHERE operation <> 'webhook.send' {of}");
             self.store().number(&query).await
         };
         let created = count("").await;
-        let ended = count("WHERE finished_at IS NOT NULL").await;
+        let ended = count("AND finished_at IS NOT NULL").await;
         assert_eq!(created, ended + self.store().number(OPEN).await);
-        assert_eq!(created, count("WHERE state = 'delivered'").await);
+        assert_eq!(created, count("AND state = 'delivered'").await);
         let door = self.doors().next().unwrap();
         let stats: Stats = door.client().read("/api/v1/stats").await;
         let accepted: i64 = stats.hours.iter().map(|hour| hour.accepted).sum();
@@ -486,7 +561,8 @@ impl Trial {
     async fn stored(&self) -> HashMap<Uuid, Vec<Row>> {
         let db = self.store().connect().await;
         let query = "SELECT e.id AS event_id, d.state AS state, d.message_id AS message_id \
-                     FROM event e LEFT JOIN delivery d ON d.event_id = e.id";
+                     FROM event e LEFT JOIN delivery d ON d.event_id = e.id \
+                     AND d.operation <> 'webhook.send'";
         let statement = Statement::from_string(db.get_database_backend(), query);
         let mut stored: HashMap<Uuid, Vec<Row>> = HashMap::new();
         for row in db.query_all_raw(statement).await.unwrap() {

@@ -10,8 +10,8 @@ use tests::{Database, Server, both, wait_until};
 use uuid::Uuid;
 
 use crate::lanes::{arrived, in_lanes, post, send, sums_hold};
-use crate::replays::{COUNT_DEAD, DEAD, ended, job};
-use crate::support::{delivery, drained, in_state};
+use crate::replays::{COUNT_DEAD, DEAD, job};
+use crate::support::{delivery, drained, in_state, job_ended};
 
 /// A lane of so many that was set aside: the first was refused, the others waited behind it.
 async fn aside(db: Database, count: u64) -> (FakeSink, Server, Vec<Uuid>) {
@@ -75,7 +75,7 @@ both! {
         sink.fault(Fault::status(400));
         let started = replay(&server, json!({ "per_second": 1 })).await;
         assert_eq!(started.count, 4);
-        let stopped = ended(&client, started.job.unwrap().id).await;
+        let stopped = job_ended(&client, started.job.unwrap().id).await;
         assert_eq!((stopped.state, stopped.total, stopped.done + stopped.failed), (JobState::Done, 4, 4));
         // Each second one more is sent behind it until it has failed.
         assert_eq!(stopped.reasons.get("lane_stopped"), Some(&stopped.failed), "{stopped:?}");
@@ -93,7 +93,7 @@ both! {
         let client = server.client();
         sink.answer(400);
         let started = replay(&server, json!({ "ids": [ids[7]] })).await;
-        let failed = ended(&client, started.job.unwrap().id).await;
+        let failed = job_ended(&client, started.job.unwrap().id).await;
         assert_eq!((failed.total, failed.done + failed.failed), (230, 230), "{failed:?}");
         dead(&server, 230).await;
         drained(&server).await;
@@ -115,7 +115,7 @@ both! {
         wait_until("the first is replayed", async || (job(&client, id).await.done > 0).then_some(())).await;
         let late = send(&server, "a", 3).await;
         assert!(in_state(&client, late, State::Dead).await.lane_parked);
-        let done = ended(&client, id).await;
+        let done = job_ended(&client, id).await;
         assert_eq!((done.total, done.done, done.failed), (4, 4, 0), "{done:?}");
         all_arrived(&server, &sink, 4).await;
     }
@@ -131,7 +131,7 @@ both! {
         dead(&server, 120).await;
         sink.answer(200);
         let started = replay(&server, json!({})).await;
-        let done = ended(&server.client(), started.job.unwrap().id).await;
+        let done = job_ended(&server.client(), started.job.unwrap().id).await;
         assert_eq!((done.done, done.failed), (120, 0), "{done:?}");
         drained(&server).await;
         for lane in 0..60 {

@@ -24,7 +24,7 @@ use tests::yaml::{File, copy_to};
 use tests::{Client, Server, both, wait_until};
 use uuid::Uuid;
 
-use crate::support::{all, delivery, drained, event, in_state, settled};
+use crate::support::{all, delivery, drained, event, in_state, job_ended, settled};
 
 /// Dead letters.
 pub const DEAD: &str = "/api/v1/dead-letters";
@@ -64,14 +64,6 @@ async fn dead_letters(server: &Server, sink: &FakeSink, count: i64) {
 /// A job as it is now.
 pub async fn job(client: &Client, id: Uuid) -> Job {
     client.read(&format!("/api/v1/jobs/{id}")).await
-}
-
-/// A job that ends.
-pub async fn ended(client: &Client, id: Uuid) -> Job {
-    wait_until("the job ends", async || {
-        Some(job(client, id).await).filter(|j| j.state != JobState::Running)
-    })
-    .await
 }
 
 /// What the audit log has of an act, newest first.
@@ -144,7 +136,7 @@ both! {
         let told = stream.find(|m| matches!(m, Message::Job(j) if j.id == started.id && j.state == JobState::Done)).await;
         let Message::Job(told) = told.message else { unreachable!() };
         assert_eq!((told.total, told.done, told.failed), (60, 60, 0));
-        let done = ended(&client, started.id).await;
+        let done = job_ended(&client, started.id).await;
         assert_eq!((done.state, done.done), (JobState::Done, 60));
         drained(&server).await;
         assert_eq!(server.store.number(COUNT_DEAD).await, 0);
@@ -178,7 +170,7 @@ both! {
             server.restart().await;
         }
         assert!(server.store.number(COUNT_DEAD).await > 0, "the job was in the middle");
-        let done = ended(&client, id).await;
+        let done = job_ended(&client, id).await;
         assert_eq!((done.state, done.failed), (JobState::Done, 0), "{done:?}");
         drained(&server).await;
         let number = async |query: &str| server.store.number(query).await;
@@ -222,7 +214,7 @@ both! {
         wait_until("all are dead", async || (server.store.number(COUNT_DEAD).await == 230).then_some(())).await;
         sink.answer(200);
         let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({})).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
+        let done = job_ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.done, done.failed), (230, 0), "{done:?}");
         drained(&server).await;
         assert_eq!(server.store.number(COUNT_DEAD).await, 0);
@@ -261,7 +253,7 @@ both! {
         }
         wait_until("all are dead", async || (server.store.number(COUNT_DEAD).await == 29).then_some(())).await;
         let result: DeadResult = client.post(&format!("{DEAD}/discard"), &json!({ "error_code": "http_400" })).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
+        let done = job_ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.kind.as_str(), done.done), ("dead_letters.discard", 29));
         assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery WHERE state = 'discarded'").await, 29);
     }
@@ -273,7 +265,7 @@ both! {
         let client = server.client();
         dead_letters(&server, &sink, 5).await;
         let result: DeadResult = client.post(&format!("{DEAD}/replay"), &json!({ "per_second": 2 })).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
+        let done = job_ended(&client, result.job.unwrap().id).await;
         assert_eq!(done.done, 5);
         drained(&server).await;
         let mut arrived: Vec<u64> = sink.seen().values().map(|seen| seen.first_at_us).collect();
@@ -400,7 +392,7 @@ both! {
         client.post(&format!("{path}/release-parked"), &json!({})).await.problem(Code::Conflict);
         client.patch(&path, rule.revision, &json!({ "spec": good })).await.done();
         let result: DeadResult = client.post(&format!("{path}/release-parked"), &json!({})).await.ok();
-        let done = ended(&client, result.job.unwrap().id).await;
+        let done = job_ended(&client, result.job.unwrap().id).await;
         assert_eq!((done.done, done.failed), (31, 0), "{done:?}");
         drained(&server).await;
         let after = event(&client, parked.summary.id).await;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use openapi::deliveries::{Delivery, State};
 use openapi::events::EventDetail;
+use openapi::jobs::{Job, JobState};
 use openapi::page::Page;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -70,6 +71,15 @@ pub async fn delivered(client: &Client, id: Uuid) -> Delivery {
     };
     assert_eq!(delivery.state, State::Delivered, "{delivery:?}");
     delivery.clone()
+}
+
+/// Waits until a job has ended.
+pub async fn job_ended(client: &Client, id: Uuid) -> Job {
+    wait_until("the job ends", async || {
+        let job: Job = client.read(&format!("/api/v1/jobs/{id}")).await;
+        (job.state != JobState::Running).then_some(job)
+    })
+    .await
 }
 
 /// Waits until nothing of the workspace is open any more.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use openapi::audit::AuditEntry;
 use openapi::connections::{Connection, ConnectionCreated, TestResult};
-use openapi::deliveries::{Delivery, ReplayedDelivery, State};
+use openapi::deliveries::{DeadResult, Delivery, ReplayedDelivery, State};
 use openapi::events::EventSummary;
+use openapi::jobs::JobState;
+use openapi::notices::Notice;
 use openapi::problem::Code;
 use openapi::stats::Stats;
 use openapi::webhooks::{
-    NewSigningSecret, WebhookConnection, WebhookDelivery, WebhookEvent, WebhookMessage,
+    Kind, NewSigningSecret, WebhookConnection, WebhookDelivery, WebhookEvent, WebhookMessage,
     WebhookSource,
 };
 use serde::de::DeserializeOwned;
@@ -20,7 +23,7 @@ use tests::yaml::{File, copy_to, quick};
 use tests::{Client, Options, Server, both, wait_until};
 use uuid::Uuid;
 
-use crate::support::{all, drained, event, in_state};
+use crate::support::{all, delivered, drained, event, in_state, job_ended};
 
 /// A sink behind the rule `copy`, and nothing else.
 fn to(sink: &FakeSink) -> File {
@@ -133,6 +136,84 @@ async fn sql(server: &Server, statement: &str) {
     let db = server.store.connect().await;
     db.execute_unprepared(statement).await.unwrap();
     db.close().await.unwrap();
+}
+
+/// Lets no message be written any more, as a database in trouble might; or again.
+async fn stop_messages(server: &Server, stop: bool) {
+    use sea_orm::{ConnectionTrait as _, DatabaseBackend};
+    let db = server.store.connect().await;
+    let statement = match (db.get_database_backend(), stop) {
+        (DatabaseBackend::Postgres, true) => {
+            "ALTER TABLE delivery ADD CONSTRAINT stopped CHECK (operation <> 'webhook.send') NOT VALID"
+        }
+        (DatabaseBackend::Postgres, false) => "ALTER TABLE delivery DROP CONSTRAINT stopped",
+        (_, true) => {
+            "CREATE TRIGGER stopped BEFORE INSERT ON delivery WHEN NEW.operation = 'webhook.send' \
+             BEGIN SELECT RAISE(ABORT, 'stopped'); END"
+        }
+        (_, false) => "DROP TRIGGER stopped",
+    };
+    db.execute_unprepared(statement).await.unwrap();
+    db.close().await.unwrap();
+}
+
+/// Whether a banner and a light say that something is wrong with a connection.
+async fn assert_red(client: &Client, connection: &Connection, red: bool) {
+    let notices: Vec<Notice> = all(client, "/api/v1/notices").await;
+    let notice = notices.iter().find(|n| n.id == Some(connection.id));
+    assert_eq!(notice.is_some(), red, "{notices:?}");
+    if let Some(notice) = notice {
+        assert_eq!(
+            (notice.kind.as_str(), notice.colour.as_str()),
+            ("connection", "red")
+        );
+        assert_eq!(Some(&notice.text), connection.state_reason.as_ref());
+    }
+    let stats: Stats = client.read("/api/v1/stats").await;
+    let light = stats
+        .lights
+        .iter()
+        .find(|l| l.id == Some(connection.id))
+        .unwrap();
+    assert_eq!(light.colour == "red", red, "{light:?}");
+}
+
+/// The messages in the guide are what is sent, and its table has every type.
+#[test]
+fn the_examples_of_the_guide_are_messages() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/webhooks.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    for kind in Kind::ALL {
+        assert!(
+            guide.contains(&format!("`{}`", kind.word())),
+            "{}",
+            kind.word()
+        );
+    }
+    let blocks = guide.split("```json\n").skip(1);
+    let mut messages: Vec<WebhookMessage> = Vec::new();
+    for block in blocks.map(|rest| rest.split("```").next().unwrap()) {
+        let value: Value = serde_json::from_str(block).unwrap();
+        let list = if value.is_array() {
+            value
+        } else {
+            json!([value])
+        };
+        messages.extend(serde_json::from_value::<Vec<WebhookMessage>>(list).unwrap());
+    }
+    assert!(messages.len() > 5);
+    for message in &messages {
+        let kind = Kind::ALL.iter().find(|kind| kind.word() == message.kind);
+        assert!(kind.is_some(), "{message:?}");
+        let (family, _) = message.kind.split_once('.').unwrap();
+        let read = match family {
+            "event" => json!(data::<WebhookEvent>(message)),
+            "delivery" => json!(data::<WebhookDelivery>(message)),
+            "source" => json!(data::<WebhookSource>(message)),
+            _ => json!(data::<WebhookConnection>(message)),
+        };
+        assert_eq!(read, message.data, "nothing is lost on the way");
+    }
 }
 
 both! {
@@ -270,6 +351,45 @@ both! {
         assert_eq!(quiet.counts().requests, 0);
     }
 
+    async fn what_does_not_move_by_itself_is_told_from_the_start(db) {
+        let [sink, hub] = sinks().await;
+        let server = Server::start(db).await;
+        let mut hold = copy_to("sink");
+        hold = json!({ "hold": hold["deliver"] });
+        let always = json!({ "kind": "daily", "start": "00:00", "end": "00:00" });
+        let file = File::new().http("sink", &sink.url).http("window", &sink.url)
+            .source("held").source("skipped").source("broken")
+            .rule_of("held", "ask", json!([]), json!([hold]))
+            .rule_of("skipped", "skip", json!([]), json!([copy_to("window")]))
+            .rule_of("broken", "bad", json!([]), json!([copy_to("sink")]))
+            .window("works", json!({ "mode": "skip", "schedule": always, "scope": { "kind": "connections", "connections": ["window"] } }));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        subscribe(&client, "hub", &hub, json!({ "types": ["delivery.*"] })).await;
+        // As if an earlier version had saved it.
+        let bad = json!({ "when": [{ "path": "$.n", "op": "regex", "value": "(" }], "then": [copy_to("sink")] });
+        sql(&server, &format!("UPDATE rule SET spec = '{bad}' WHERE name = 'bad'")).await;
+        sql(&server, "UPDATE meta SET value = value + 1 WHERE name = 'config_revision'").await;
+        let anonymous = server.anonymous();
+        let parked = wait_until("the rule is in quarantine", async || {
+            let sent = anonymous.hook("broken", &json!({ "n": 1 })).await;
+            let event = event(&client, sent.event_ids[0]).await;
+            (event.deliveries[0].state == State::Parked).then_some(sent.event_ids[0])
+        }).await;
+        let held = anonymous.hook("held", &json!({})).await.event_ids[0];
+        let skipped = anonymous.hook("skipped", &json!({})).await.event_ids[0];
+        for (kind, of, code) in [
+            ("delivery.parked", parked, Some("regex_syntax")),
+            ("delivery.held", held, None),
+            ("delivery.discarded", skipped, Some("maintenance")),
+        ] {
+            let told: WebhookDelivery = data(&told_of(&hub, kind, 1).await[0]);
+            assert_eq!((told.event_id, told.error_code.as_deref()), (of, code), "{kind}");
+            assert_eq!(format!("delivery.{}", told.state), kind);
+        }
+        assert_eq!(told(&hub)["delivery.parked"].len(), 1);
+    }
+
     async fn a_subscriber_gets_what_it_asks_for(db) {
         let server = Server::start(db).await;
         let (sink, hub, full, off) = (
@@ -338,7 +458,9 @@ both! {
             server.anonymous().hook("alerts", &json!({ "n": n })).await;
         }
         let attention = told_of(&hub, "connection.attention", 1).await;
-        assert!(data::<WebhookConnection>(&attention[0]).reason.unwrap().contains("401"));
+        let why: WebhookConnection = data(&attention[0]);
+        assert!(why.reason.unwrap().contains("401"));
+        assert_eq!(why.code.as_deref(), Some("credentials_refused"));
         sink.answer(200);
         let id = opened.connection_id;
         let passed: TestResult = client.post(&format!("/api/v1/connections/{id}/test"), &json!({})).await.ok();
@@ -358,6 +480,53 @@ both! {
         drained(&server).await;
         let messages: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=hub").await;
         assert!(messages.iter().all(|m| m.event_id == Uuid::nil()));
+    }
+
+    async fn a_breaker_is_told_with_its_row_or_not_at_all(db) {
+        let [sink, hub] = sinks().await;
+        let server = Server::start_with(db, Options::default().set("breaker_failures", 3)).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        subscribe(&client, "hub", &hub, json!({ "types": ["breaker.*"] })).await;
+        let breaker = async || {
+            let all: Vec<Connection> = all(&client, "/api/v1/connections").await;
+            all.into_iter().find(|c| c.name == "sink").unwrap().breaker.state
+        };
+        let fails = async || wait_until("the row cannot be written", async || {
+            server.log().contains("The state of a breaker could not be written.").then_some(())
+        }).await;
+        // Nobody can be told: neither is it written that it is open.
+        stop_messages(&server, true).await;
+        sink.answer(503);
+        for n in 0..4 {
+            server.anonymous().hook("alerts", &json!({ "n": n })).await;
+        }
+        fails().await;
+        assert_eq!((breaker().await.as_str(), hub.counts().requests), ("closed", 0));
+        stop_messages(&server, false).await;
+        told_of(&hub, "breaker.opened", 1).await;
+        assert_eq!(breaker().await, "open");
+        wait_until("the message is settled", async || {
+            let open = "SELECT COUNT(*) FROM delivery WHERE operation = 'webhook.send' AND finished_at IS NULL";
+            (server.store.number(open).await == 0).then_some(())
+        }).await;
+
+        // The process dies before it can say that the upstream is back: the next one says so.
+        stop_messages(&server, true).await;
+        sink.answer(200);
+        drained(&server).await;
+        assert_eq!(breaker().await, "open");
+        server.kill();
+        stop_messages(&server, false).await;
+        server.resume().await;
+        wait_until("it is told", async || {
+            server.anonymous().hook("alerts", &json!({})).await;
+            told(&hub).contains_key("breaker.closed").then_some(())
+        }).await;
+        drained(&server).await;
+        let told = told(&hub);
+        assert_eq!((told["breaker.opened"].len(), told["breaker.closed"].len()), (1, 1), "once each");
+        assert_eq!(breaker().await, "closed");
     }
 
     async fn a_message_that_comes_back_goes_no_further(db) {
@@ -393,6 +562,77 @@ both! {
         assert!(!seen.body.contains("hops"), "{}", seen.body);
     }
 
+    async fn a_rule_that_feeds_its_own_hook_comes_to_an_end(db) {
+        const MOST: usize = 10;
+        let server = Server::start(db).await;
+        let sink = FakeSink::start().await.unwrap();
+        let own = format!("{}/hooks/own", server.url());
+        let file = File::new()
+            .http("self", &own).http("sink", &sink.url).source("own").source("other")
+            .rule_of("own", "round", json!([]), json!([copy_to("self")]))
+            .rule_of("other", "out", json!([]), json!([copy_to("sink")]));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        server.anonymous().hook("own", &json!({ "n": 1 })).await;
+        let dead = wait_until("it ends", async || {
+            let dead: Vec<Delivery> = all(&client, "/api/v1/deliveries?state=dead").await;
+            dead.into_iter().next()
+        }).await;
+        assert_eq!((dead.error_code.as_deref(), dead.attempts), (Some("http_508"), 1), "{dead:?}");
+        drained(&server).await;
+        let events: Vec<EventSummary> = all(&client, "/api/v1/events").await;
+        assert_eq!(events.len(), 1 + MOST);
+        let refused = server.anonymous().header("signalbox-hops", "11").post("/hooks/own", &json!({})).await;
+        refused.problem(Code::LoopDetected);
+
+        // What came from elsewhere says so where it goes next, and a replay of it does, too.
+        let passed = Uuid::from_u128(77);
+        let sent = server.anonymous().header("signalbox-hops", &format!("{passed}, 2")).hook("other", &json!({ "n": 2 })).await;
+        let first = delivered(&client, sent.event_ids[0]).await;
+        let fresh = server.anonymous().hook("other", &json!({ "n": 3 })).await;
+        let fresh = delivered(&client, fresh.event_ids[0]).await;
+        let path = format!("/api/v1/events/{}/replay", sent.event_ids[0]);
+        client.post(&path, &json!({})).await.done();
+        drained(&server).await;
+        let seen = sink.seen();
+        assert_eq!(seen.len(), 3);
+        for (id, seen) in &seen {
+            let expected = if *id == fresh.message_id { "1".to_owned() } else { format!("{passed}, 3") };
+            assert_eq!(header(seen, "signalbox-hops"), expected);
+        }
+        assert_eq!(fresh.fields.get("hops"), None, "nothing is written for what is new: {fresh:?}");
+        assert_eq!(first.fields.get("hops"), Some(&json!([passed.to_string(), 2])));
+    }
+
+    async fn a_circle_by_way_of_a_rule_of_another_workspace_ends(db) {
+        let server = Server::start(db).await;
+        server.apply(&File::new().source("own").text()).await;
+        let session = server.session().await;
+        session.post("/api/v1/workspaces", &json!({ "slug": "acme", "name": "Acme" })).await.done();
+        let file = File::new().http("back", &format!("{}/hooks/own", server.url())).source("in")
+            .rule("back", json!([]), json!([copy_to("back")]));
+        let path = server.write("acme.yaml", &file.text());
+        let done = server.cli(&["apply", "--workspace", "acme", "-f", path.to_str().unwrap()]).await;
+        assert!(done.status.success(), "{done:?}");
+        let client = server.client();
+        let new = json!({
+            "name": "out", "connector": "webhook", "allow_private": true, "retry": quick(),
+            "settings": { "url": format!("{}/hooks/acme/in", server.url()), "types": ["event.received"] },
+        });
+        client.post("/api/v1/connections", &new).await.done();
+        server.anonymous().hook("own", &json!({ "n": 1 })).await;
+        let acme = session.workspace("acme");
+        let dead = wait_until("the circle ends", async || {
+            let dead: Vec<Delivery> = all(&acme, "/api/v1/deliveries?state=dead").await;
+            dead.into_iter().next()
+        }).await;
+        assert_eq!((dead.error_code.as_deref(), dead.attempts), (Some("http_508"), 1), "{dead:?}");
+        drained(&server).await;
+        let ours: Vec<EventSummary> = all(&client, "/api/v1/events").await;
+        let theirs: Vec<EventSummary> = all(&acme, "/api/v1/events").await;
+        assert_eq!((ours.len(), theirs.len()), (1, 1));
+    }
+
     async fn a_subscriber_that_only_fails_is_switched_off_and_begins_anew(db) {
         let (sink, hub) = (FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap());
         let server = Server::start(db).await;
@@ -410,7 +650,13 @@ both! {
         let off = wait_until("it is switched off", async || {
             Some(connection(&client, made.id).await).filter(|c| !c.enabled)
         }).await;
-        assert!(off.state_reason.unwrap().contains("7 days"));
+        assert!(off.state_reason.as_deref().unwrap().contains("7 days"));
+        assert_eq!((off.state.as_str(), off.state_code.as_deref()), ("ok", Some("subscriber_failing")));
+        assert_red(&client, &off, true).await;
+        let [line] = all::<AuditEntry>(&client, "/api/v1/audit?action=connection.switch_off").await.try_into().unwrap();
+        assert_eq!((line.actor_kind.as_str(), line.actor.as_str()), ("system", "lifecycle"));
+        assert_eq!((line.subject_id, line.subject.as_str()), (Some(made.id), "hub"));
+        assert_eq!(line.after["state_code"], "subscriber_failing", "{line:?}");
         // Nothing new is written for it; what waits stays.
         let count = "SELECT COUNT(*) FROM delivery WHERE operation = 'webhook.send'";
         wait_until("the server takes it up", async || {
@@ -422,7 +668,9 @@ both! {
         hub.answer(200);
         let path = format!("/api/v1/connections/{}", made.id);
         let on: Connection = client.patch(&path, off.revision, &json!({ "enabled": true })).await.ok();
-        assert_eq!((on.enabled, on.failing_since, on.state_reason), (true, None, None));
+        assert_eq!((on.enabled, on.failing_since), (true, None));
+        assert_eq!((&on.state_reason, &on.state_code), (&None, &None));
+        assert_red(&client, &on, false).await;
         told_of(&hub, "event.received", 1).await;
 
         hub.answer(410);
@@ -430,7 +678,82 @@ both! {
         let gone = wait_until("it is gone", async || {
             Some(connection(&client, made.id).await).filter(|c| !c.enabled)
         }).await;
-        assert!(gone.state_reason.unwrap().contains("410"));
+        assert!(gone.state_reason.as_deref().unwrap().contains("410"));
+        assert_eq!(gone.state_code.as_deref(), Some("subscriber_gone"));
+        assert_red(&client, &gone, true).await;
+        // What a person switches off is nobody's trouble.
+        hub.answer(200);
+        let on: Connection = client.patch(&path, gone.revision, &json!({ "enabled": true })).await.ok();
+        let off: Connection = client.patch(&path, on.revision, &json!({ "enabled": false })).await.ok();
+        assert_eq!((&off.state_reason, &off.state_code), (&None, &None));
+        assert_red(&client, &off, false).await;
+        let lines: Vec<AuditEntry> = all(&client, "/api/v1/audit?action=connection.switch_off").await;
+        assert_eq!(lines.len(), 2);
+    }
+
+    async fn a_subscriber_that_is_gone_under_load_is_switched_off_and_nothing_else(db) {
+        const CALLS: u64 = 12;
+        let [sink, hub, other] = sinks().await;
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        let types = json!(["event.received", "connection.switched_off"]);
+        let made = subscribe(&client, "hub", &hub, json!({ "types": types })).await.connection;
+        subscribe(&client, "other", &other, json!({ "types": ["connection.*"], "detail": "full" })).await;
+        // All are called before the first is answered.
+        hub.fault(Fault { latency_ms: 3_000, ..Fault::status(410).times(0) });
+        let anonymous = server.anonymous();
+        let body = json!({});
+        futures_util::future::join_all((0..CALLS).map(|_| anonymous.hook("alerts", &body))).await;
+        drained(&server).await;
+        assert_eq!(hub.counts().requests, CALLS);
+        let gone = connection(&client, made.id).await;
+        assert_eq!((gone.enabled, gone.state.as_str()), (false, "ok"), "{gone:?}");
+        assert_eq!(gone.state_code.as_deref(), Some("subscriber_gone"));
+        let lines: Vec<AuditEntry> = all(&client, "/api/v1/audit?action=connection.switch_off").await;
+        assert_eq!(lines.len(), 1, "once, however many calls");
+        let told: WebhookConnection = data(&told_of(&other, "connection.switched_off", 1).await[0]);
+        assert_eq!((told.connection_id, told.connector.as_str()), (made.id, "webhook"));
+        assert_eq!((told.code.as_deref(), told.reason), (Some("subscriber_gone"), gone.state_reason));
+        assert_eq!(other.counts().requests, 1);
+        let of_itself: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=hub").await;
+        assert_eq!(of_itself.len(), usize::try_from(CALLS).unwrap());
+    }
+
+    async fn what_waits_for_a_subscriber_can_be_discarded_whole(db) {
+        const MANY: u64 = 130;
+        let [sink, hub] = sinks().await;
+        let server = Server::start(db).await;
+        server.apply(&to(&sink).text()).await;
+        let client = server.client();
+        let made = subscribe(&client, "hub", &hub, json!({ "types": ["event.received"] })).await.connection;
+        let path = format!("/api/v1/connections/{}", made.id);
+        hub.answer(500);
+        let anonymous = server.anonymous();
+        let body = json!({});
+        futures_util::future::join_all((0..MANY).map(|_| anonymous.hook("alerts", &body))).await;
+        let off: Connection = client.patch(&path, made.revision, &json!({ "enabled": false })).await.ok();
+        wait_until("nothing is being sent", async || {
+            let leased = "SELECT COUNT(*) FROM delivery WHERE state = 'leased'";
+            (server.store.number(leased).await == 0).then_some(())
+        }).await;
+        let call = client.call(reqwest::Method::DELETE, &path).revision(off.revision);
+        let refused = call.send().await.problem(Code::InUse);
+        assert!(refused.detail.as_deref().unwrap().contains("/discard-waiting"), "{refused:?}");
+
+        let result: DeadResult = client.post(&format!("{path}/discard-waiting"), &json!({})).await.ok();
+        assert_eq!(result.count, MANY);
+        let done = job_ended(&client, result.job.unwrap().id).await;
+        assert_eq!((done.state, done.done, done.failed), (JobState::Done, i64::try_from(MANY).unwrap(), 0));
+        drained(&server).await;
+        let discarded: Vec<Delivery> = all(&client, "/api/v1/deliveries?connection=hub&state=discarded").await;
+        assert_eq!(discarded.len(), usize::try_from(MANY).unwrap());
+        let lines: Vec<AuditEntry> = all(&client, "/api/v1/audit?action=deliveries.discard").await;
+        assert_eq!((lines.len(), lines[0].subject_id, &lines[0].after["count"]), (1, Some(made.id), &json!(MANY)));
+        let none: DeadResult = client.post(&format!("{path}/discard-waiting"), &json!({})).await.ok();
+        assert_eq!((none.count, none.job), (0, None));
+        let off = connection(&client, made.id).await;
+        client.call(reqwest::Method::DELETE, &path).revision(off.revision).send().await.done();
     }
 
     async fn a_message_is_sent_again_by_hand(db) {

@@ -34,7 +34,10 @@ use settings::Settings;
 /// Name of the connector.
 pub const KIND: &str = "http";
 
-const REQUEST: &str = "http.request";
+/// Its one operation.
+pub const REQUEST: &str = "http.request";
+/// The status that says so of a request that goes round.
+const LOOP: u16 = 508;
 
 /// The connector.
 #[derive(Clone, Debug)]
@@ -218,6 +221,10 @@ fn judge(settings: &Settings, result: Result<Answer, Failure>, now: DateTime<Utc
         return delivered();
     }
     let fault = status_fault(&answer);
+    // It has been there before; it would be the next time, too.
+    if status == LOOP {
+        return Outcome::Permanent(fault);
+    }
     if settings.retry.contains(status) {
         let after = retry_after(&answer.headers, now);
         return match status {

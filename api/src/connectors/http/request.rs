@@ -19,6 +19,7 @@ use url::Url;
 
 use super::settings::{Auth, Settings, known_method};
 use crate::connectors::{Connection, Fault, Job};
+use crate::lifecycle::{HOPS, HOPS_FIELD, Hops};
 
 /// Headers that the transport or the message itself decides.
 const RESERVED: &[&str] = &[
@@ -37,6 +38,7 @@ const RESERVED: &[&str] = &[
     "webhook-timestamp",
     "webhook-signature",
     "x-correlation-id",
+    HOPS,
 ];
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -308,7 +310,17 @@ fn identify(
     if !keys.is_empty() {
         set("webhook-signature", &signed.signature);
     }
+    headers.insert(HeaderName::from_static(HOPS), hops(&job.fields));
     Ok(())
+}
+
+/// How far the event has come, this request included: that of most events is the first.
+fn hops(fields: &Map<String, Value>) -> HeaderValue {
+    let first = HeaderValue::from_static("1");
+    if !fields.contains_key(HOPS_FIELD) {
+        return first;
+    }
+    HeaderValue::from_str(&Hops::of_fields(fields).and_on().to_string()).unwrap_or(first)
 }
 
 /// Scalars as text, the rest as JSON; nothing for null.

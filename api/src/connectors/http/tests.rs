@@ -69,6 +69,20 @@ fn header<'a>(request: &'a Prepared, name: &str) -> &'a str {
 }
 
 #[test]
+fn how_far_an_event_has_come_is_counted_on() {
+    let settings = json!({"url": "https://x.test/in"});
+    let first = prepared(settings.clone(), json!({"body": "a"})).unwrap();
+    assert_eq!(header(&first, "signalbox-hops"), "1");
+    let told = Uuid::from_u128(7);
+    let fields = json!({"body": "a", "hops": [told, 2]});
+    let later = prepared(settings, fields).unwrap();
+    assert_eq!(header(&later, "signalbox-hops"), format!("{told}, 3"));
+    assert_eq!(&later.body[..], b"a");
+    let set = json!({"url": "https://x.test/in", "headers": {"Signalbox-Hops": "0"}});
+    assert!(!http().validate(&set, &[]).is_empty(), "no rule forges it");
+}
+
+#[test]
 fn a_body_is_json_unless_it_is_a_text() {
     let settings = json!({"url": "https://x.test/in"});
     let request = prepared(settings.clone(), json!({"body": {"a": [1, null]}})).unwrap();

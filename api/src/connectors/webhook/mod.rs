@@ -26,7 +26,6 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
-use uuid::Uuid;
 
 use super::common::{
     Answer, Caller, Failure, check_names, check_settings, cut, read, report, retry_after, tested,
@@ -36,12 +35,16 @@ use super::{Connection, Connector, Effect, Fault, Job, Outcome, Report};
 use crate::clock::Clock;
 use crate::egress::{Egress, EgressFault};
 use crate::ids;
-use crate::lifecycle::{HOPS, MESSAGE};
+use crate::lifecycle::{HOPS, HOPS_FIELD, Hops, MESSAGE};
 
 pub use settings::{Detail, Settings};
 
 /// Name of the connector.
 pub const KIND: &str = "webhook";
+/// Why a subscriber was switched off: it said that it is gone.
+pub const GONE: &str = "subscriber_gone";
+/// Why a subscriber was switched off: it took nothing for too long.
+pub const FAILING: &str = "subscriber_failing";
 /// Name of its secret.
 pub const SECRET: &str = "signing_secret";
 
@@ -118,13 +121,12 @@ impl Webhook {
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let hops: Vec<String> = message.hops.iter().map(Uuid::to_string).collect();
         for (name, text) in [
             ("webhook-id", signed.id.as_str()),
             ("webhook-timestamp", &signed.timestamp),
             ("webhook-signature", &signed.signature),
             ("x-correlation-id", message.correlation_id),
-            (HOPS, &hops.join(", ")),
+            (HOPS, &message.hops.to_string()),
         ] {
             if let Ok(value) = HeaderValue::from_str(text) {
                 headers.insert(HeaderName::from_static(name), value);
@@ -139,17 +141,14 @@ struct Signed<'a> {
     id: &'a str,
     correlation_id: &'a str,
     body: Bytes,
-    hops: Vec<Uuid>,
+    hops: Hops,
 }
 
 impl<'a> Signed<'a> {
     fn of(connection: &Connection, job: &'a Job) -> Self {
         let mut fields = job.fields.clone();
-        let mut hops: Vec<Uuid> = fields
-            .remove("hops")
-            .and_then(|hops| serde_json::from_value(hops).ok())
-            .unwrap_or_default();
-        hops.push(connection.workspace_id);
+        let hops = Hops::of_fields(&fields).told_by(connection.workspace_id);
+        fields.remove(HOPS_FIELD);
         Self {
             id: &job.message_id,
             correlation_id: &job.correlation_id,
@@ -256,7 +255,7 @@ impl Connector for Webhook {
             id: &id,
             correlation_id: "test",
             body: Bytes::from(body.to_string()),
-            hops: vec![connection.workspace_id],
+            hops: Hops::default().told_by(connection.workspace_id),
         };
         let sent = match settings(connection) {
             Ok(settings) => self.send(connection, &settings, message).await,

@@ -3,6 +3,7 @@
 use engine::secret::Secret as SigningKey;
 use engine::signature::{PresetOptions, Scheme, verify};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::*;
 use crate::egress::EgressOptions;

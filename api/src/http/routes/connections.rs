@@ -7,6 +7,7 @@ use openapi::connections::{
     ChangeConnection, Connection, ConnectionCreated, Connector, Metadata, NewConnection,
     SandboxRecord, TestResult, Waiting,
 };
+use openapi::deliveries::DeadResult;
 use openapi::page::Page;
 use openapi::webhooks::NewSigningSecret;
 use uuid::Uuid;
@@ -220,6 +221,27 @@ pub async fn connection_waiting(
 ) -> ApiResult<web::Json<Waiting>> {
     Ok(web::Json(
         connections::waiting(&core, caller.scope, *id).await?,
+    ))
+}
+
+/// Discard what waits for a connection
+///
+/// All open deliveries that are not being sent right now, whatever they wait for; what comes in
+/// later is not meant. They are kept as `discarded`. A few are discarded at once; many become a job.
+#[utoipa::path(tag = "connections", responses(
+    (status = 200, description = "Discarded, or the job that does it", body = DeadResult), Guarded, Missing))]
+#[post(
+    "/connections/{id}/discard-waiting",
+    wrap = "needs(Permission::DeliveriesWrite)"
+)]
+pub async fn discard_waiting(
+    core: web::Data<Core>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+) -> ApiResult<web::Json<DeadResult>> {
+    let by = Actor::of(&caller);
+    Ok(web::Json(
+        connections::discard_waiting(&core, caller.scope, &by, *id).await?,
     ))
 }
 

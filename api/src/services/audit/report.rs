@@ -53,7 +53,8 @@ impl Area {
             "sign_in" | "sign_out" | "confirm" | "session" | "password" | "second_factor"
             | "passkey" | "member" | "invitation" | "account" | "user" | "role" | "provider"
             | "registration" | "recovery_codes" | "email" => Self::Access,
-            "event" | "delivery" | "dead_letters" | "lane" | "job" | "mail" => Self::Operations,
+            "event" | "delivery" | "deliveries" | "dead_letters" | "lane" | "connections"
+            | "job" | "mail" => Self::Operations,
             _ if secrets => Self::Secrets,
             _ => Self::Changes,
         }

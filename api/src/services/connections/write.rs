@@ -114,6 +114,8 @@ pub async fn change(
     revision.check(row.revision)?;
     let repaired = wanted.settings.is_some() || wanted.secrets.is_some();
     let switched_on = wanted.enabled == Some(true) && !row.enabled;
+    // Why it was switched off is over when a person switches it on.
+    let stays = !switched_on || row.state != "ok";
     let secrets = wanted.secrets.clone().unwrap_or_default();
     let merged = merge(&row, wanted)?;
     let names = secrets_after(&change, id, &secrets).await?;
@@ -142,10 +144,8 @@ pub async fn change(
         coalesce: merged.coalesce,
         // Switched on by hand, it begins anew.
         failing_since: row.failing_since.filter(|_| !switched_on),
-        state_reason: row
-            .state_reason
-            .clone()
-            .filter(|_| !switched_on || row.state != "ok"),
+        state_reason: row.state_reason.clone().filter(|_| stays),
+        state_code: row.state_code.clone().filter(|_| stays),
         state_at: if switched_on && row.state == "ok" {
             change.now
         } else {
@@ -270,7 +270,8 @@ pub async fn delete(
     let waiting = usage::open(scope, id).count(&change.txn).await?;
     if waiting > 0 {
         return Err(ApiError::new(Code::InUse).detail(format!(
-            "{waiting} deliveries to this connection are open; let them finish or discard them."
+            "{waiting} deliveries to this connection are open; let them finish, or discard all that \
+             wait (POST /api/v1/connections/{id}/discard-waiting)."
         )));
     }
     sealed::remove(&change, Owner::connection(id), None).await?;

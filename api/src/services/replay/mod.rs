@@ -19,7 +19,7 @@ mod preview;
 mod query;
 mod steps;
 
-pub use dead::{DiscardWorker, ReplayWorker, discard, replay};
+pub use dead::{AT_ONCE, DiscardWorker, ReplayWorker, discard, replay};
 pub use export::export;
 pub use heads::{HeadsWorker, retry_heads};
 pub use make::event;

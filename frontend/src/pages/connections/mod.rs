@@ -52,6 +52,7 @@ pub fn Connections() -> impl IntoView {
 pub fn light(connection: &Connection) -> AnyView {
     let open = connection.breaker.state == "open";
     let (text, tone) = match (connection.enabled, connection.state.as_str()) {
+        (false, _) if connection.is_off_by_server() => ("switched off by the server", Tone::Red),
         (false, _) => ("switched off", Tone::Grey),
         (true, "ok") if open => ("does not answer", Tone::Red),
         (true, "ok") => ("fine", Tone::Green),

@@ -1,15 +1,18 @@
 //! What waits for a connection, and when it is tried next.
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use leptos_router::components::A;
 use openapi::connections::{Breaker, Connection, NextAttempt, Waiting};
+use openapi::deliveries::DeadResult;
 use openapi::stream::Message;
 use uuid::Uuid;
 
 use super::parked::parked;
-use crate::api::{Load, load, use_live};
+use crate::api::{Load, load, use_api, use_live};
 use crate::format;
-use crate::ui::{Ago, Card, show};
+use crate::pages::dead_letters::told;
+use crate::ui::{Ago, Button, Card, Kind, Question, show, use_confirm, use_toasts};
 
 /// How often it is read while deliveries change, in milliseconds.
 const REFRESH_MS: u32 = 2_000;
@@ -101,7 +104,51 @@ fn slow(breaker: &Breaker) -> Option<AnyView> {
     )
 }
 
+/// Discards all of it, after a question.
+fn discard(id: Uuid, waiting: Load<Waiting>) -> AnyView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let confirm = use_confirm();
+    let busy = RwSignal::new(false);
+    let run = move || {
+        busy.try_set(true);
+        spawn_local(async move {
+            let path = format!("connections/{id}/discard-waiting");
+            match api.act::<DeadResult>(&path).await {
+                Ok(result) => toasts.good(told(&result)),
+                Err(failure) => toasts.failed(&failure),
+            }
+            busy.try_set(false);
+            waiting.reload();
+        });
+    };
+    let ask = move |_| {
+        let question = Question {
+            title: "Discard all that waits?".to_owned(),
+            text: "What waits for this connection will not be sent, whatever it waits for. What is being sent right now is left. Events stay and can be replayed.".to_owned(),
+            yes: "Discard",
+            danger: true,
+        };
+        confirm.ask(question, run);
+    };
+    view! {
+        <div class="row">
+            <Button
+                small=true
+                kind=Kind::Danger
+                busy=busy
+                attr:data-testid="discard-waiting"
+                press=ask
+            >
+                "Discard all that waits"
+            </Button>
+        </div>
+    }
+    .into_any()
+}
+
 fn figures(id: Uuid, waiting: Waiting, load: Load<Waiting>) -> AnyView {
+    let any = waiting.oldest_at.is_some();
     let line = |words: &'static str, state: &'static str, count: i64| {
         view! {
             <dt>{words}</dt>
@@ -152,6 +199,7 @@ fn figures(id: Uuid, waiting: Waiting, load: Load<Waiting>) -> AnyView {
                         </div>
                     }
                 })}
+            {any.then(|| discard(id, load))}
         </div>
     }
     .into_any()

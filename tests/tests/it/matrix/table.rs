@@ -157,6 +157,11 @@ pub const TABLE: &[Row] = &[
         .body(NAME)
         .refused(RevisionStale),
     route(
+        "POST /api/v1/connections/{id}/discard-waiting",
+        "deliveries:write",
+        Operator,
+    ),
+    route(
         "GET /api/v1/connections/{id}/metadata/{list}",
         "connections:read",
         Viewer,
