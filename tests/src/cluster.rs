@@ -27,6 +27,14 @@ impl Cluster {
     /// # Panics
     /// It does not start, or there are no programs although there must be.
     pub async fn start() -> Option<Self> {
+        Self::start_in(TempDir::new().unwrap(), &[]).await
+    }
+
+    /// The same in a folder that is there, with more words for `initdb`.
+    ///
+    /// # Panics
+    /// As above.
+    pub async fn start_in(folder: TempDir, more: &[&str]) -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(
                 std::env::var_os(crate::database::REQUIRED).is_none(),
@@ -41,7 +49,6 @@ impl Cluster {
             }
             return None;
         };
-        let folder = TempDir::new().unwrap();
         if is_root() {
             // The server does not run as root; the folder goes to the account that it runs as.
             let owned = Command::new("chown")
@@ -56,7 +63,8 @@ impl Cluster {
             .arg("-D")
             .arg(folder.path().join("data"))
             .args(["-U", "signalbox", "-A", "trust", "-E", "UTF8"])
-            .args(["--locale=C", "--no-sync"]);
+            .args(["--locale=C", "--no-sync"])
+            .args(more);
         let made = crate::server::run(initdb).await;
         assert!(made.status.success(), "{}", crate::server::both(&made));
         let cluster = Self {
@@ -97,6 +105,17 @@ impl Cluster {
             ready.is_ok_and(|status| status.success()).then_some(())
         })
         .await;
+    }
+
+    /// Starts it again if it has ended by itself.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn revive(&self) {
+        let ended = |child: &mut Child| child.try_wait().unwrap().is_some();
+        if self.process.lock().as_mut().is_none_or(ended) {
+            self.resume().await;
+        }
     }
 
     /// Stops it: `INT` ends its clients' connections and shuts down, `QUIT` is a crash, after which

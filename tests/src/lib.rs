@@ -11,9 +11,11 @@
 )]
 
 pub mod bench;
+pub mod books;
 pub mod client;
 pub mod cluster;
 pub mod database;
+pub mod disk;
 pub mod fakes;
 pub mod passkey;
 pub mod phone;
@@ -26,6 +28,7 @@ mod stuck;
 pub mod wait;
 pub mod yaml;
 
+pub use books::{Books, Receipt};
 pub use client::{Answer, Client};
 pub use cluster::Cluster;
 pub use database::Database;

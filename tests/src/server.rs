@@ -100,7 +100,7 @@ impl Options {
     }
 
     /// With a limit on the size of every file that the server writes, in kilobytes: a disk that is
-    /// full, as far as the server can tell. [`Server::lift_file_limit`] makes room again.
+    /// full, as far as the server can tell. [`Server::lift_every_file_limit`] makes room again.
     #[must_use]
     pub fn file_limit(mut self, kilobytes: u64) -> Self {
         self.file_limit = Some(kilobytes);
@@ -222,6 +222,18 @@ impl Server {
     /// It does not start.
     pub async fn resume(&self) {
         let begun = Instant::now();
+        assert!(
+            self.try_resume().await,
+            "the server did not start within {:?}",
+            begun.elapsed()
+        );
+    }
+
+    /// The same where it may end at once, and say why; returns whether it is ready.
+    ///
+    /// # Panics
+    /// It does neither in time.
+    pub async fn try_resume(&self) -> bool {
         let mut command = command(&self.options);
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         let database = self.options.database.as_deref().or(self.store.url());
@@ -237,11 +249,15 @@ impl Server {
         listen(child.stderr.take().unwrap(), &self.log, None);
         *self.process.lock() = Some(child);
         let url = tokio::time::timeout(START, when_ready).await;
-        let Ok(Ok(url)) = url else {
-            panic!("the server did not start within {:?}", begun.elapsed());
+        let url = url.unwrap_or_else(|_| panic!("the server said nothing for {START:?}"));
+        let Ok(url) = url else {
+            // It said its last word; what is left of it goes.
+            self.kill();
+            return false;
         };
         // `localhost` may be an IPv6 address, where nobody listens.
         *self.address.write() = url.replace("localhost", "127.0.0.1");
+        true
     }
 
     /// Kills the process as `kill -9` does, if it runs.
@@ -302,17 +318,9 @@ impl Server {
         number.expect("VmRSS").parse().unwrap()
     }
 
-    /// Makes room again after [`Options::file_limit`].
-    ///
-    /// # Panics
-    /// The limit cannot be lifted.
-    pub fn lift_file_limit(&self) {
-        let pid = self.pid().to_string();
-        let done = Command::new("prlimit")
-            .args(["--pid", &pid, "--fsize=unlimited:"])
-            .status()
-            .unwrap();
-        assert!(done.success(), "{done}");
+    /// Makes room again after [`Options::file_limit`], from the next start on.
+    pub fn lift_every_file_limit(&mut self) {
+        self.options = self.options.unlimited();
     }
 
     /// Address of the running server, without a slash at the end.

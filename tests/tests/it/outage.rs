@@ -1,40 +1,47 @@
 //! A destination that goes away, Redis that goes away, and a long mixed load.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use openapi::deliveries::State;
 use openapi::problem::Code;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tests::books::Balance;
 use tests::database::Store;
 use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::{File, copy_to};
-use tests::{Client, Database, Options, Proxy, Server, both, wait_until, wait_until_within};
-use uuid::Uuid;
+use tests::{
+    Books, Client, Database, Options, Proxy, Receipt, Server, both, wait_until, wait_until_within,
+};
 
 use crate::support::{OPEN, SECRETS};
+
+/// Keys that tickets are spread over.
+const KEYS: u64 = 5;
 
 fn long() -> bool {
     std::env::var("SIGNALBOX_TEST_LONG").as_deref() == Ok("1")
 }
 
-/// Sends `count` events over a few connections at once; returns the ids that were answered.
-async fn send_many(client: &Client, slug: &str, from: u64, count: u64) -> Vec<Uuid> {
+/// Sends `count` events over a few connections at once; returns what was answered.
+async fn send_many(client: &Client, slug: &str, from: u64, count: u64) -> Vec<Receipt> {
     let next = Arc::new(std::sync::atomic::AtomicU64::new(from));
     let mut senders = Vec::new();
     for _ in 0..8 {
         let (client, next, slug) = (client.clone(), Arc::clone(&next), slug.to_owned());
         senders.push(tokio::spawn(async move {
-            let mut ids = Vec::new();
+            let mut receipts = Vec::new();
             loop {
+                let sent = Instant::now();
                 let n = next.fetch_add(1, Ordering::SeqCst);
                 if n >= from + count {
-                    return ids;
+                    return receipts;
                 }
-                let payload = json!({ "id": format!("{slug}-{n}"), "n": n });
+                let payload = json!({ "id": format!("{slug}-{n}"), "n": n, "key": n % KEYS });
                 loop {
                     let call = client
                         .call(reqwest::Method::POST, &format!("/hooks/{slug}"))
@@ -42,7 +49,8 @@ async fn send_many(client: &Client, slug: &str, from: u64, count: u64) -> Vec<Uu
                     match call.try_send().await {
                         Ok(answer) if answer.status.as_u16() == 202 => {
                             let accepted: openapi::sources::Accepted = answer.ok();
-                            ids.extend(accepted.event_ids);
+                            let [id] = accepted.event_ids.try_into().unwrap();
+                            receipts.push(Receipt::of(id, sent));
                             break;
                         }
                         Ok(answer) => assert_eq!(answer.status.as_u16(), 503, "{}", answer.text()),
@@ -59,28 +67,28 @@ async fn send_many(client: &Client, slug: &str, from: u64, count: u64) -> Vec<Uu
     ids
 }
 
-/// created = final + open, everything was delivered, and the sink saw every message.
-async fn nothing_is_lost(server: &Server, sink: &FakeSink, ids: &[Uuid]) {
-    let count = async |of: &str| {
-        let query = format!("SELECT COUNT(*) FROM delivery WHERE {of}");
-        server.store.number(&query).await
-    };
-    let created = count("TRUE").await;
-    assert_eq!(
-        created,
-        count("finished_at IS NOT NULL").await + server.store.number(OPEN).await
-    );
-    assert_eq!(created, count("state = 'delivered'").await);
-    assert_eq!(created, i64::try_from(ids.len()).unwrap());
-    let (counts, seen) = (sink.counts(), sink.seen());
-    assert_eq!(counts.ids, u64::try_from(created).unwrap());
-    assert_eq!(counts.without_id, 0);
-    assert!(
-        seen.values().all(|seen| seen.bodies == 1),
-        "repeats are the same"
-    );
-    let repeats: u64 = seen.values().map(|seen| seen.count - 1).sum();
-    assert_eq!(counts.taken, counts.ids + repeats, "repeats are counted");
+/// The books balance, and everything that was answered was delivered; of tickets, repeats that waited
+/// became one that says how many they were.
+async fn nothing_is_lost(books: Books<'_>, ids: &[Receipt]) -> Balance {
+    let balance = books.receipts(ids.iter().copied()).balance().await;
+    assert_eq!(balance.events, ids.len());
+    assert!(balance.all_told(), "{balance}");
+    println!("{balance}");
+    balance
+}
+
+/// A step that makes a ticket of a few keys, with what goes on the ticket.
+fn to_tickets() -> Value {
+    json!([{ "deliver": {
+        "connection": "psa",
+        "operation": "ticket.upsert",
+        "key": "key-{{ key }}",
+        "map": {
+            "summary": "Alert {{ key }}",
+            "board": { "value": "Service Board" },
+            "initialDescription": "<n={{ n }}>",
+        },
+    }}])
 }
 
 both! {
@@ -126,44 +134,59 @@ both! {
         let drain = first.elapsed();
         // As fast as when it was never down, give or take a busy machine and a poll.
         assert!(drain < usual * 2 + Duration::from_secs(1), "usual {usual:?}, after the outage {drain:?}");
-        nothing_is_lost(&server, &sink, &ids).await;
+        nothing_is_lost(Books::of(&server).sink(&sink).by_leases(), &ids).await;
         println!("usual {usual:.2?}, first after {:.2?}, backlog in {drain:.2?}", first - back);
     }
 
     async fn slow_and_half_open_upstreams_hold_up_nobody_else(db) {
         let (bad, good) = (FakeSink::start().await.unwrap(), FakeSink::start().await.unwrap());
-        // Takes every request, and never says anything more.
+        let desk = FakeConnectWise::start().await.unwrap();
+        // They take every request, and never say anything more.
         bad.fault(Fault::new(Effect::Hang).times(0));
+        desk.fault(Fault::new(Effect::Hang).times(0));
         let server = Server::start(db).await;
         let short = json!({ "settings": { "timeout_seconds": 1 } });
         let file = File::new()
-            .http_with("bad", &bad.url, short)
+            .http_with("bad", &bad.url, short.clone())
             .http("good", &good.url)
+            .connectwise_with("psa", &desk.url, short)
             .source("bad")
             .source("good")
+            .source("tickets")
             .rule_of("bad", "bad", json!([]), json!([copy_to("bad")]))
-            .rule_of("good", "good", json!([]), json!([copy_to("good")]));
-        server.apply(&file.text()).await;
+            .rule_of("good", "good", json!([]), json!([copy_to("good")]))
+            .rule_of("tickets", "tickets", json!([]), to_tickets());
+        server.apply_with(&file.text(), SECRETS).await;
         let client = server.anonymous();
-        let stuck = send_many(&client, "bad", 0, 40).await;
-        let fine = send_many(&client, "good", 0, 100).await;
+        let mut ids = send_many(&client, "bad", 0, 40).await;
+        ids.extend(send_many(&client, "tickets", 0, 20).await);
+        ids.extend(send_many(&client, "good", 0, 100).await);
         wait_until("the good ones are delivered", async || {
             let done = server.store.number("SELECT COUNT(*) FROM delivery WHERE state = 'delivered'").await;
             (done == 100).then_some(())
         })
         .await;
         assert_eq!(good.counts().ids, 100);
-        // Then it works again, and everything arrives after all, the lost answers included.
+        // Then they are only slow: what they did is told when nobody waits for it any more.
         bad.mend();
+        desk.mend();
+        let mut late = Fault::new(Effect::LateReply);
+        late.latency_ms = 1_300;
+        bad.fault(late.clone().times(5));
         bad.fault(Fault::new(Effect::LoseReply).times(5));
+        desk.fault(late.clone().on("POST", "/service/tickets").times(4));
+        desk.fault(late.on("GET", "/service/tickets").times(2));
         wait_until_within(Duration::from_secs(60), "everything arrives", async || {
             (server.store.number(OPEN).await == 0).then_some(())
         })
         .await;
-        assert_eq!((stuck.len(), fine.len()), (40, 100));
         assert_eq!((bad.counts().ids, good.counts().ids), (40, 100));
-        assert!(bad.seen().values().all(|seen| seen.bodies == 1));
-        assert_eq!(server.store.number("SELECT COUNT(*) FROM delivery WHERE state <> 'delivered'").await, 0);
+        let books = Books::of(&server).sink(&bad).sink(&good).desk(&desk).by_leases();
+        let balance = nothing_is_lost(books, &ids).await;
+        assert_eq!(balance.tickets as u64, KEYS);
+        // Of each key one was called and said nothing; what came behind it became one.
+        let tickets = balance.step("tickets", 0);
+        assert_eq!(tickets.of(State::Delivered) as u64, 2 * KEYS, "{balance}");
     }
 }
 
@@ -182,40 +205,59 @@ async fn durable_work_goes_on_while_redis_is_away() {
     let other = server.another(options);
     other.resume().await;
     let sink = FakeSink::start().await.unwrap();
+    let desk = FakeConnectWise::start().await.unwrap();
     // Every delivery asks for a token: that is the way on which Redis could be in the way.
     let fast = json!({ "rate_per_minute": 600_000 });
+    let source = json!({ "event_id_path": "$.id" });
     let file = File::new()
-        .http_with("sink", &sink.url, fast)
-        .source_with("a", json!({ "event_id_path": "$.id" }))
-        .rule("r", json!([]), json!([copy_to("sink")]));
-    server.apply(&file.text()).await;
+        .http_with("sink", &sink.url, fast.clone())
+        .connectwise_with("psa", &desk.url, fast)
+        .source_with("a", source.clone())
+        .source_with("tickets", source)
+        .rule_of("a", "r", json!([]), json!([copy_to("sink")]))
+        .rule_of("tickets", "tickets", json!([]), to_tickets());
+    server.apply_with(&file.text(), SECRETS).await;
     let client = server.anonymous();
-    let mut ids = send_many(&client, "a", 0, 200).await;
+    let some = async |from: u64, count: u64| {
+        let mut ids = send_many(&client, "a", from, count).await;
+        ids.extend(send_many(&client, "tickets", from, count / 10).await);
+        ids
+    };
+    let mut ids = some(0, 200).await;
     proxy.cut();
-    ids.extend(send_many(&client, "a", 200, 200).await);
+    ids.extend(some(200, 200).await);
     proxy.close();
-    ids.extend(send_many(&client, "a", 400, 200).await);
+    ids.extend(some(400, 200).await);
     crate::support::drained(&server).await;
     proxy.open();
     proxy.delay(Duration::from_millis(500));
-    ids.extend(send_many(&client, "a", 600, 100).await);
+    ids.extend(some(600, 100).await);
     crate::support::drained(&server).await;
-    nothing_is_lost(&server, &sink, &ids).await;
+    let books = Books::of(&server).sink(&sink).desk(&desk);
+    nothing_is_lost(books, &ids).await;
     // A start does not need it either.
     proxy.close();
     server.restart().await;
-    ids.extend(send_many(&client, "a", 700, 50).await);
+    ids.extend(some(700, 50).await);
     crate::support::drained(&server).await;
-    nothing_is_lost(&server, &sink, &ids).await;
+    let books = Books::of(&server).sink(&sink).desk(&desk);
+    nothing_is_lost(books.by_leases(), &ids).await;
+    assert_eq!(desk.tickets().len() as u64, KEYS);
 }
 
 /// What the soak sends, and what it was answered.
 #[derive(Default)]
 struct Load {
     stop: AtomicBool,
-    plain: Mutex<BTreeMap<u64, Uuid>>,
-    tickets: Mutex<BTreeMap<u64, Uuid>>,
+    accepted: Mutex<Vec<Receipt>>,
+    /// Keys of tickets.
+    keys: Mutex<BTreeSet<u64>>,
 }
+
+/// The first third is for caches and pools to fill: what is held then is no growth.
+const WARM_UP: usize = SAMPLES / 3;
+/// How often the memory is looked at.
+const SAMPLES: usize = 60;
 
 async fn soak_of(db: Database, length: Duration) {
     let sink = FakeSink::start().await.unwrap();
@@ -228,21 +270,7 @@ async fn soak_of(db: Database, length: Duration) {
         .connectwise_with("psa", &desk.url, json!({ "coalesce": false }))
         .source_with("plain", source.clone())
         .source_with("tickets", source)
-        .rule_of(
-            "tickets",
-            "tickets",
-            json!([]),
-            json!([{ "deliver": {
-                "connection": "psa",
-                "operation": "ticket.upsert",
-                "key": "key-{{ key }}",
-                "map": {
-                    "summary": "Alert {{ key }}",
-                    "board": { "value": "Service Board" },
-                    "initialDescription": "<n={{ n }}>",
-                },
-            }}]),
-        )
+        .rule_of("tickets", "tickets", json!([]), to_tickets())
         .rule_of(
             "plain",
             "plain",
@@ -262,10 +290,10 @@ async fn soak_of(db: Database, length: Duration) {
             }
         }));
     }
-    let (begun, mut samples) = (Instant::now(), Vec::new());
-    while begun.elapsed() < length {
+    let mut samples = Vec::new();
+    while samples.len() < SAMPLES {
         // The pace of the faults and of the looks at the memory.
-        tokio::time::sleep(length / 60).await;
+        tokio::time::sleep(length / u32::try_from(SAMPLES).unwrap()).await;
         sink.fault(Fault::status(500).times(3));
         sink.fault(Fault::new(Effect::LoseReply));
         desk.fault(Fault::too_many(1));
@@ -287,8 +315,7 @@ async fn soak_of(db: Database, length: Duration) {
         (server.store.number(OPEN).await == 0).then_some(())
     })
     .await;
-    // The first third is for caches and pools to fill; from then on it is flat.
-    let (early, late) = samples.split_at(samples.len() / 2);
+    let (early, late) = samples[WARM_UP..].split_at((SAMPLES - WARM_UP) / 2);
     let highest = |of: &[u64]| of.iter().copied().max().unwrap();
     let (early, late) = (highest(early), highest(late));
     assert!(
@@ -296,37 +323,19 @@ async fn soak_of(db: Database, length: Duration) {
         "memory grew from {early} kB to {late} kB: {samples:?}"
     );
 
-    let (plain, tickets) = (load.plain.lock().clone(), load.tickets.lock().clone());
-    let count = async |of: &str| {
-        server
-            .store
-            .number(&format!("SELECT COUNT(*) FROM {of}"))
-            .await
-    };
-    let sent = i64::try_from(plain.len() + tickets.len()).unwrap();
-    assert_eq!(count("event WHERE disposition = 'routed'").await, sent);
-    assert_eq!(
-        count("delivery").await,
-        count("delivery WHERE finished_at IS NOT NULL").await
-    );
-    assert_eq!(count("delivery WHERE state = 'delivered'").await, sent);
-    assert_eq!(sink.counts().ids, u64::try_from(plain.len()).unwrap());
-    assert!(sink.seen().values().all(|seen| seen.bodies == 1));
-    let mut notes = String::new();
-    for ticket in desk.tickets() {
-        for note in desk.notes(ticket["id"].as_i64().unwrap()) {
-            notes.push_str(note["text"].as_str().unwrap());
-        }
-    }
-    for n in tickets.keys() {
-        assert_eq!(notes.matches(&format!("<n={n}>")).count(), 1, "alert {n}");
-    }
-    println!("{sent} events in {length:?}; memory {early} kB, then {late} kB");
+    let accepted = load.accepted.lock().clone();
+    let sent = accepted.len();
+    let books = Books::of(&server).sink(&sink).desk(&desk).by_leases();
+    let balance = books.receipts(accepted).balance().await;
+    assert_eq!(balance.events, sent);
+    assert!(balance.all_delivered(), "{balance}");
+    assert_eq!(balance.tickets, load.keys.lock().len(), "one for each key");
+    println!("{length:?}: {balance}; memory {early} kB, then {late} kB");
 }
 
 /// One request of one of the kinds of the mix.
 async fn one_of_all(load: &Load, client: &Client, n: u64) {
-    let key = n % 50;
+    let (key, sent) = (n % 50, Instant::now());
     let payload = json!({ "id": format!("soak-{n}"), "n": n, "key": key, "text": "x".repeat(500) });
     let post = async |slug: &str, payload: &Value| {
         loop {
@@ -340,39 +349,40 @@ async fn one_of_all(load: &Load, client: &Client, n: u64) {
     };
     match rand::random_range(0..10) {
         0 => {
+            load.keys.lock().insert(key);
             let id = post("tickets", &payload).await;
-            load.tickets.lock().insert(n, id);
+            load.accepted.lock().push(Receipt::of(id, sent));
         }
         1 => {
             // A request that is refused, one that nobody wants, and one that was sent before.
             let wrong = client.call(reqwest::Method::POST, "/hooks/plain").body("{");
             assert_eq!(wrong.send().await.status.as_u16(), 400);
-            post("plain", &json!({ "id": format!("nobody-{n}") })).await;
+            let nobody = json!({ "id": format!("nobody-{n}") });
+            let id = post("plain", &nobody).await;
+            load.accepted.lock().push(Receipt::of(id, sent));
         }
         2 => {
             let id = post("plain", &payload).await;
             assert_eq!(post("plain", &payload).await, id);
-            load.plain.lock().insert(n, id);
+            load.accepted.lock().push(Receipt::of(id, sent));
         }
         _ => {
             let id = post("plain", &payload).await;
-            load.plain.lock().insert(n, id);
+            load.accepted.lock().push(Receipt::of(id, sent));
         }
     }
 }
 
+/// Both databases at once: a soak takes the machine for itself, and an hour is long.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn soak_of_mixed_load_on_sqlite() {
-    let length = if long() { 3_600 } else { 60 };
-    soak_of(Database::Sqlite, Duration::from_secs(length)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn soak_of_mixed_load_on_postgresql() {
-    let length = if long() { 3_600 } else { 15 };
-    if let Some(db) = Database::postgres() {
-        soak_of(db, Duration::from_secs(length)).await;
-    }
+async fn soak_of_mixed_load_on_both_databases() {
+    let length = Duration::from_secs(if long() { 3_600 } else { 60 });
+    let postgres = async {
+        if let Some(db) = Database::postgres() {
+            soak_of(db, length).await;
+        }
+    };
+    tokio::join!(soak_of(Database::Sqlite, length), postgres);
 }
 
 /// The other end of a connection is gone without a word: senders are refused in bounded time, and
@@ -389,7 +399,12 @@ async fn a_database_that_falls_silent_is_not_waited_for_for_ever() {
     let options = Options::default().database(&proxy.url(&url));
     let server = Server::prepare_on(store, folder, options).await;
     server.resume().await;
-    let file = File::new().source("a").rule("r", json!([]), json!("drop"));
+    let sink = FakeSink::start().await.unwrap();
+    let file = File::new().http("sink", &sink.url).source("a").rule(
+        "r",
+        json!([]),
+        json!([copy_to("sink")]),
+    );
     server.apply(&file.text()).await;
     let client = server.anonymous();
     let before = client.hook("a", &json!({ "n": 0 })).await;
@@ -410,8 +425,10 @@ async fn a_database_that_falls_silent_is_not_waited_for_for_ever() {
         (answer.status.as_u16() == 202).then(|| answer.ok::<openapi::sources::Accepted>())
     })
     .await;
-    for accepted in [before, after] {
-        let path = format!("/api/v1/events/{}", accepted.event_ids[0]);
-        server.client().get(&path).await.done();
-    }
+    crate::support::drained(&server).await;
+    let ids = [before, after].map(|accepted| accepted.event_ids[0]);
+    // What was refused in doubt may be there as well.
+    let books = Books::of(&server).sink(&sink).accepted(ids).by_leases();
+    let balance = books.balance().await;
+    assert!(balance.all_delivered(), "{balance}");
 }

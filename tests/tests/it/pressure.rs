@@ -5,14 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openapi::problem::Code;
+use openapi::sources::Accepted;
 use openapi::stats::Stats;
 use serde_json::{Value, json};
+use tests::database::Store;
 use tests::fakes::FakeSink;
 use tests::server::both as output;
 use tests::yaml::{File, copy_to};
-use tests::{Client, Database, Options, Server, both, wait_until, wait_until_within};
+use tests::{
+    Books, Client, Cluster, Database, Options, Server, both, wait_until, wait_until_within,
+};
+use uuid::Uuid;
 
-use crate::support::{OPEN, drained, events};
+use crate::support::{OPEN, drained};
 
 fn file(sink: &FakeSink) -> String {
     File::new()
@@ -22,20 +27,25 @@ fn file(sink: &FakeSink) -> String {
         .text()
 }
 
-/// Posts `count` bodies over so many connections at once; returns how many were taken and how many
-/// refused with 503. Anything else fails the test.
-async fn flood(client: &Client, connections: usize, count: usize, size: usize) -> (usize, usize) {
+/// Posts `count` bodies over so many connections at once; returns the ids of those that were taken
+/// and how many were refused with 503. Anything else fails the test.
+async fn flood(
+    client: &Client,
+    connections: usize,
+    count: usize,
+    size: usize,
+) -> (Vec<Uuid>, usize) {
     let next = Arc::new(AtomicUsize::new(0));
     let text = Arc::new("x".repeat(size));
     let mut senders = Vec::new();
     for _ in 0..connections {
         let (client, next, text) = (client.clone(), Arc::clone(&next), Arc::clone(&text));
         senders.push(tokio::spawn(async move {
-            let (mut taken, mut refused) = (0, 0);
+            let (mut taken, mut refused) = (Vec::new(), 0);
             while next.fetch_add(1, Ordering::SeqCst) < count {
                 let answer = client.post("/hooks/a", &json!({ "text": *text })).await;
                 if answer.status.as_u16() == 202 {
-                    taken += 1;
+                    taken.extend(answer.ok::<Accepted>().event_ids);
                 } else {
                     answer.problem(Code::Unavailable);
                     assert!(answer.header("retry-after").is_some());
@@ -45,10 +55,11 @@ async fn flood(client: &Client, connections: usize, count: usize, size: usize) -
             (taken, refused)
         }));
     }
-    let mut sum = (0, 0);
+    let mut sum = (Vec::new(), 0);
     for sender in senders {
         let (taken, refused) = sender.await.unwrap();
-        sum = (sum.0 + taken, sum.1 + refused);
+        sum.0.extend(taken);
+        sum.1 += refused;
     }
     sum
 }
@@ -65,11 +76,12 @@ both! {
         let server = Server::start_with(db, options).await;
         server.apply(&file(&sink)).await;
         let client = server.anonymous();
-        let (first, _) = flood(&client, 32, 600, 2_000).await;
+        let (mut accepted, _) = flood(&client, 32, 600, 2_000).await;
         let before = server.memory();
         let (taken, refused) = flood(&client, 32, 2_400, 2_000).await;
         let after = server.memory();
-        println!("{taken} taken, {refused} refused; memory {before} kB, then {after} kB");
+        println!("{} taken, {refused} refused; memory {before} kB, then {after} kB", taken.len());
+        accepted.extend(taken);
         assert!(after < before * 3 / 2, "memory grew from {before} kB to {after} kB");
         // Refusals of a known source are bounded, too.
         for _ in 0..300 {
@@ -85,9 +97,10 @@ both! {
             (server.store.number(OPEN).await == 0).then_some(())
         })
         .await;
-        let accepted = events(&server).await;
-        assert_eq!(sink.counts().ids, u64::try_from(accepted).unwrap());
-        assert_eq!(accepted, i64::try_from(first + taken).unwrap());
+        let count = accepted.len();
+        let balance = Books::of(&server).sink(&sink).accepted(accepted).balance().await;
+        assert_eq!(balance.events, count);
+        assert!(balance.all_delivered(), "{balance}");
     }
 }
 
@@ -102,6 +115,7 @@ async fn large_bodies_have_a_budget() {
     flood(&client, 4, 20, 900_000).await;
     let before = server.memory();
     let (taken, refused) = flood(&client, 64, 160, 900_000).await;
+    let taken = taken.len();
     let after = server.memory();
     println!("{taken} taken, {refused} refused; memory {before} kB, then {after} kB");
     assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
@@ -112,15 +126,48 @@ async fn large_bodies_have_a_budget() {
     );
     // Every share was given back.
     let (taken, refused) = flood(&client, 1, 5, 900_000).await;
-    assert_eq!((taken, refused), (5, 0));
+    assert_eq!((taken.len(), refused), (5, 0));
 }
 
-/// The disk is full, as far as the server can tell: its files may not grow beyond a limit
-/// (`RLIMIT_FSIZE`, with the signal ignored). What is read goes on, what writes is refused.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_refuses_and_damages_nothing() {
+/// How a disk can be full.
+enum Disk {
+    /// A file system in memory that is small, which only this process and its children see.
+    Small(tests::disk::Small),
+    /// A limit on the size of the server's files (`RLIMIT_FSIZE`, with the signal ignored).
+    Limit,
+}
+
+impl Disk {
+    async fn server(&self) -> Server {
+        match self {
+            Self::Small(small) => {
+                let folder = small.folder();
+                let store = Store::make(Database::Sqlite, folder.path()).await;
+                let server = Server::prepare_on(store, folder, Options::default()).await;
+                server.resume().await;
+                server
+            }
+            Self::Limit => {
+                let options = Options::default().file_limit(6_000);
+                Server::start_with(Database::Sqlite, options).await
+            }
+        }
+    }
+
+    /// Makes room, and starts what was killed.
+    async fn make_room(&self, server: &mut Server) {
+        match self {
+            Self::Small(small) => small.grow(64),
+            Self::Limit => server.lift_every_file_limit(),
+        }
+        server.resume().await;
+    }
+}
+
+/// What is read goes on, what writes is refused, and a kill in this state does no harm.
+async fn a_full_disk_refuses_and_damages_nothing(disk: Disk) {
     let sink = FakeSink::start().await.unwrap();
-    let server = Server::start_with(Database::Sqlite, Options::default().file_limit(6_000)).await;
+    let mut server = disk.server().await;
     server.apply(&file(&sink)).await;
     let client = server.anonymous();
     let status = async || -> (u16, Value) {
@@ -135,8 +182,7 @@ async fn a_full_disk_refuses_and_damages_nothing() {
         let payload = json!({ "id": format!("delivery-{n}"), "n": n, "text": text });
         let answer = client.post("/hooks/a", &payload).await;
         if answer.status.as_u16() == 202 {
-            let taken: openapi::sources::Accepted = answer.ok();
-            accepted.extend(taken.event_ids);
+            accepted.extend(answer.ok::<Accepted>().event_ids);
             return None;
         }
         Some(answer)
@@ -163,25 +209,47 @@ async fn a_full_disk_refuses_and_damages_nothing() {
     assert_eq!(light.colour, "red", "{light:?}");
     let detail = light.detail.clone().unwrap_or_default();
     assert!(detail.contains("no space"), "{light:?}");
-    // It stays up, and a kill in this state does no harm.
-    for n in 0..20 {
-        let payload = json!({ "id": format!("more-{n}"), "text": text });
-        let answer = client.post("/hooks/a", &payload).await;
-        if answer.status.as_u16() == 202 {
-            let taken: openapi::sources::Accepted = answer.ok();
-            accepted.extend(taken.event_ids);
+    // It stays up, and takes what fits.
+    let mut more = async |from: u32| {
+        for n in from..from + 20 {
+            let payload = json!({ "id": format!("more-{n}"), "text": text });
+            let answer = client.post("/hooks/a", &payload).await;
+            if answer.status.as_u16() == 202 {
+                accepted.extend(answer.ok::<Accepted>().event_ids);
+            } else {
+                answer.problem(Code::Unavailable);
+            }
         }
-    }
+    };
+    more(0).await;
 
-    server.lift_file_limit();
+    // On the full disk it starts or says why it does not, and dies again.
+    server.kill();
+    let said = server.log().len();
+    if server.try_resume().await {
+        more(20).await;
+        server.kill();
+        println!("on the full disk it starts");
+    } else {
+        // SQLite has another word for what a limit refuses.
+        let why = |log: &str| log.contains("disk is full") || log.contains("disk I/O error");
+        wait_until("it says why", async || {
+            let log = server.log();
+            let last = log[said..]
+                .lines()
+                .rfind(|line| line.starts_with("error: "));
+            last.is_some_and(why).then_some(())
+        })
+        .await;
+        println!("on the full disk it does not start");
+    }
+    disk.make_room(&mut server).await;
     wait_until("there is room again", async || {
         let n = accepted.len();
         let payload = json!({ "id": format!("delivery-{n}"), "n": n, "text": text });
         let answer = client.post("/hooks/a", &payload).await;
-        (answer.status.as_u16() == 202).then(|| {
-            let taken: openapi::sources::Accepted = answer.ok();
-            accepted.extend(taken.event_ids);
-        })
+        let taken = answer.status.as_u16() == 202;
+        taken.then(|| accepted.extend(answer.ok::<Accepted>().event_ids))
     })
     .await;
     wait_until("it is ready", async || {
@@ -191,15 +259,103 @@ async fn a_full_disk_refuses_and_damages_nothing() {
     drained(&server).await;
     accepted.sort();
     accepted.dedup();
-    let count = i64::try_from(accepted.len()).unwrap();
-    assert_eq!(events(&server).await, count);
-    let delivered = "SELECT COUNT(*) FROM delivery WHERE state = 'delivered'";
-    assert_eq!(server.store.number(delivered).await, count);
-    assert_eq!(sink.counts().ids, u64::try_from(count).unwrap());
+    let count = accepted.len();
+    let books = Books::of(&server)
+        .sink(&sink)
+        .accepted(accepted)
+        .by_leases();
+    let balance = books.balance().await;
+    // A refusal is not a promise that nothing was stored, but here nothing was in doubt.
+    assert_eq!(balance.events, count);
+    assert!(balance.all_delivered(), "{balance}");
+    println!("{balance}");
     let sound = "SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
     assert_eq!(server.store.number(sound).await, 1);
     let status = server.terminate().await;
     assert!(status.success(), "{status}");
     let listed = server.cli(&["migrate", "status"]).await;
     assert!(listed.status.success(), "{}", output(&listed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_by_a_limit_on_files_damages_nothing() {
+    println!("disk full: a limit on the size of files");
+    a_full_disk_refuses_and_damages_nothing(Disk::Limit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_disk_that_is_full_damages_nothing() {
+    let this = "pressure::a_small_disk_that_is_full_damages_nothing";
+    let Some(small) = tests::disk::Small::of_this_test(this, 6).await else {
+        return;
+    };
+    println!("disk full: a small file system");
+    a_full_disk_refuses_and_damages_nothing(Disk::Small(small)).await;
+}
+
+/// PostgreSQL stops when it cannot write its log. Whoever is refused sends again, and what was
+/// answered is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_disk_of_postgresql_that_is_full_damages_nothing() {
+    let this = "pressure::a_small_disk_of_postgresql_that_is_full_damages_nothing";
+    let Some(small) = tests::disk::Small::of_this_test(this, 80).await else {
+        return;
+    };
+    let log = ["--wal-segsize=1"];
+    let Some(cluster) = Cluster::start_in(small.folder(), &log).await else {
+        return;
+    };
+    println!("disk full: a small file system under PostgreSQL");
+    let store = Store::make_in(&cluster.url()).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let server = Server::prepare_on(store, folder, Options::default()).await;
+    server.resume().await;
+    let sink = FakeSink::start().await.unwrap();
+    server.apply(&file(&sink)).await;
+    let client = server.anonymous();
+    let text = random_text(500_000);
+    let mut accepted = Vec::new();
+    let mut send = async || {
+        let n = accepted.len();
+        let payload = json!({ "id": format!("delivery-{n}"), "n": n, "text": text });
+        let answer = client.post("/hooks/a", &payload).await;
+        if answer.status.as_u16() == 202 {
+            accepted.extend(answer.ok::<Accepted>().event_ids);
+            return true;
+        }
+        answer.problem(Code::Unavailable);
+        assert!(answer.header("retry-after").is_some());
+        false
+    };
+    wait_until("the disk is full", async || (!send().await).then_some(())).await;
+    for _ in 0..5 {
+        send().await;
+    }
+    server.kill();
+    small.grow(400);
+    cluster.revive().await;
+    wait_until("the server starts", async || {
+        cluster.revive().await;
+        server.try_resume().await.then_some(())
+    })
+    .await;
+    wait_until("there is room again", async || send().await.then_some(())).await;
+    drained(&server).await;
+    // What was refused was sent again under the same id, and is there once.
+    let books = Books::of(&server)
+        .sink(&sink)
+        .accepted(accepted)
+        .by_leases();
+    let balance = books.balance().await;
+    assert!(balance.all_delivered(), "{balance}");
+    println!("{balance}");
+    let distinct = "SELECT COUNT(DISTINCT idempotency_key) FROM event";
+    let stored = i64::try_from(balance.events).unwrap();
+    assert_eq!(server.store.number(distinct).await, stored);
+}
+
+/// Text that does not become small when it is compressed.
+fn random_text(length: usize) -> String {
+    let bytes = std::iter::repeat_with(rand::random::<u8>).take(length / 2);
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }

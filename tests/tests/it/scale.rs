@@ -34,11 +34,10 @@ const OLD: i64 = 40_000;
 const MANY: i64 = 200_000;
 
 fn to(sink: &FakeSink) -> File {
-    File::new().http("sink", &sink.url).source("a").rule(
-        "r",
-        json!([]),
-        json!([copy_to("sink")]),
-    )
+    File::new()
+        .http("sink", &sink.url)
+        .source("a")
+        .rule("r", json!([]), json!([copy_to("sink")]))
 }
 
 /// A server, its upstream, and when the first row was made.

@@ -11,13 +11,15 @@ use api::schedule::{self, Due, Next, Task};
 use api::secrets::Secret;
 use api::settings::{Given, Settings};
 use parking_lot::Mutex;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait as _, DbErr};
 use tests::database::Store;
 use tests::{Database, wait_until};
 use tokio_util::sync::CancellationToken;
 
 /// How often a recurring timer rings in the test.
 const RINGS: usize = 8;
+/// How long the lease of a node holds.
+const LEASE_MS: i64 = 8_000;
 /// Timers that ring once.
 const ONCE: usize = 60;
 
@@ -55,6 +57,8 @@ impl Task for Counting {
 
 async fn runtime(data: &Path, url: &str) -> Runtime {
     let mut settings = Settings::load(&Given::default()).unwrap().settings;
+    // What a dead node held is free soon, and a busy machine has time to renew what a live one holds.
+    settings.lease_seconds = u64::try_from(LEASE_MS / 1_000).unwrap();
     settings.data = data.to_owned();
     settings.key_file = data.join("keys.json");
     settings.database_url = Some(Secret::new(url));
@@ -110,4 +114,111 @@ async fn every_timer_of_three_nodes_is_run_once() {
     }
     let busy: std::collections::BTreeSet<usize> = book.values().flatten().copied().collect();
     assert!(busy.len() > 1, "only {busy:?} did the work");
+}
+
+/// Has an effect that can be repeated, and does not come back on the first node.
+struct Interrupted {
+    node: usize,
+    runs: Arc<Mutex<Vec<usize>>>,
+}
+
+#[async_trait::async_trait]
+impl Task for Interrupted {
+    fn kind(&self) -> &'static str {
+        "interrupted"
+    }
+
+    async fn run(&self, core: &Core, due: &Due) -> Result<Next, DbErr> {
+        let effect = format!(
+            "INSERT INTO effect (key) VALUES ('{}') ON CONFLICT DO NOTHING",
+            due.key
+        );
+        core.db.write().execute_unprepared(&effect).await?;
+        self.runs.lock().push(self.node);
+        if self.node == 0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(Next::Done)
+    }
+}
+
+/// A node on threads of its own, with what it works on.
+fn node(
+    data: &Path,
+    url: &str,
+    node: usize,
+    runs: &Arc<Mutex<Vec<usize>>>,
+) -> tokio::runtime::Runtime {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (data, url, runs) = (data.to_owned(), url.to_owned(), Arc::clone(runs));
+    threads.spawn(async move {
+        let runtime = runtime(&data, &url).await;
+        let task = Interrupted { node, runs };
+        let service = schedule::Service::new(runtime.core().clone(), vec![Arc::new(task)]);
+        service.run(CancellationToken::new()).await;
+        runtime.stop().await;
+    });
+    threads
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_node_dies_in_the_middle_is_run_again_by_another() {
+    let Some(db) = Database::postgres() else {
+        return;
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = Store::make(db, folder.path()).await;
+    let url = store.url().unwrap();
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let first = node(folder.path(), url, 0, &runs);
+    wait_until("there is a schema", async || {
+        let tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'node'";
+        (store.number(tables).await == 1).then_some(())
+    })
+    .await;
+    wait_until("the first node is there", async || {
+        (store.number("SELECT COUNT(*) FROM node").await == 1).then_some(())
+    })
+    .await;
+    store
+        .run("CREATE TABLE effect (key text PRIMARY KEY)")
+        .await;
+    store
+        .run(
+            "INSERT INTO timer (kind, key, due_at, owner, fence, failures) \
+             VALUES ('interrupted', 'once', 0, NULL, 0, 0)",
+        )
+        .await;
+    wait_until("it is in the middle", async || {
+        (runs.lock().len() == 1).then_some(())
+    })
+    .await;
+    let second = node(folder.path(), url, 1, &runs);
+    wait_until("both are there", async || {
+        (store.number("SELECT COUNT(*) FROM node").await == 2).then_some(())
+    })
+    .await;
+    // While it lives nobody takes it away, however long it takes: its row is renewed.
+    let renewed = "SELECT CAST(MIN(lease_until) AS BIGINT) FROM node";
+    let then = store.number(renewed).await;
+    wait_until("a lease has passed", async || {
+        (store.number(renewed).await > then + LEASE_MS).then_some(())
+    })
+    .await;
+    assert_eq!(*runs.lock(), [0]);
+
+    // As a kill does: nothing is written, nothing is given back.
+    first.shutdown_background();
+    wait_until("the timer has rung", async || {
+        let left = "SELECT COUNT(*) FROM timer WHERE kind = 'interrupted'";
+        (store.number(left).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(*runs.lock(), [0, 1], "once more, by the other");
+    assert_eq!(store.number("SELECT COUNT(*) FROM effect").await, 1);
+    second.shutdown_background();
 }

@@ -117,6 +117,11 @@ impl FakeConnectWise {
         self.shared.faults.add(fault);
     }
 
+    /// Takes back every fault.
+    pub fn mend(&self) {
+        self.shared.faults.clear();
+    }
+
     /// Every ticket, by number.
     pub fn tickets(&self) -> Vec<Value> {
         self.shared.state.lock().tickets.values().cloned().collect()
