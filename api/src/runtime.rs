@@ -19,7 +19,7 @@ use crate::chain;
 use crate::clock::Clock;
 use crate::connectors;
 use crate::core::Core;
-use crate::db::{DataLock, Db, LockError};
+use crate::db::{DataLock, Db, LockError, Trouble, is_full};
 use crate::dispatch;
 use crate::egress::{Egress, EgressOptions, EgressSetupError};
 use crate::heartbeat::{self, Beats};
@@ -54,7 +54,7 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The database cannot be opened, brought up to date or read.
-    #[error("the database cannot be used: {0}")]
+    #[error("the database cannot be used: {}", why(.0))]
     Database(#[from] DbErr),
     /// The keys cannot be read.
     #[error(transparent)]
@@ -74,6 +74,15 @@ pub enum StartError {
     /// The file of the providers of single sign-on has faults. Whether they answer does not matter.
     #[error("sso_file cannot be used: {0}")]
     Providers(String),
+}
+
+/// A full disk is said in so many words: of a limit, SQLite says "disk I/O error".
+fn why(error: &DbErr) -> String {
+    if is_full(error) {
+        format!("{}: {error}", Trouble::Full.text())
+    } else {
+        error.to_string()
+    }
 }
 
 /// A running server, all but its HTTP side.

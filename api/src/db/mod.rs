@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::journal::sql as statements;
 
-pub use away::is_away;
+pub use away::{is_away, is_full};
 pub use lock::{DataLock, LockError};
 pub use outage::Outage;
 pub use pool::{Pool, noted};

@@ -174,10 +174,7 @@ impl World {
             self.accepted += 1;
             let number = self.accepted;
             let row = new_row(number, lane, action, self.now(), behind);
-            let delivery = NewDelivery {
-                row,
-                connection: "upstream".to_owned(),
-            };
+            let delivery = NewDelivery::new(row, "upstream".to_owned());
             calls.push(self.journal.accept(accept(vec![delivery])));
         }
         for answer in futures_util::future::join_all(calls).await {
@@ -305,9 +302,9 @@ impl World {
         rows.sort_by_key(place);
         let now = self.now();
         let repeats = rows.iter().skip(usize::from(past)).take(most);
-        let repeats = repeats.map(|row| NewDelivery {
-            row: journal::repeat_of(row, crate::ids::at(now), now),
-            connection: "upstream".to_owned(),
+        let repeats = repeats.map(|row| {
+            let row = journal::repeat_of(row, crate::ids::at(now), now);
+            NewDelivery::new(row, "upstream".to_owned())
         });
         let repeats = accept(repeats.collect());
         self.journal.accept(repeats).await.unwrap();

@@ -262,10 +262,7 @@ fn plan(
         lane_parked: false,
         place: None,
     };
-    NewDelivery {
-        row,
-        connection: step.connection,
-    }
+    NewDelivery::new(row, step.connection)
 }
 
 fn waits(cover: Cover<'_>, action: Option<Action>) -> bool {

@@ -166,13 +166,10 @@ fn answer(
 
 /// Takes the places of deliveries back, after a commit that failed.
 pub fn unplace(batch: &mut [AcceptWaiting]) {
-    place::unplace(
-        batch
-            .iter_mut()
-            .flat_map(|w| &mut w.accept.events)
-            .flat_map(|e| &mut e.deliveries)
-            .map(|d| &mut d.row),
-    );
+    let events = batch.iter_mut().flat_map(|w| &mut w.accept.events);
+    for delivery in events.flat_map(|e| &mut e.deliveries) {
+        delivery.unplace();
+    }
 }
 
 fn count(counters: &mut Counters, event: &event::Model) {

@@ -35,6 +35,26 @@ pub struct NewDelivery {
     pub row: delivery::Model,
     /// Name of the connection, for the live feed.
     pub connection: String,
+    /// For how many the row stands before others become part of it.
+    stands_for: i32,
+}
+
+impl NewDelivery {
+    /// A delivery that was not placed yet.
+    pub const fn new(row: delivery::Model, connection: String) -> Self {
+        let stands_for = row.repeats;
+        Self {
+            row,
+            connection,
+            stands_for,
+        }
+    }
+
+    /// Takes its place back, after a commit that failed.
+    pub fn unplace(&mut self) {
+        super::place::unplace(&mut self.row);
+        self.row.repeats = self.stands_for;
+    }
 }
 
 /// The answer after the commit.

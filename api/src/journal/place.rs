@@ -165,28 +165,26 @@ pub fn set_aside(row: &mut delivery::Model) {
     row.finished_at = Some(row.created_at);
 }
 
-/// Takes the places of deliveries back, after a commit that failed.
-pub fn unplace<'a>(rows: impl Iterator<Item = &'a mut delivery::Model>) {
-    for row in rows {
-        let placed = match row.state.as_str() {
-            "leased" | "paused" | "coalesced" => true,
-            "dead" => row.lane_parked,
-            _ => false,
-        };
-        if placed {
-            "ready".clone_into(&mut row.state);
-            row.finished_at = None;
-        }
-        if row.lane_parked {
-            row.lane_parked = false;
-            row.error_code = None;
-            row.error = None;
-        }
-        row.behind = false;
-        row.due_at = row.created_at;
-        row.lease_owner = None;
-        row.fence = 0;
-        row.repeats = 1;
-        row.coalesced_into = None;
+/// Takes the place of a delivery back. For how many it stands is known to
+/// [`NewDelivery`](super::NewDelivery).
+pub fn unplace(row: &mut delivery::Model) {
+    let placed = match row.state.as_str() {
+        "leased" | "paused" | "coalesced" => true,
+        "dead" => row.lane_parked,
+        _ => false,
+    };
+    if placed {
+        "ready".clone_into(&mut row.state);
+        row.finished_at = None;
     }
+    if row.lane_parked {
+        row.lane_parked = false;
+        row.error_code = None;
+        row.error = None;
+    }
+    row.behind = false;
+    row.due_at = row.created_at;
+    row.lease_owner = None;
+    row.fence = 0;
+    row.coalesced_into = None;
 }

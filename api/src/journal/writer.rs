@@ -446,7 +446,10 @@ fn tell_event(
             }),
         );
     }
-    for NewDelivery { row, connection } in item.deliveries {
+    for NewDelivery {
+        row, connection, ..
+    } in item.deliveries
+    {
         match State::parse(&row.state) {
             Some(State::Leased) => leased.push(row),
             Some(State::Ready) | None => {}

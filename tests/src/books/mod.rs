@@ -371,7 +371,7 @@ fn counters(rows: &Rows) {
     for event in rows.events.values() {
         add("accepted", event.source);
     }
-    for d in rows.deliveries.values() {
+    for d in rows.deliveries.values().filter(|d| !rows.tells(d)) {
         match d.state {
             State::Delivered => add("delivered", d.connection),
             State::Coalesced => add("coalesced", d.connection),

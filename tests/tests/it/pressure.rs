@@ -231,14 +231,13 @@ async fn a_full_disk_refuses_and_damages_nothing(disk: Disk) {
         server.kill();
         println!("on the full disk it starts");
     } else {
-        // SQLite has another word for what a limit refuses.
-        let why = |log: &str| log.contains("disk is full") || log.contains("disk I/O error");
         wait_until("it says why", async || {
             let log = server.log();
             let last = log[said..]
                 .lines()
                 .rfind(|line| line.starts_with("error: "));
-            last.is_some_and(why).then_some(())
+            last.is_some_and(|line| line.contains("no space is left"))
+                .then_some(())
         })
         .await;
         println!("on the full disk it does not start");

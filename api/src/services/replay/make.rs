@@ -55,14 +55,11 @@ impl<'a> Maker<'a> {
         let Some(connection) = snapshot.connection(row.connection_id) else {
             return Err("connection_gone".to_owned());
         };
-        let repeat = NewDelivery {
-            row: repeat_of(
-                row,
-                crate::ids::new(&self.core.clock),
-                self.core.clock.now_ms(),
-            ),
-            connection: connection.view.name.clone(),
-        };
+        let clock = &self.core.clock;
+        let repeat = NewDelivery::new(
+            repeat_of(row, crate::ids::new(clock), clock.now_ms()),
+            connection.view.name.clone(),
+        );
         Ok(AcceptEvent {
             event: receipt(row),
             source: String::new(),
