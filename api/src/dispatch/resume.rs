@@ -12,16 +12,22 @@ use crate::db::{Db, bump_configuration};
 use crate::journal::OPEN;
 use crate::lifecycle::{self, Message};
 use crate::scope::Scope;
+use crate::services::audit::{self, Act, Actor};
 
 /// Deliveries that one statement sets aside.
 pub const BATCH: u64 = 500;
 
 /// Lets a connection that needed attention go on. Called after a passed test or by a person.
-/// Returns whether it needed attention.
+/// Returns whether it needed attention; only then a `line` of the audit log is written.
 ///
 /// # Errors
 /// A statement failed; nothing was changed.
-pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<bool, DbErr> {
+pub async fn resume(
+    core: &Core,
+    scope: Scope,
+    connection: Uuid,
+    line: Option<(&Actor, Act<'_>)>,
+) -> Result<bool, DbErr> {
     let now = core.clock.now_ms();
     let txn = core.db.begin().await?;
     // Later than the state before it, whatever the clocks of the nodes say: by this a call that
@@ -37,6 +43,9 @@ pub async fn resume(core: &Core, scope: Scope, connection: Uuid) -> Result<bool,
         .rows_affected();
     if changed > 0 {
         bump_configuration(&txn).await?;
+        if let Some((by, act)) = line {
+            audit::note(&txn, &core.clock, scope, by, act).await?;
+        }
     }
     let told = if changed > 0 {
         let snapshot = core.snapshots.current();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use openapi::audit::AuditEntry;
 use openapi::connections::{Connection, TestResult, Waiting};
 use openapi::deliveries::State;
 use openapi::notices::Notice;
@@ -333,6 +334,11 @@ both! {
         assert_eq!((resumed.state.as_str(), resumed.state_code), ("ok", None));
         drained(&server).await;
         client.post(&format!("{path}/resume"), &json!({})).await.problem(Code::Conflict);
+        let lines: Vec<AuditEntry> = all(&client, "/api/v1/audit?action=connection.resume").await;
+        let [line] = lines.as_slice() else { panic!("one line: {lines:?}") };
+        assert_eq!((line.subject_id, line.subject.as_str()), (Some(stopped.id), "sink"));
+        assert_eq!(line.before, json!({ "state": "attention", "state_code": "mass_gone" }));
+        assert_eq!(line.after, json!({ "state": "ok", "state_code": null }));
         let delivered = "SELECT COUNT(*) FROM delivery WHERE state = 'delivered'";
         assert!(server.store.number(delivered).await >= 6);
     }

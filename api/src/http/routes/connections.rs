@@ -202,7 +202,10 @@ pub async fn resume_connection(
     caller: Caller,
     id: web::Path<Uuid>,
 ) -> ApiResult<HttpResponse> {
-    Ok(answer(connections::resume(&core, caller.scope, *id).await?))
+    let by = Actor::of(&caller);
+    Ok(answer(
+        connections::resume(&core, caller.scope, &by, *id).await?,
+    ))
 }
 
 /// Read what waits for a connection

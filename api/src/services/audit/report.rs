@@ -46,6 +46,10 @@ impl Area {
         if action.ends_with(".export") || action == "audit.report" {
             return Self::Exports;
         }
+        // By hand, like what is done to deliveries; the configuration stays as it is.
+        if action == "connection.resume" {
+            return Self::Operations;
+        }
         let subject = action.split('.').next().unwrap_or_default();
         match subject {
             "credential" | "keys" => Self::Secrets,
@@ -218,6 +222,8 @@ mod tests {
             ("source.change", false, Area::Changes),
             ("workspace.quotas", false, Area::Changes),
             ("dead_letters.replay", false, Area::Operations),
+            ("connection.resume", false, Area::Operations),
+            ("connection.change", false, Area::Changes),
             ("dead_letters.export", false, Area::Exports),
             ("retention.change", false, Area::Retention),
             (retention::CLEANED, false, Area::Retention),

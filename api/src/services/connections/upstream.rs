@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use openapi::connections::{Metadata, TestResult};
 use openapi::problem::Code;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::find;
@@ -13,6 +14,7 @@ use crate::core::Core;
 use crate::dispatch;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::scope::Scope;
+use crate::services::audit::{Act, Actor};
 
 /// A connection with its secrets opened, and its connector.
 ///
@@ -43,7 +45,7 @@ pub async fn test(core: &Core, scope: Scope, id: Uuid) -> ApiResult<TestResult> 
     // That the credentials are taken says nothing about records that were all gone at once.
     let by_person = row.state_code.as_deref() == Some(dispatch::MASS_GONE);
     if result.ok && row.state != "ok" && !by_person {
-        go_on(core, scope, id).await?;
+        go_on(core, scope, id, None).await?;
     }
     Ok(result)
 }
@@ -55,18 +57,32 @@ pub async fn test(core: &Core, scope: Scope, id: Uuid) -> ApiResult<TestResult> 
 pub async fn resume(
     core: &Core,
     scope: Scope,
+    by: &Actor,
     id: Uuid,
 ) -> ApiResult<openapi::connections::Connection> {
     let row = find(core, scope, id).await?;
     if row.state == "ok" {
         return Err(ApiError::new(Code::Conflict).detail("The connection needs no attention."));
     }
-    go_on(core, scope, id).await?;
+    let act = Act {
+        action: "connection.resume",
+        kind: "connection",
+        id: Some(id),
+        name: &row.name,
+        before: json!({ "state": row.state, "state_code": row.state_code }),
+        after: json!({ "state": "ok", "state_code": null }),
+    };
+    go_on(core, scope, id, Some((by, act))).await?;
     super::get(core, scope, id).await
 }
 
-async fn go_on(core: &Core, scope: Scope, id: Uuid) -> ApiResult<()> {
-    dispatch::resume(core, scope, id).await?;
+async fn go_on(
+    core: &Core,
+    scope: Scope,
+    id: Uuid,
+    line: Option<(&Actor, Act<'_>)>,
+) -> ApiResult<()> {
+    dispatch::resume(core, scope, id, line).await?;
     core.snapshots.refresh().await?;
     core.dispatch.announce(id);
     Ok(())

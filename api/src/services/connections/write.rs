@@ -163,7 +163,7 @@ pub async fn change(
     note(core, &change, scope, by, rows, &touched).await?;
     change.commit().await?;
     if repaired {
-        dispatch::resume(core, scope, id).await?;
+        dispatch::resume(core, scope, id, None).await?;
         core.snapshots.refresh().await?;
     }
     core.dispatch.announce(id);
