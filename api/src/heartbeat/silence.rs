@@ -119,15 +119,19 @@ impl Task for Silence {
     }
 }
 
-/// From when the silence counts. What lies ahead of now was written before the clock was set back,
-/// and says nothing any more. A source that was never heard waits for its own moment.
+/// From when the silence counts: the latest of what has been. What lies ahead of now was written
+/// before the clock was set back, and says nothing any more; if that is the source's own moment, when
+/// it was heard or else set, the silence begins now.
 fn counted_from(now: i64, heard: Option<i64>, set: i64, listening: i64) -> i64 {
     let passed = |at: &i64| *at <= now + SLACK_MS;
-    let moments = [heard.unwrap_or(set), set, listening];
-    match moments.first().filter(|at| passed(at)) {
-        Some(_) => moments.into_iter().filter(passed).max().unwrap_or(now),
-        None => now,
+    let own = heard.unwrap_or(set);
+    if !passed(&own) {
+        return now;
     }
+    [set, listening]
+        .into_iter()
+        .filter(passed)
+        .fold(own, i64::max)
 }
 
 /// When the source was last heard, by any node. After the clock was set back, what was heard before
