@@ -12,6 +12,24 @@ use tests::{Server, both};
 
 use crate::support::{SECRETS, delivered, delivery, event, in_state, settled};
 
+/// Every event of the source waits for a person before it goes to the sink.
+async fn hold_all(server: &Server, sink: &FakeSink) {
+    let file = File::new().http("sink", &sink.url).source("alerts").rule(
+        "ask first",
+        json!([]),
+        json!([{ "hold": copy_to("sink")["deliver"] }]),
+    );
+    server.apply(&file.text()).await;
+}
+
+/// Sends an event there and returns its delivery, which is held.
+async fn held_of(server: &Server, payload: &Value) -> Delivery {
+    let sent = server.anonymous().hook("alerts", payload).await;
+    let event = event(&server.client(), sent.event_ids[0]).await;
+    assert_eq!(event.deliveries[0].state, State::Held);
+    event.deliveries[0].clone()
+}
+
 both! {
     async fn what_no_rule_takes_can_be_replayed_by_a_new_rule(db) {
         let sink = FakeSink::start().await.unwrap();
@@ -71,19 +89,11 @@ both! {
     async fn a_held_operation_waits_for_a_person(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;
-        let file = File::new().http("sink", &sink.url).source("alerts").rule(
-            "ask first",
-            json!([]),
-            json!([{ "hold": copy_to("sink")["deliver"] }]),
-        );
-        server.apply(&file.text()).await;
+        hold_all(&server, &sink).await;
         let client = server.client();
         let mut held = Vec::new();
         for n in 0..3 {
-            let sent = server.anonymous().hook("alerts", &json!({ "n": n })).await;
-            let event = event(&client, sent.event_ids[0]).await;
-            assert_eq!(event.deliveries[0].state, State::Held);
-            held.push(event.deliveries[0].clone());
+            held.push(held_of(&server, &json!({ "n": n })).await);
         }
         assert_eq!(sink.counts().requests, 0, "nothing is sent unasked");
         let path = |n: usize, what: &str| format!("/api/v1/deliveries/{}/{what}", held[n].id);
@@ -112,19 +122,13 @@ both! {
     async fn what_an_editor_did_not_see_goes_out_as_it_is_stored(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;
-        let file = File::new().http("sink", &sink.url).source("alerts").rule(
-            "ask first",
-            json!([]),
-            json!([{ "hold": copy_to("sink")["deliver"] }]),
-        );
-        server.apply(&file.text()).await;
+        hold_all(&server, &sink).await;
         let client = server.client();
         let payload = json!({
             "msg": "opne", "pin": 4711, "door": { "token": "t-1", "name": "back" },
             "users": [{ "name": "ann", "password": "p-1" }, { "name": "bob", "password": "p-2" }],
         });
-        let sent = server.anonymous().hook("alerts", &payload).await;
-        let held = event(&client, sent.event_ids[0]).await.deliveries[0].clone();
+        let held = held_of(&server, &payload).await;
         let path = format!("/api/v1/deliveries/{}", held.id);
         let edit = async |fields: &Value| {
             let call = client.call(reqwest::Method::PATCH, &path);
