@@ -11,7 +11,7 @@ use web_sys::SubmitEvent;
 use crate::api::{Failure, Load, Remote, load, use_api, use_live};
 use crate::clock;
 use crate::format;
-use crate::ui::{Button, Dialog, Faults, Kind, SelectField, Switch, TextField, use_toasts};
+use crate::ui::{Button, Dialog, Kind, SelectField, Sending, Switch, TextField, use_toasts};
 
 const REFRESH_MS: u32 = 1_000;
 /// How long it stays on: hours, a time of the person's choice, or until it is switched off.
@@ -101,11 +101,10 @@ fn ask(state: Load<Maintenance>, asking: RwSignal<bool>) -> AnyView {
     let toasts = use_toasts();
     let choice = RwSignal::new("1".to_owned());
     let time = RwSignal::new(String::new());
-    let faults: Faults = RwSignal::new(Vec::new());
-    let busy = RwSignal::new(false);
+    let sending = Sending::here();
+    let (busy, faults) = (sending.busy, sending.faults);
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        faults.set(Vec::new());
         let until = match until(&choice.get_untracked(), &time.get_untracked(), clock::now()) {
             Ok(until) => until,
             Err(fault) => {
@@ -116,30 +115,25 @@ fn ask(state: Load<Maintenance>, asking: RwSignal<bool>) -> AnyView {
         let Some(revision) = revision_of(state) else {
             return;
         };
-        busy.set(true);
-        spawn_local(async move {
+        let call = async move {
             let change = ChangeMaintenance {
                 on: Some(true),
                 until: Some(until),
             };
             let answer: Result<Maintenance, Failure> =
                 api.patch("maintenance", &change, Some(revision)).await;
-            match answer {
-                Ok(now) => {
-                    state.put(now);
-                    asking.try_set(false);
-                }
-                Err(failure) => {
-                    let errors = failure.errors();
-                    // What is not about the form is told, and looked at anew.
-                    if errors.is_empty() {
-                        toasts.failed(&failure);
-                        state.reload();
-                    }
-                    faults.try_set(errors);
-                }
+            // What is not about the form is told, and looked at anew.
+            if let Err(failure) = &answer
+                && failure.errors().is_empty()
+            {
+                toasts.failed(failure);
+                state.reload();
             }
-            busy.try_set(false);
+            answer
+        };
+        sending.run(call, move |now| {
+            state.put(now);
+            asking.try_set(false);
         });
     };
     let choices = CHOICES

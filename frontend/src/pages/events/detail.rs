@@ -14,7 +14,7 @@ use crate::api::{Load, use_api, use_live};
 use crate::format;
 use crate::ui::{
     Button, Card, CodeBlock, CopyButton, Dialog, Empty, Icon, JsonView, Kind, PageHead,
-    SelectField, Tabs, icon, show, use_toasts,
+    SelectField, Sending, Tabs, icon, show, use_toasts,
 };
 
 /// One event.
@@ -60,7 +60,8 @@ fn actions(id: String, event: Load<EventDetail>) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
     let open = RwSignal::new(false);
-    let busy = RwSignal::new(false);
+    let sending = Sending::with_toasts();
+    let busy = sending.busy;
     let rules = RwSignal::new("today".to_owned());
     let rule = format!("/rules/new?event={id}");
     let path = StoredValue::new(format!("events/{id}/replay"));
@@ -73,19 +74,13 @@ fn actions(id: String, event: Load<EventDetail>) -> AnyView {
                 ReplayRules::Today
             }),
         };
-        busy.set(true);
-        spawn_local(async move {
-            match api.post::<_, Replayed>(&path.get_value(), &body).await {
-                Ok(done) => {
-                    let made = format::plural(done.delivery_ids.len(), "new delivery");
-                    let made = made.replace("deliverys", "deliveries");
-                    toasts.good(format!("Replayed: {}, {made}.", done.disposition));
-                    open.try_set(false);
-                    event.reload();
-                }
-                Err(failure) => toasts.failed(&failure),
-            }
-            busy.try_set(false);
+        let call = async move { api.post::<_, Replayed>(&path.get_value(), &body).await };
+        sending.run(call, move |done| {
+            let made = format::plural(done.delivery_ids.len(), "new delivery");
+            let made = made.replace("deliverys", "deliveries");
+            toasts.good(format!("Replayed: {}, {made}.", done.disposition));
+            open.try_set(false);
+            event.reload();
         });
     };
     view! {

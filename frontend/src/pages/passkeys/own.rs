@@ -8,7 +8,7 @@ use web_sys::SubmitEvent;
 
 use super::browser::{Ask, ask, has_passkeys};
 use crate::api::{Api, Load, load, use_api};
-use crate::ui::{Ago, Button, Card, Kind, TextField, show, use_toasts};
+use crate::ui::{Ago, Button, Card, Kind, Sending, TextField, show, use_toasts};
 
 /// The card.
 #[component]
@@ -57,37 +57,25 @@ fn rows(rows: Vec<Passkey>, list: Load<Page<Passkey>>) -> AnyView {
 
 fn line(row: Passkey, list: Load<Page<Passkey>>) -> AnyView {
     let api = use_api();
-    let toasts = use_toasts();
-    let busy = RwSignal::new(false);
+    let sending = Sending::with_toasts();
+    let busy = sending.busy;
     let name = RwSignal::new(row.name.clone());
     let renaming = RwSignal::new(false);
     let path = StoredValue::new(format!("me/passkeys/{}", row.id));
     let remove = move |_| {
-        busy.set(true);
-        spawn_local(async move {
-            match api.take::<()>(&path.get_value()).await {
-                Ok(()) => list.reload(),
-                Err(failure) => toasts.failed(&failure),
-            }
-            busy.try_set(false);
-        });
+        let call = async move { api.take::<()>(&path.get_value()).await };
+        sending.run(call, move |()| list.reload());
     };
     let rename = move |event: SubmitEvent| {
         event.prevent_default();
         let wanted = RenamePasskey {
             name: name.get_untracked(),
         };
-        busy.set(true);
-        spawn_local(async move {
-            match api
-                .patch::<_, Passkey>(&path.get_value(), &wanted, None)
+        let call = async move {
+            api.patch::<_, Passkey>(&path.get_value(), &wanted, None)
                 .await
-            {
-                Ok(_) => list.reload(),
-                Err(failure) => toasts.failed(&failure),
-            }
-            busy.try_set(false);
-        });
+        };
+        sending.run(call, move |_| list.reload());
     };
     let shown = StoredValue::new(row.name);
     let title = move || {
