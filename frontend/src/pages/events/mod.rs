@@ -27,6 +27,9 @@ const DISPOSITIONS: [(&str, &str); 4] = [
     ("unrouted", "Unrouted"),
 ];
 
+/// Why a request is kept as one event that no rule was asked about.
+const TOO_MANY: &str = "too_many_events";
+
 /// The list of events.
 #[component]
 pub fn Events() -> impl IntoView {
@@ -208,6 +211,12 @@ fn row(event: EventSummary) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+/// Whether an event carries so many that no rule is ever asked about it: rules are made for one of
+/// them, and not for a list.
+pub fn too_many(event: &EventSummary) -> bool {
+    event.reason == TOO_MANY
 }
 
 /// One event with all that became of it.

@@ -5,6 +5,7 @@ use leptos_router::components::A;
 use openapi::deliveries::{Delivery, State};
 use openapi::events::EventDetail;
 
+use super::TOO_MANY;
 use crate::format;
 use crate::pages::deliveries::attempts;
 use crate::ui::{
@@ -85,7 +86,7 @@ fn reason(code: &str) -> String {
         "no_match_keep" => "Nothing matched; kept, and can be replayed.".to_owned(),
         "no_match_drop" => "Nothing matched; the source drops such events.".to_owned(),
         "no_match_target" => "Nothing matched; sent to the source's default target.".to_owned(),
-        "too_many_events" => {
+        TOO_MANY => {
             "It carries more events than its source takes in one request, so no rule was asked."
                 .to_owned()
         }

@@ -69,7 +69,7 @@ fn question(
     rules: Load<Page<Rule>>,
     sources: Load<Page<Source>>,
 ) -> Question {
-    let event = against.event.get();
+    let event = against.asked();
     let slug = event.as_ref().map(|event| event.summary.source.clone());
     let sources = sources.get().map(|page| page.items).unwrap_or_default();
     let name = form.name.get();

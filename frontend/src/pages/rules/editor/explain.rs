@@ -12,7 +12,7 @@ use super::form::RuleForm;
 use super::verdict::{requests, verdict};
 use crate::api::{Load, load, query, use_api};
 use crate::format;
-use crate::pages::events::load_event;
+use crate::pages::events::{load_event, too_many};
 use crate::ui::{Button, Card, Choice, Combo, Empty, Icon, JsonView, show, use_toasts};
 
 /// The event that is looked at.
@@ -34,6 +34,17 @@ impl Against {
         });
         Self { id, event }
     }
+
+    /// The event, if rules are asked about such a one.
+    pub fn asked(self) -> Option<EventDetail> {
+        self.event.get().filter(|event| !too_many(&event.summary))
+    }
+
+    /// Whether rules are not asked about it.
+    fn passed_over(self) -> bool {
+        let event = self.event.get();
+        event.is_some_and(|event| too_many(&event.summary))
+    }
 }
 
 /// The side.
@@ -44,11 +55,11 @@ pub fn explain(form: RuleForm, against: Against, answer: Signal<Option<Answer>>)
             &[("limit", "50".to_owned()), ("source", form.source.get())],
         )
     });
-    // The newest one, until a person chooses.
+    // The newest one that rules are asked about, until a person chooses.
     Effect::new(move |_| {
         if let Some(page) = events.get()
             && against.id.with_untracked(String::is_empty)
-            && let Some(first) = page.items.first()
+            && let Some(first) = page.items.iter().find(|event| !too_many(event))
         {
             against.id.set(first.id.to_string());
         }
@@ -82,6 +93,7 @@ pub fn explain(form: RuleForm, against: Against, answer: Signal<Option<Answer>>)
                         testid="explain-event"
                     />
                     {move || match answer.get().and_then(|answer| answer.explanation) {
+                        _ if against.passed_over() => unasked(),
                         Some(explanation) => verdict(explanation, &own),
                         None if events.get().is_some_and(|page| page.items.is_empty()) => nothing(),
                         None => ().into_any(),
@@ -139,6 +151,15 @@ fn nothing() -> AnyView {
     .into_any()
 }
 
+fn unasked() -> AnyView {
+    view! {
+        <p class="notice amber" role="status" data-testid="explain-unasked">
+            "This event carries more events than its source takes in one request: it was kept whole, and no rule is asked about it, also when it is replayed. Choose an event that is one alert instead. A higher limit of the source counts for the requests to come."
+        </p>
+    }
+    .into_any()
+}
+
 fn exact(form: RuleForm, against: Against) -> AnyView {
     let api = use_api();
     let toasts = use_toasts();
@@ -179,14 +200,16 @@ fn exact(form: RuleForm, against: Against) -> AnyView {
                 <Button
                     small=true
                     busy=busy
-                    disabled=Signal::derive(move || against.id.with(String::is_empty))
+                    disabled=Signal::derive(move || {
+                        against.id.with(String::is_empty) || against.passed_over()
+                    })
                     attr:data-testid="exact-request"
                     press=ask
                 >
                     "Ask the server for the exact request"
                 </Button>
             </div>
-            {move || answer.get().map(requests)}
+            {move || answer.get().filter(|_| !against.passed_over()).map(requests)}
         </div>
     }
     .into_any()

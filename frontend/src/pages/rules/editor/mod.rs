@@ -110,8 +110,7 @@ fn editor(form: RuleForm, event: String) -> AnyView {
     let saving = saving(form);
     let offered = Memo::new(move |_| {
         against
-            .event
-            .get()
+            .asked()
             .and_then(|event| event.payload)
             .map_or_else(Vec::<Choice>::new, |payload| paths(&payload))
     });
