@@ -101,21 +101,14 @@ pub async fn change(
     read(core, scope).await
 }
 
-/// Begins a clean-up as soon as the scheduler looks, unless one is under way.
+/// Begins a clean-up as soon as the scheduler looks. One that is under way goes on; if it was just
+/// about to end, another follows.
 ///
 /// # Errors
 /// The database failed.
 pub async fn run_now(core: &Core) -> ApiResult<()> {
     let now = core.clock.now_ms();
-    schedule::ensure(core.db.write(), task::KIND, task::KEY, now).await?;
-    sql::execute(
-        core.db.write(),
-        "UPDATE timer SET due_at = $3, failures = 0 WHERE kind = $1 AND key = $2 AND due_at > $3 \
-         AND (owner IS NULL OR owner NOT IN (SELECT id FROM node))",
-        vec![task::KIND.into(), task::KEY.into(), now.into()],
-    )
-    .await?;
-    Ok(())
+    Ok(schedule::wish(core.db.write(), task::KIND, task::KEY, now).await?)
 }
 
 /// How much there is: all of it for the first workspace, which belongs to whoever runs the server,

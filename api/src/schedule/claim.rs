@@ -109,6 +109,32 @@ pub async fn cancel(txn: &impl ConnectionTrait, kind: &str, key: &str) -> Result
     Ok(())
 }
 
+/// Has a timer ring now, and makes it unless it is there. Unlike with [`set`], a run that is under way
+/// keeps its claim; the timer rings again when that ends, so that no wish is lost between the last of
+/// its work and its end.
+///
+/// # Errors
+/// The statement failed.
+pub async fn wish(
+    txn: &impl ConnectionTrait,
+    kind: &str,
+    key: &str,
+    now: i64,
+) -> Result<(), DbErr> {
+    sql::execute(
+        txn,
+        "INSERT INTO timer (kind, key, due_at, owner, fence, failures) VALUES ($1, $2, $3, NULL, 0, 0) \
+         ON CONFLICT (kind, key) DO UPDATE SET due_at = excluded.due_at, failures = 0",
+        vec![kind.into(), key.into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// When a timer rings after a run: at `$4`, unless it was wished for since it was due at `$5`. What a
+/// clock that is set back does to due times makes them earlier, and is no wish.
+const AGAIN: &str = "due_at = CASE WHEN due_at > $5 THEN due_at ELSE $4 END";
+
 /// Rows that nobody works on: never claimed, or by a node that is gone.
 const FREE: &str = "(owner IS NULL OR owner NOT IN (SELECT id FROM node))";
 
@@ -203,10 +229,13 @@ pub async fn end(db: &Db, due: &Due, next: Next) -> Result<(), DbErr> {
             sql::execute(db.write(), query, of).await?;
         }
         Next::At(at) => {
-            let query = "UPDATE timer SET owner = NULL, failures = 0, due_at = $4 \
-                         WHERE kind = $1 AND key = $2 AND fence = $3";
+            let query = format!(
+                "UPDATE timer SET owner = NULL, failures = 0, {AGAIN} \
+                 WHERE kind = $1 AND key = $2 AND fence = $3"
+            );
             let mut values = of;
             values.push(at.into());
+            values.push(due.due_at.into());
             sql::execute(db.write(), query, values).await?;
         }
     }
@@ -215,17 +244,17 @@ pub async fn end(db: &Db, due: &Due, next: Next) -> Result<(), DbErr> {
 
 /// Writes that a run failed, if the claim still holds.
 pub async fn failed(db: &Db, due: &Due, again: i64) -> Result<(), DbErr> {
-    sql::execute(
-        db.write(),
-        "UPDATE timer SET owner = NULL, failures = failures + 1, due_at = $4 \
-         WHERE kind = $1 AND key = $2 AND fence = $3",
-        vec![
-            due.kind.as_str().into(),
-            due.key.as_str().into(),
-            due.fence.into(),
-            again.into(),
-        ],
-    )
-    .await?;
+    let query = format!(
+        "UPDATE timer SET owner = NULL, failures = failures + 1, {AGAIN} \
+         WHERE kind = $1 AND key = $2 AND fence = $3"
+    );
+    let values = vec![
+        due.kind.as_str().into(),
+        due.key.as_str().into(),
+        due.fence.into(),
+        again.into(),
+        due.due_at.into(),
+    ];
+    sql::execute(db.write(), query, values).await?;
     Ok(())
 }

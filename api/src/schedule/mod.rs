@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::db::Outage;
 
-pub use claim::{Due, cancel, ensure, holds, set};
+pub use claim::{Due, cancel, ensure, holds, set, wish};
 
 /// How often due timers are looked for.
 const LOOK: Duration = Duration::from_millis(500);

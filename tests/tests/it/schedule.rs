@@ -116,6 +116,60 @@ async fn every_timer_of_three_nodes_is_run_once() {
     assert!(busy.len() > 1, "only {busy:?} did the work");
 }
 
+/// Is wished for once more in the middle of its first run.
+struct Wished(Arc<Mutex<usize>>);
+
+#[async_trait::async_trait]
+impl Task for Wished {
+    fn kind(&self) -> &'static str {
+        "wished"
+    }
+
+    async fn run(&self, core: &Core, due: &Due) -> Result<Next, DbErr> {
+        let run = {
+            let mut runs = self.0.lock();
+            *runs += 1;
+            *runs
+        };
+        if run > 1 {
+            return Ok(Next::Done);
+        }
+        let now = core.clock.now_ms();
+        schedule::wish(core.db.write(), &due.kind, &due.key, now).await?;
+        assert!(schedule::holds(core.db.read(), due).await?, "it goes on");
+        Ok(Next::At(now + 3_600_000))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_that_is_wished_for_while_it_runs_rings_again() {
+    let Some(db) = Database::postgres() else {
+        return;
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = Store::make(db, folder.path()).await;
+    let runtime = runtime(folder.path(), store.url().unwrap()).await;
+    let runs = Arc::new(Mutex::new(0));
+    let task = Wished(Arc::clone(&runs));
+    let stop = CancellationToken::new();
+    let service = schedule::Service::new(runtime.core().clone(), vec![Arc::new(task)]);
+    let service = tokio::spawn(service.run(stop.clone()));
+    let core = runtime.core();
+    let due = core.clock.now_ms() - 1_000;
+    schedule::set(core.db.write(), "wished", "once", due)
+        .await
+        .unwrap();
+    wait_until("the timer has rung again", async || {
+        let left = "SELECT COUNT(*) FROM timer WHERE kind = 'wished'";
+        (store.number(left).await == 0).then_some(())
+    })
+    .await;
+    stop.cancel();
+    service.await.unwrap();
+    runtime.stop().await;
+    assert_eq!(*runs.lock(), 2);
+}
+
 /// Has an effect that can be repeated, and does not come back on the first node.
 struct Interrupted {
     node: usize,

@@ -70,7 +70,8 @@ pub async fn preview_retention(
 
 /// Clean up now
 ///
-/// A clean-up of all workspaces begins within a second, unless one is under way.
+/// A clean-up of all workspaces begins within a second. One that is under way goes on; if it is about
+/// to end, another follows.
 #[utoipa::path(tag = "retention", responses(
     (status = 202, description = "It begins"), Guarded))]
 #[post("/retention/run", wrap = "needs(Permission::SettingsWrite)")]
