@@ -53,7 +53,7 @@ async fn browser_shows_a_breaker_and_attempts_to_come_and_sets_retries() {
         person.click("connection-save").await;
         person.see_text("connection-form", "number").await;
         person.fill("retry-factor", "3").await;
-        person.fill("retry-permanent", "4xx").await;
+        person.fill("retry-permanent", "422").await;
         person.fill("retry-retried", "404").await;
         person.click("connection-save").await;
         let saved = wait_until("it is saved", async || {
@@ -64,7 +64,7 @@ async fn browser_shows_a_breaker_and_attempts_to_come_and_sets_retries() {
         assert_eq!((saved.permanent.len(), saved.retried.len()), (1, 1));
 
         // By hand it is tried at once; the upstream says when it wants to be called again.
-        sink.fault(Fault::too_many(600));
+        sink.fault(Fault::too_many(600).times(100));
         sink.set_down(false);
         person.open(&format!("/deliveries/{id}")).await;
         person.click("retry-delivery").await;
