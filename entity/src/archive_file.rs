@@ -17,7 +17,7 @@ pub struct Model {
     pub day: String,
     /// Bytes of the pieces.
     pub bytes: i64,
-    /// Rows in them.
+    /// Rows written to them, also of what stayed in the database after all.
     pub rows: i64,
     /// Last piece; milliseconds since 1970.
     pub updated_at: i64,

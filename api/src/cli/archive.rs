@@ -13,6 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Done;
+use crate::retention::archive::is_part;
 
 /// What gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -87,6 +88,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut inside = fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<Vec<_>>>()?;
+    // What a crash left half written is no piece.
+    inside.retain(|path| !is_part(path));
     inside.sort();
     inside.iter().try_for_each(|path| collect(path, files))
 }

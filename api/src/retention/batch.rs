@@ -21,6 +21,10 @@ use crate::db::Transaction;
 use crate::journal::sql::{self, Values};
 use crate::schedule::{self, Due};
 
+/// Ids in one statement: an event may have any number of deliveries, a statement of SQLite 32,766
+/// parameters.
+const PARAMETERS: usize = 1_000;
+
 /// What a batch came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gone {
@@ -331,6 +335,10 @@ pub async fn attempts(place: Place<'_>, ids: &[Uuid]) -> Result<Gone, Stopped> {
     let begun = Instant::now();
     let txn = place.begin().await?;
     let attempts = delete(&txn, ids, queries::delete_attempts).await?;
+    if attempts == 0 {
+        txn.rollback().await?;
+        return Ok(Gone::default());
+    }
     let gone = Gone {
         attempts,
         ..Gone::default()
@@ -398,12 +406,14 @@ pub async fn rows(core: &Core, table: &'static str, ids: &[Uuid]) -> Result<Gone
 }
 
 async fn archived_deliveries(core: &Core, rows: &[delivery::Model]) -> Result<Vec<Line>, DbErr> {
-    let attempts = attempt::Entity::find()
-        .filter(attempt::Column::DeliveryId.is_in(rows.iter().map(|row| row.id)))
-        .all(core.db.read())
-        .await?;
     let mut lines: Vec<Line> = rows.iter().map(line::delivery).collect();
-    lines.extend(attempts.iter().map(line::attempt));
+    for part in rows.chunks(PARAMETERS) {
+        let attempts = attempt::Entity::find()
+            .filter(attempt::Column::DeliveryId.is_in(part.iter().map(|row| row.id)))
+            .all(core.db.read())
+            .await?;
+        lines.extend(attempts.iter().map(line::attempt));
+    }
     Ok(lines)
 }
 

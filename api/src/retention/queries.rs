@@ -37,20 +37,11 @@ pub fn events() -> String {
     )
 }
 
-/// The oldest events after a place that may go; dead letters since a time stay. Of all workspaces, or
-/// of some.
-pub fn oldest_events(of: Option<&str>, (after, dead, rows): (&str, &str, &str)) -> String {
-    let (only, within) = match of {
-        Some(ids) => (
-            format!("WITH v(id) AS (VALUES {ids}) "),
-            "AND e.workspace_id IN (SELECT id FROM v) ",
-        ),
-        None => (String::new(), ""),
-    };
+/// The oldest events of all workspaces after `$1` that may go; dead letters since `$2` stay.
+pub fn oldest_events() -> String {
     format!(
-        "{only}SELECT e.id AS id FROM event e WHERE e.id > {after} {within}AND {} \
-         ORDER BY e.id LIMIT {rows}",
-        nothing_keeps("e.id", dead)
+        "SELECT e.id AS id FROM event e WHERE e.id > $1 AND {} ORDER BY e.id LIMIT $3",
+        nothing_keeps("e.id", "$2")
     )
 }
 

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::archive::Archive;
 use super::batch::{self, Gone, Place, Stopped, Target};
 use super::limits::{self, Known, Limits, cut, dead_cut, id_at, link_days};
-use super::{queries, size};
+use super::queries;
+use super::size::{self, Written};
 use crate::core::Core;
 use crate::journal::sql::{self, Values};
 use crate::schedule::Due;
@@ -21,6 +22,9 @@ use crate::snapshot::revision;
 const FIRST: usize = 100;
 const LEAST: usize = 20;
 const MOST: usize = 500;
+/// Bytes of a batch for the archive, which are in memory as rows, lines and pieces; a row that is
+/// larger by itself goes alone.
+const MOST_BYTES: i64 = 8 << 20;
 /// A batch that takes longer is made smaller, one that takes a third of it larger.
 const LONG: Duration = Duration::from_millis(15);
 /// The same for a batch with what is written to the archive.
@@ -93,6 +97,20 @@ enum Phase {
     },
     /// Free pages.
     GiveBack,
+}
+
+impl Phase {
+    /// As it goes on after a fault in the middle of a batch, of which a part may be gone.
+    fn after_fault(self) -> Self {
+        match self {
+            Self::Size { dead, after, .. } => Self::Size {
+                left: None,
+                dead,
+                after,
+            },
+            other => other,
+        }
+    }
 }
 
 /// How far attempts were looked at: what was passed over goes with its delivery. That holds for the
@@ -337,7 +355,7 @@ impl Run {
                 self.error = Some(fault.to_string());
                 self.away = true;
                 // Others may have rows in it.
-                self.phases.push_front(phase);
+                self.phases.push_front(phase.after_fault());
                 self.leave_what_needs_the_archive();
             }
             Err(Stopped::Lost) => {
@@ -393,7 +411,7 @@ impl Run {
                 workspace,
                 ..
             } => !self.must_wait(*workspace),
-            Phase::Size { .. } => self.known.workspaces.keys().any(|id| !self.must_wait(*id)),
+            // That of the size says why it ends.
             _ => true,
         });
         self.phases = phases;
@@ -456,7 +474,9 @@ impl Run {
                     dead.into(),
                     self.rows(),
                 ];
-                let ids = ids(core, queries::events(), of).await?;
+                let mut ids = ids(core, queries::events(), of).await?;
+                let fit = self.fitting(core, Written::Events, &ids).await?;
+                ids.truncate(fit);
                 let Some(last) = ids.last().copied() else {
                     return Ok(None);
                 };
@@ -484,7 +504,9 @@ impl Run {
                     dead.into(),
                     self.rows(),
                 ];
-                let ids = ids(core, queries::deliveries(), of).await?;
+                let mut ids = ids(core, queries::deliveries(), of).await?;
+                let fit = self.fitting(core, Written::Deliveries, &ids).await?;
+                ids.truncate(fit);
                 let Some(last) = ids.last().copied() else {
                     return Ok(None);
                 };
@@ -514,9 +536,13 @@ impl Run {
                     }
                 };
                 of.push(self.rows());
-                let ids = ids(core, query, of).await?;
+                let mut ids = ids(core, query, of).await?;
                 if ids.is_empty() {
                     return Ok(None);
+                }
+                if table == "audit" {
+                    let fit = self.fitting(core, Written::Audit, &ids).await?;
+                    ids.truncate(fit);
                 }
                 let gone = match table {
                     "audit" => batch::audit(self.place(core, due, workspace), &ids).await?,
@@ -581,21 +607,25 @@ impl Run {
             limits.single(self.rows()),
         );
         let query = queries::attempts(&limits.text, (&marks.0, &marks.1, &marks.2));
-        let mut newest = None;
-        let mut found: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+        let mut ids: Vec<Uuid> = Vec::new();
+        let mut owners: Vec<Uuid> = Vec::new();
         for row in sql::rows(core.db.read(), query, limits.values).await? {
-            let id: Uuid = row.try_get("", "id")?;
-            newest = Some(id);
-            let workspace = row.try_get("", "workspace_id")?;
-            found.entry(workspace).or_default().push(id);
+            ids.push(row.try_get("", "id")?);
+            owners.push(row.try_get("", "workspace_id")?);
         }
-        let Some(newest) = newest else {
+        let fit = self.fitting(core, Written::Attempts, &ids).await?;
+        ids.truncate(fit);
+        let Some(newest) = ids.last().copied() else {
             // The next run need not look at what this one has passed over in every workspace.
             if !self.away {
                 self.passed.after = first;
             }
             return Ok(None);
         };
+        let mut found: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+        for (id, workspace) in ids.into_iter().zip(owners) {
+            found.entry(workspace).or_default().push(id);
+        }
         for (workspace, own) in found {
             let gone = batch::attempts(self.place(core, due, workspace), &own).await?;
             self.note(workspace, gone, "attempt");
@@ -682,8 +712,18 @@ impl Run {
         if left <= 0 {
             return Ok(None);
         }
-        let most = i64::try_from(self.batch).unwrap_or(i64::MAX);
-        let found = self.oldest(core, after, dead, most).await?;
+        // Those that can go now would go for those that cannot, however young they are.
+        if self.known.workspaces.keys().any(|id| self.must_wait(*id)) {
+            self.say(
+                "The database is larger than it may be, and no event is deleted for its size until \
+                 the archive takes what is to go there."
+                    .to_owned(),
+            );
+            return Ok(None);
+        }
+        let mut found = self.oldest(core, after, dead).await?;
+        let fit = self.fitting(core, Written::Events, &found).await?;
+        found.truncate(fit);
         if found.is_empty() {
             self.say(
                 "The database is larger than it may be, and all that is left of its events is needed."
@@ -725,33 +765,20 @@ impl Run {
         self.notice = Some(notice);
     }
 
-    /// The oldest events that may go, of those workspaces whose events can go now.
-    async fn oldest(
-        &self,
-        core: &Core,
-        after: Uuid,
-        dead: i64,
-        most: i64,
-    ) -> Result<Vec<Uuid>, DbErr> {
-        let mut only = Values::of(core.db.read());
-        if self.away {
-            for id in self
-                .known
-                .workspaces
-                .keys()
-                .filter(|id| !self.must_wait(**id))
-            {
-                only.row([(*id).into()]);
-            }
+    /// The oldest events of all that may go.
+    async fn oldest(&self, core: &Core, after: Uuid, dead: i64) -> Result<Vec<Uuid>, DbErr> {
+        let of = vec![after.into(), dead.into(), self.rows()];
+        ids(core, queries::oldest_events(), of).await
+    }
+
+    /// How many rows of a batch, the first of it, the archive gets at once.
+    async fn fitting(&self, core: &Core, what: Written, ids: &[Uuid]) -> Result<usize, DbErr> {
+        if self.archive.is_none() || ids.len() < 2 {
+            return Ok(ids.len());
         }
-        let marks = (
-            only.single(after.into()),
-            only.single(dead.into()),
-            only.single(most.into()),
-        );
-        let of = Some(only.text.as_str()).filter(|text| !text.is_empty());
-        let query = queries::oldest_events(of, (&marks.0, &marks.1, &marks.2));
-        ids(core, query, only.values).await
+        let sizes = size::written(&core.db, what, ids).await?;
+        let each = ids.iter().map(|id| sizes.get(id).copied().unwrap_or(0));
+        Ok(within(each, MOST_BYTES))
     }
 
     fn rows(&self) -> sea_orm::Value {
@@ -787,6 +814,18 @@ async fn surplus(core: &Core) -> Result<Surplus, DbErr> {
     })
 }
 
+/// How many of the first are together no larger than that; one at least.
+fn within(sizes: impl Iterator<Item = i64>, most: i64) -> usize {
+    let mut all = 0_i64;
+    sizes
+        .enumerate()
+        .take_while(|(n, size)| {
+            all = all.saturating_add(*size);
+            *n == 0 || all <= most
+        })
+        .count()
+}
+
 async fn by_workspace(core: &Core, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Vec<Uuid>>, DbErr> {
     let mut marks = Values::of(core.db.read());
     for id in ids {
@@ -814,4 +853,18 @@ async fn ids(core: &Core, query: String, values: Vec<sea_orm::Value>) -> Result<
         .iter()
         .map(|row| row.try_get("", "id"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn a_batch_is_cut_by_its_bytes_and_never_empty() {
+        let count = |sizes: &[i64]| within(sizes.iter().copied(), 10);
+        assert_eq!(count(&[]), 0);
+        assert_eq!(count(&[4, 6, 1]), 2);
+        assert_eq!(count(&[11, 1]), 1);
+        assert_eq!(count(&[1, i64::MAX, 1]), 1);
+    }
 }

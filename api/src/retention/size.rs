@@ -40,6 +40,16 @@ const TABLES: [&str; 9] = [
     "sandbox_record",
 ];
 const GIVE_WAY: [&str; 3] = ["event", "delivery", "attempt"];
+/// Where rows of an event are, by which column, and what that needs.
+const WITH_EVENTS: [(&str, &str, &str); 3] = [
+    ("event", "t.id", ""),
+    ("delivery", "t.event_id", ""),
+    (
+        "attempt",
+        "d.event_id",
+        "JOIN delivery d ON d.id = t.delivery_id",
+    ),
+];
 
 /// Whose rows are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -131,32 +141,77 @@ pub async fn rest(db: &Db) -> Result<i64, DbErr> {
 /// The database failed.
 pub async fn of_events(db: &Db, ids: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbErr> {
     let mut sizes = HashMap::new();
-    for (table, event, join) in [
-        ("event", "t.id", ""),
-        ("delivery", "t.event_id", ""),
-        (
-            "attempt",
-            "d.event_id",
-            "JOIN delivery d ON d.id = t.delivery_id",
-        ),
-    ] {
-        let mut marks = Values::of(db.read());
-        for id in ids {
-            marks.row([(*id).into()]);
-        }
-        let query = format!(
-            "WITH v(id) AS (VALUES {}) SELECT {event} AS id, CAST(SUM({}) AS BIGINT) AS bytes, \
-             COUNT(*) AS n FROM \"{table}\" t {join} WHERE {event} IN (SELECT id FROM v) GROUP BY {event}",
-            marks.text,
-            length(db, table).await?
-        );
-        for row in sql::rows(db.read(), query, marks.values).await? {
-            let bytes: i64 = row.try_get("", "bytes")?;
-            let rows: i64 = row.try_get("", "n")?;
-            *sizes.entry(row.try_get("", "id")?).or_default() += bytes + whole(rows, ROW);
-        }
+    for (table, key, join) in WITH_EVENTS {
+        let length = length(db, table).await?;
+        add(db, ids, (table, key, join), &length, &mut sizes).await?;
     }
     Ok(sizes)
+}
+
+/// Rows that go to the archive, with all that was made of them.
+#[derive(Clone, Copy, Debug)]
+pub enum Written {
+    /// Events, with deliveries and attempts.
+    Events,
+    /// Deliveries, with attempts.
+    Deliveries,
+    /// Attempts.
+    Attempts,
+    /// Lines of the audit log.
+    Audit,
+}
+
+/// About how many bytes are written of rows, whatever they take in their tables, where they may be
+/// compressed.
+///
+/// # Errors
+/// The database failed.
+pub async fn written(db: &Db, what: Written, ids: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbErr> {
+    let tables: &[(&str, &str, &str)] = match what {
+        Written::Events => &WITH_EVENTS,
+        Written::Deliveries => &[("delivery", "t.id", ""), ("attempt", "t.delivery_id", "")],
+        Written::Attempts => &[("attempt", "t.id", "")],
+        Written::Audit => &[("audit", "t.id", "")],
+    };
+    let mut sizes = HashMap::new();
+    for (table, key, join) in tables.iter().copied() {
+        let length = match table {
+            "event" => {
+                "OCTET_LENGTH(t.body) + OCTET_LENGTH(t.headers) + OCTET_LENGTH(t.matched) \
+                 + OCTET_LENGTH(t.query)"
+            }
+            "delivery" => "OCTET_LENGTH(t.fields) + COALESCE(OCTET_LENGTH(t.error), 0)",
+            "attempt" => "OCTET_LENGTH(t.exchanges) + COALESCE(OCTET_LENGTH(t.error), 0)",
+            _ => "OCTET_LENGTH(t.\"before\") + OCTET_LENGTH(t.\"after\")",
+        };
+        add(db, ids, (table, key, join), length, &mut sizes).await?;
+    }
+    Ok(sizes)
+}
+
+/// Adds the sizes of the rows of a table to those that they belong to.
+async fn add(
+    db: &Db,
+    ids: &[Uuid],
+    (table, key, join): (&str, &str, &str),
+    length: &str,
+    sizes: &mut HashMap<Uuid, i64>,
+) -> Result<(), DbErr> {
+    let mut marks = Values::of(db.read());
+    for id in ids {
+        marks.row([(*id).into()]);
+    }
+    let query = format!(
+        "WITH v(id) AS (VALUES {}) SELECT {key} AS id, CAST(SUM({length}) AS BIGINT) AS bytes, \
+         COUNT(*) AS n FROM \"{table}\" t {join} WHERE {key} IN (SELECT id FROM v) GROUP BY {key}",
+        marks.text
+    );
+    for row in sql::rows(db.read(), query, marks.values).await? {
+        let bytes: i64 = row.try_get("", "bytes")?;
+        let rows: i64 = row.try_get("", "n")?;
+        *sizes.entry(row.try_get("", "id")?).or_default() += bytes + whole(rows, ROW);
+    }
+    Ok(())
 }
 
 async fn all_tables(db: &Db) -> Result<Vec<String>, DbErr> {

@@ -1,15 +1,12 @@
 //! The timer of the clean-up.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use openapi::retention::RetentionCounts;
 use sea_orm::DbErr;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
-use super::limits;
 use super::run::{Passed, Run, Stepped};
 use crate::core::Core;
 use crate::journal::sql;
@@ -75,7 +72,9 @@ impl Retention {
             Some((run, fence)) if fence + 1 == due.fence() => run,
             _ => {
                 let run = Run::plan(core, state.passed.clone()).await?;
-                note(core, &run, None).await?;
+                if !note(core, due, &run, None).await? {
+                    return Ok(Next::At(core.clock.now_ms()));
+                }
                 run
             }
         };
@@ -83,28 +82,33 @@ impl Retention {
         let mut worked = Duration::ZERO;
         loop {
             let step = Instant::now();
-            match run.step(core, due).await? {
-                Stepped::Ended => break,
-                Stepped::Worked => worked += step.elapsed(),
-                Stepped::Passed => {}
+            match run.step(core, due).await {
+                Ok(Stepped::Ended) => break,
+                Ok(Stepped::Worked) => worked += step.elapsed(),
+                Ok(Stepped::Passed) => {}
+                Err(error) => {
+                    // The next run goes on counting from what is in the database.
+                    if let Err(second) = note(core, due, &run, None).await {
+                        tracing::debug!(error = %second, "A clean-up could not be noted.");
+                    }
+                    return Err(error);
+                }
             }
             if worked > TURN || begun.elapsed() > LONGEST_TURN {
-                if !schedule::holds(core.db.read(), due).await? {
+                if !note(core, due, &run, None).await? {
                     return Ok(Next::At(core.clock.now_ms()));
                 }
-                note(core, &run, None).await?;
                 state.run = Some((run, due.fence()));
                 return Ok(Next::At(core.clock.now_ms()));
             }
         }
-        if run.lost || !schedule::holds(core.db.read(), due).await? {
+        let now = core.clock.now_ms();
+        let finished = (!run.lost).then_some(now);
+        if !note(core, due, &run, finished).await? || run.lost {
             // Who goes on says how it went.
-            return Ok(Next::At(core.clock.now_ms()));
+            return Ok(Next::At(now));
         }
         state.passed.clone_from(&run.passed);
-        let now = core.clock.now_ms();
-        note(core, &run, Some(now)).await?;
-        tell_auditors(core, &run).await?;
         let usual = i64::from(core.settings.retention_minutes.max(1));
         let (outcome, wait) = match run.error {
             Some(_) => ("archive", usual.min(AGAIN_MINUTES)),
@@ -115,16 +119,31 @@ impl Retention {
     }
 }
 
-/// Writes how far it is, for people.
-async fn note(core: &Core, run: &Run, finished: Option<i64>) -> Result<(), DbErr> {
+/// Writes how far it is, for people, and of a run that has ended a line into the log of each workspace
+/// that it deleted something of, in one transaction with its end: a crash in between leaves the others
+/// unfinished, and the next run says what it was. False: the claim has ended, and another server
+/// writes this.
+///
+/// After a crash the counts of one turn are missing; the anchor of the log's chain is not.
+async fn note(core: &Core, due: &Due, run: &Run, finished: Option<i64>) -> Result<bool, DbErr> {
     // The size of it all is the first workspace's, which belongs to whoever runs the server.
     let snapshot = core.snapshots.current();
     let first = snapshot.first_workspace().map(|first| first.id);
+    let by = Actor::system("retention");
     for (workspace, (counts, archived)) in &run.done {
         let notice = run.notice.clone().filter(|_| first == Some(*workspace));
+        let said = match (run.error.clone(), notice) {
+            (Some(error), Some(notice)) => Some(format!("{error}. {notice}")),
+            (error, notice) => error.or(notice),
+        };
         let deleted = serde_json::to_string(counts).unwrap_or_default();
-        sql::execute(
-            core.db.write(),
+        let txn = core.db.begin().await?;
+        if !schedule::holds(&txn, due).await? {
+            txn.rollback().await?;
+            return Ok(false);
+        }
+        let written = sql::execute(
+            &txn,
             "INSERT INTO retention_run (workspace_id, started_at, finished_at, deleted, archived, \
              error) SELECT id, $2, $3, $4, $5, $6 FROM workspace WHERE id = $1 \
              AND deleting_at IS NULL ON CONFLICT (workspace_id) DO UPDATE SET \
@@ -136,10 +155,24 @@ async fn note(core: &Core, run: &Run, finished: Option<i64>) -> Result<(), DbErr
                 finished.into(),
                 deleted.into(),
                 i64::try_from(*archived).unwrap_or(i64::MAX).into(),
-                run.error.clone().or(notice).into(),
+                said.into(),
             ],
         )
         .await?;
+        // One that is being deleted is told nothing any more.
+        if finished.is_some() && written > 0 && *counts != RetentionCounts::default() {
+            let act = Act {
+                action: CLEANED,
+                kind: "retention",
+                id: None,
+                name: "retention",
+                before: Value::Null,
+                after: json!({ "deleted": counts, "archived_bytes": archived }),
+            };
+            let scope = Scope::granted(*workspace);
+            audit::note(&txn, &core.clock, scope, &by, act).await?;
+        }
+        txn.commit().await?;
     }
     let all = run.deleted();
     if finished.is_some() && all != RetentionCounts::default() {
@@ -150,33 +183,5 @@ async fn note(core: &Core, run: &Run, finished: Option<i64>) -> Result<(), DbErr
             "A clean-up ended."
         );
     }
-    Ok(())
-}
-
-/// Writes what has been deleted into the log of each workspace that had it. After a crash the counts
-/// of one turn are missing; the anchor of the log's chain is not.
-async fn tell_auditors(core: &Core, run: &Run) -> Result<(), DbErr> {
-    let by = Actor::system("retention");
-    let kept: BTreeSet<Uuid> = limits::workspaces(&core.db)
-        .await?
-        .iter()
-        .map(|limits| limits.workspace)
-        .collect();
-    for (workspace, (counts, archived)) in &run.done {
-        // One that is being deleted is told nothing any more.
-        if *counts == RetentionCounts::default() || !kept.contains(workspace) {
-            continue;
-        }
-        let act = Act {
-            action: CLEANED,
-            kind: "retention",
-            id: None,
-            name: "retention",
-            before: Value::Null,
-            after: json!({ "deleted": counts, "archived_bytes": archived }),
-        };
-        let scope = Scope::granted(*workspace);
-        audit::note(core.db.write(), &core.clock, scope, &by, act).await?;
-    }
-    Ok(())
+    Ok(true)
 }

@@ -597,7 +597,7 @@ both! {
         let all = [
             (queries::next_source(), vec![id()]),
             (queries::events(), vec![id(), id(), id(), ms(), rows()]),
-            (queries::oldest_events(None, (marks[0], marks[1], marks[2])), vec![id(), ms(), rows()]),
+            (queries::oldest_events(), vec![id(), ms(), rows()]),
             (queries::links(&of_one, (after[0], after[1], after[2])), vec![id(), ms(), id(), id(), rows()]),
             (queries::sandbox(&of_one, (after[0], after[1], after[2])), vec![id(), ms(), id(), id(), rows()]),
             (queries::delete_links(&one, marks[1]), vec![id(), ms()]),

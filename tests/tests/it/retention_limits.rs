@@ -20,7 +20,7 @@ use crate::support::all;
 const MANY: i64 = 300;
 
 /// Another workspace with a source and a connection, as rows of the past are written to it.
-async fn other(server: &Server) -> (Client, Past) {
+pub(crate) async fn other(server: &Server) -> (Client, Past) {
     let owner = server.session().await;
     let asked = json!({ "slug": "other", "name": "Other" });
     owner.post("/api/v1/workspaces", &asked).await.done();

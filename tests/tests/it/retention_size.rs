@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use openapi::retention::StorageSizes;
 use sea_orm::Value as Bound;
+use serde_json::json;
+use tests::fakes::FakeShelf;
 use tests::{Options, Server, both};
 use uuid::Uuid;
 
-use crate::retention::{Past, RETENTION, clean, file};
+use crate::retention::{Past, RETENTION, clean, file, set};
+use crate::retention_limits::other;
+use crate::retention_replays::to_shelf;
 
 const CAP: i64 = 8 << 20;
 
@@ -56,6 +60,32 @@ both! {
         let calm = clean(&client).await.last_run.unwrap();
         assert_eq!((calm.error, calm.deleted.events), (None, 0));
         past.db.close().await.unwrap();
+    }
+
+    async fn nobody_pays_for_those_who_wait_for_the_archive(db) {
+        let shelf = FakeShelf::start().unwrap();
+        let server = Server::start_with(db, to_shelf(&shelf).set("retention_max_mb", 8)).await;
+        server.apply(&file().text()).await;
+        let client = server.client();
+        let (others, beside) = other(&server).await;
+        set(&others, json!({ "archive": false })).await;
+        let past = Past::of(&server).await;
+        let oldest = fill(&past, 5, 300, &noise(40_000)).await;
+        let younger = fill(&beside, 4, 50, &noise(40_000)).await;
+        shelf.answer(503);
+        let run = clean(&client).await.last_run.unwrap();
+        let said = run.error.unwrap();
+        assert!(said.contains("bucket") && said.contains("larger than it may be"), "{said}");
+        assert_eq!(past.ids("event").await, &oldest | &younger);
+        shelf.answer(200);
+        let run = clean(&client).await.last_run.unwrap();
+        assert_eq!(run.error, None);
+        let left = past.ids("event").await;
+        assert!(younger.is_subset(&left), "the oldest of all went");
+        let kept = oldest.intersection(&left).count();
+        assert!(kept > 0 && kept < 250, "as many go as have to: {kept} are left");
+        past.db.close().await.unwrap();
+        beside.db.close().await.unwrap();
     }
 
     async fn what_is_large_without_its_events_costs_no_event(db) {

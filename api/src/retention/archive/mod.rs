@@ -6,7 +6,8 @@
 //! A piece is on disk, or in the bucket, before its rows are deleted; the transaction that deletes
 //! them looks whether the claim still holds. A crash or a lost claim between the two leaves a piece
 //! whose rows are still there: they are written once more, into a later piece, whose lines count.
-//! `archive_file` counts the rows and bytes of the pieces of a day, without those that do not count.
+//! `archive_file` counts the lines and bytes of the pieces of a day, without those of which no row was
+//! deleted. A row that somebody took up after it was written is a line there, and one more later.
 
 mod bucket;
 mod folder;
@@ -29,6 +30,7 @@ use crate::schedule::Due;
 use crate::settings::Settings;
 
 pub use bucket::{Bucket, BucketError};
+pub use folder::is_part;
 pub use line::Line;
 
 /// Why a piece is not in the archive.
@@ -73,6 +75,7 @@ pub struct Piece {
     table: &'static str,
     day: String,
     bytes: i64,
+    /// Lines.
     rows: i64,
 }
 
@@ -200,7 +203,8 @@ impl Piece {
         u64::try_from(self.bytes).unwrap_or(0)
     }
 
-    /// Counts it, within the transaction that deletes its rows.
+    /// Counts it, within the transaction that deletes its rows. Its lines count, also those whose
+    /// rows stay: so much is in the archive.
     ///
     /// # Errors
     /// The statement failed.
