@@ -8,6 +8,7 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use engine::signature::{Claim, RequestSignature};
 use openapi::problem::Code;
+use uuid::Uuid;
 
 use super::caller::Caller;
 use super::client_address;
@@ -108,6 +109,36 @@ impl Authenticator {
             body: Bytes::new(),
         });
         self.caller(req, Some(permission), signed.as_ref()).await
+    }
+
+    /// The workspace of a token that may do this, by what the database said of it at most `longest`
+    /// milliseconds ago, for while it is away. None: who signs, who is not remembered, and who may
+    /// not.
+    pub fn remembered(
+        &self,
+        req: &HttpRequest,
+        permission: Permission,
+        longest: i64,
+    ) -> Option<Uuid> {
+        if !matches!(signed::signature(req), Ok(None)) {
+            return None;
+        }
+        let token = bearer_token(req).ok()??;
+        let now = self.core.clock.now_ms();
+        let snapshot = self.core.snapshots.current();
+        let known = self
+            .credentials
+            .remembered(&token, snapshot.revision, now, longest)?;
+        known.network_of(self.address(req))?;
+        if !known.permissions.contains(&permission) {
+            return None;
+        }
+        if let Some(slug) = wanted_workspace(req).ok()? {
+            snapshot
+                .workspace(known.workspace)
+                .filter(|own| own.slug == slug)?;
+        }
+        Some(known.workspace)
     }
 }
 

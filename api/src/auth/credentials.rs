@@ -3,7 +3,8 @@
 //! Invariant: what a credential may is believed for at most five seconds, and only while the
 //! configuration that it was read from is the one that is served; so a revocation takes effect at
 //! once on the node that made it, within a second on the others, and within five seconds on a node
-//! that hears nothing. A node that cannot read a credential anew refuses it (503).
+//! that hears nothing. A node that cannot read a credential anew refuses it (503), except, for a
+//! while, for the numbers (see `http::scrapers`).
 //!
 //! A verified token is remembered as its SHA-256, so that a hot client costs one hash and no query;
 //! the slow hash is only computed again when the stored one has changed. Opened signing secrets lie
@@ -117,6 +118,15 @@ struct Verified {
     hash: Arc<str>,
 }
 
+impl Verified {
+    /// Whether it was this token that fitted this secret, as that is stored now.
+    fn fits(&self, secret: &KnownSecret, digest: &[u8; 32]) -> bool {
+        self.slot == secret.slot
+            && self.hash == secret.hash
+            && constant_time_eq(&self.digest, digest)
+    }
+}
+
 #[derive(Clone)]
 struct Remembered {
     read_at: i64,
@@ -143,12 +153,7 @@ impl Credentials {
         };
         let live = || found.known.live(now);
         for secret in live() {
-            let fits = |v: &&Verified| {
-                v.slot == secret.slot
-                    && v.hash == secret.hash
-                    && constant_time_eq(&v.digest, &digest)
-            };
-            if found.verified.iter().any(|v| fits(&v)) {
+            if found.verified.iter().any(|v| v.fits(secret, &digest)) {
                 return Ok(found.known.proven(secret.slot));
             }
         }
@@ -167,6 +172,30 @@ impl Credentials {
             }
         }
         Ok(None)
+    }
+
+    /// The credential of a token that was proven, as it was read at most `longest` milliseconds ago;
+    /// none when the configuration has changed since, or its time is over. Does not ask the database.
+    pub fn remembered(
+        &self,
+        token: &str,
+        revision: i64,
+        now: i64,
+        longest: i64,
+    ) -> Option<Arc<Known>> {
+        let client = check_bearer(token)?;
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let all = self.0.lock();
+        let found = all.get(client)?;
+        let known = &found.known;
+        let good = found.revision == revision
+            && (0..longest).contains(&(now - found.read_at))
+            && known.kind == CredentialKind::Bearer
+            && known.is_alive(now)
+            && known
+                .live(now)
+                .any(|secret| found.verified.iter().any(|v| v.fits(secret, &digest)));
+        good.then(|| Arc::clone(known))
     }
 
     /// The credential that signed a request; none when it is unknown or another key did. Costs the
@@ -306,4 +335,90 @@ async fn read(core: &Core, client: &str) -> ApiResult<Option<Known>> {
         expires_at: row.expires_at,
         secrets: live,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::make_bearer;
+
+    const REVISION: i64 = 3;
+    const LONGEST: i64 = 1_000;
+
+    fn known(client: &str) -> Known {
+        Known {
+            id: Uuid::nil(),
+            client_id: client.to_owned(),
+            name: String::new(),
+            workspace: Uuid::from_u128(7),
+            permissions: Arc::from([Permission::MetricsRead]),
+            legacy: false,
+            rate_per_minute: None,
+            networks: Some(Vec::new()),
+            kind: CredentialKind::Bearer,
+            enabled: true,
+            expires_at: None,
+            secrets: vec![KnownSecret {
+                slot: 1,
+                is_primary: true,
+                hash: Arc::from("stored"),
+                key: Secret::new(Vec::new()),
+                retire_at: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_proven_token_is_remembered_as_long_as_it_is_good() {
+        let (bearer, other) = (make_bearer(), make_bearer());
+        let client = bearer.client_id.as_str();
+        let credentials = Credentials::default();
+        let put = |known: Known| {
+            let found = Remembered {
+                read_at: 0,
+                revision: REVISION,
+                known: Arc::new(known),
+                verified: Vec::new(),
+            };
+            credentials.remember(client, found, 0);
+            let verified = Verified {
+                digest: Sha256::digest(bearer.token.as_bytes()).into(),
+                slot: 1,
+                hash: Arc::from("stored"),
+            };
+            credentials.remember_token(client, verified);
+        };
+        let seen = |token: &str, revision: i64, now: i64| {
+            credentials
+                .remembered(token, revision, now, LONGEST)
+                .is_some()
+        };
+        let token = bearer.token.as_str();
+        assert!(!seen(token, REVISION, 0), "nobody knows it");
+        put(known(client));
+        assert!(seen(token, REVISION, LONGEST - 1));
+        assert!(!seen(token, REVISION, LONGEST), "not for ever");
+        assert!(!seen(token, REVISION + 1, 0), "it may have been revoked");
+        assert!(!seen(&other.token, REVISION, 0), "a stranger");
+        let same_client = crate::auth::make_bearer_of(client.to_owned());
+        assert!(!seen(&same_client.token, REVISION, 0), "never proven");
+        put(Known {
+            expires_at: Some(10),
+            ..known(client)
+        });
+        assert!(seen(token, REVISION, 9) && !seen(token, REVISION, 10));
+        put(Known {
+            enabled: false,
+            ..known(client)
+        });
+        assert!(!seen(token, REVISION, 0), "revoked");
+        let mut rotated = known(client);
+        rotated.secrets[0].retire_at = Some(10);
+        put(rotated);
+        assert!(seen(token, REVISION, 9) && !seen(token, REVISION, 10));
+        let mut replaced = known(client);
+        replaced.secrets[0].hash = Arc::from("another");
+        put(replaced);
+        assert!(!seen(token, REVISION, 0), "another secret is stored");
+    }
 }

@@ -7,7 +7,7 @@ use migration::MigratorTrait as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::scrapers::Scrapers;
+use super::scrapers;
 use crate::auth::Authenticator;
 use crate::core::Core;
 use crate::http::doc::Guarded;
@@ -116,11 +116,10 @@ pub async fn metrics(
     req: HttpRequest,
     core: web::Data<Core>,
     authenticator: web::Data<Authenticator>,
-    scrapers: web::Data<Scrapers>,
 ) -> ApiResult<HttpResponse> {
     let mut only = None;
     if !core.settings.metrics_public {
-        let own = scrapers.workspace(&authenticator, &req).await?;
+        let own = scrapers::workspace(&core, &authenticator, &req).await?;
         let snapshot = core.snapshots.current();
         if snapshot
             .first_workspace()
@@ -148,11 +147,21 @@ pub async fn metrics(
         .body(text))
 }
 
+/// How families begin that tell of the whole installation and what it stores.
+const OF_ALL: [&str; 3] = ["signalbox_db_", "signalbox_redis_", "signalbox_clean_up"];
+
 /// The lines that tell of no workspace, or of this one. A slug needs no escapes.
 fn of_workspace(text: &str, slug: &str) -> String {
     let own = format!("workspace=\"{slug}\"");
     text.split_inclusive('\n')
         .filter(|line| {
+            let family = ["# HELP ", "# TYPE ", "# UNIT "]
+                .iter()
+                .find_map(|word| line.strip_prefix(word))
+                .unwrap_or(line);
+            if OF_ALL.iter().any(|start| family.starts_with(start)) {
+                return false;
+            }
             line.starts_with('#') || !line.contains("workspace=\"") || line.contains(&own)
         })
         .collect()
@@ -194,6 +203,22 @@ mod tests {
         assert_eq!(
             of_workspace(text, "other"),
             "# HELP a Of workspaces\na{workspace=\"other\",connection=\"x\"} 2\nb 3\n# EOF\n"
+        );
+    }
+
+    #[test]
+    fn only_the_first_workspace_sees_how_the_installation_does() {
+        let text = "# HELP signalbox_db_size_bytes Size\n# TYPE signalbox_db_size_bytes gauge\n\
+                    # UNIT signalbox_db_size_bytes bytes\nsignalbox_db_size_bytes 7\n\
+                    signalbox_db_connections{state=\"used\"} 1\n\
+                    # TYPE signalbox_redis_calls_failed counter\n\
+                    signalbox_redis_calls_failed_total 0\n\
+                    signalbox_clean_ups_total{outcome=\"done\"} 1\n\
+                    signalbox_clean_up_done_timestamp_seconds 0\n\
+                    # TYPE signalbox_streams_open gauge\nsignalbox_streams_open 2\n# EOF\n";
+        assert_eq!(
+            of_workspace(text, "other"),
+            "# TYPE signalbox_streams_open gauge\nsignalbox_streams_open 2\n# EOF\n"
         );
     }
 }

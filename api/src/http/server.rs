@@ -16,7 +16,6 @@ use tracing_actix_web::TracingLogger;
 use super::extract::path_config;
 use super::finish::finish;
 use super::routes::stream::Stopping;
-use super::scrapers::Scrapers;
 use super::trace::RequestSpan;
 use super::{app, console, docs, fallback, health, hooks, tls};
 use crate::auth::{Authenticator, CSRF_HEADER, WORKSPACE_HEADER};
@@ -66,7 +65,6 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
     };
     let patience = Duration::from_secs(settings.request_timeout_seconds.max(1));
     let authenticator = web::Data::new(Authenticator::new(core.clone()));
-    let scrapers = web::Data::new(Scrapers::default());
     let stopping = web::Data::new(Stopping(shutdown));
     let budget = web::Data::new(Budget::new(settings.queue_bytes.max(settings.body_limit)));
     let metrics = web::Data::new(core.metrics.clone());
@@ -76,7 +74,6 @@ fn build(core: Core, listener: TcpListener, shutdown: CancellationToken) -> io::
         App::new()
             .app_data(core.clone())
             .app_data(authenticator.clone())
-            .app_data(scrapers.clone())
             .app_data(stopping.clone())
             .app_data(budget.clone())
             .app_data(metrics.clone())

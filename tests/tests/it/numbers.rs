@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use openapi::credentials::CredentialRevealed;
 use openapi::deliveries::{Delivery, State};
+use openapi::problem::Code;
 use serde_json::json;
 use tests::fakes::FakeSink;
 use tests::yaml::{File, copy_to};
@@ -27,7 +29,30 @@ async fn ended(client: &Client, state: State) -> i64 {
     number(client, &line).await.unwrap()
 }
 
+/// A token that has read the numbers, and was revoked since.
+async fn revoked(server: &Server) -> Client {
+    let client = server.client();
+    let new = json!({
+        "name": "scraper", "kind": "bearer", "scopes": ["metrics:read"], "allow_cidrs": ["127.0.0.0/8"],
+    });
+    let made: CredentialRevealed = client.post("/api/v1/credentials", &new).await.ok();
+    let scraper = server.anonymous().bearer(&made.secret);
+    scraper.get("/metrics").await.done();
+    let path = format!("/api/v1/credentials/{}/revoke", made.credential.id);
+    client.post(&path, &json!({})).await.done();
+    scraper
+}
+
 both! {
+    async fn a_revoked_token_reads_no_numbers(db) {
+        let server = Server::start(db).await;
+        let scraper = revoked(&server).await;
+        for _ in 0..3 {
+            scraper.get("/metrics").await.problem(Code::Unauthenticated);
+        }
+        server.client().get("/metrics").await.done();
+    }
+
     async fn every_ending_is_counted(db) {
         let sink = FakeSink::start().await.unwrap();
         let server = Server::start(db).await;
@@ -115,6 +140,9 @@ async fn an_outage_of_the_database_is_in_the_numbers_in_time() {
     server.resume().await;
     let client = server.client();
     let up = "up{part=\"database\"}";
+    let (refused, unseen) = (revoked(&server).await, revoked(&server).await);
+    refused.get("/metrics").await.problem(Code::Unauthenticated);
+    // A change ends what was remembered, so this comes last.
     assert_eq!(number(&client, up).await, Some(1));
     let told = async || {
         let begun = Instant::now();
@@ -132,9 +160,11 @@ async fn an_outage_of_the_database_is_in_the_numbers_in_time() {
         let (down, took, text) = told().await;
         assert!(down && took < SCRAPE, "{took:?}\n{text}");
     }
-    // A stranger learns nothing meanwhile.
+    // A stranger learns nothing meanwhile, nor does who was revoked before.
     let stranger = client.clone().bearer("sbb_nobody");
-    assert!(stranger.get("/metrics").await.status.as_u16() >= 400);
+    for other in [stranger, refused, unseen] {
+        assert!(other.get("/metrics").await.status.as_u16() >= 400);
+    }
     // Gone: nobody listens.
     proxy.close();
     assert!(told().await.0);
