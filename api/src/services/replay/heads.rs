@@ -140,7 +140,7 @@ async fn some(
         return Ok(0);
     };
     let now = core.clock.now_ms();
-    let result = delivery::Entity::update_many()
+    let updated = delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::val(State::Ready.as_str()))
         .col_expr(delivery::Column::LaneParked, Expr::val(false))
         // The time within which it is given up begins anew.
@@ -151,19 +151,19 @@ async fn some(
         .filter(delivery::Column::State.eq(State::Parked.as_str()))
         .filter(delivery::Column::LaneParked.eq(true))
         .filter(delivery::Column::Behind.eq(false))
-        .exec(core.db.write())
+        .exec_with_returning(core.db.write())
         .await?;
     let found = u64::try_from(rows.len()).unwrap_or(0);
     progress.after = newest;
-    progress.done += i64::try_from(result.rows_affected).unwrap_or(0);
-    let changed = i64::try_from(found.saturating_sub(result.rows_affected)).unwrap_or(0);
+    progress.done += i64::try_from(updated.len()).unwrap_or(0);
+    let changed = i64::try_from(rows.len().saturating_sub(updated.len())).unwrap_or(0);
     if changed > 0 {
         // Somebody was quicker.
         progress.failed += changed;
         *progress.reasons.entry("changed".to_owned()).or_default() += changed;
     }
     core.dispatch.announce(asked.connection_id);
-    for row in &rows {
+    for row in &updated {
         tell(core, row, State::Ready);
     }
     Ok(found)

@@ -201,21 +201,25 @@ async fn discard(
     rows: &[delivery::Model],
     progress: &mut Progress,
 ) -> Result<(), DbErr> {
-    let result = delivery::Entity::update_many()
+    let now = core.clock.now_ms();
+    let discarded = delivery::Entity::update_many()
         .col_expr(
             delivery::Column::State,
             Expr::val(State::Discarded.as_str()),
         )
-        .col_expr(delivery::Column::UpdatedAt, Expr::val(core.clock.now_ms()))
+        .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
+        .col_expr(delivery::Column::FinishedAt, Expr::val(Some(now)))
         .filter(delivery::Column::Id.is_in(rows.iter().map(|row| row.id)))
         .filter(delivery::Column::State.eq(State::Dead.as_str()))
-        .exec(core.db.write())
+        .exec_with_returning(core.db.write())
         .await?;
-    let done = i64::try_from(result.rows_affected).unwrap_or(0);
+    let count = discarded.len();
+    let done = i64::try_from(count).unwrap_or(0);
     progress.done += done;
-    core.metrics.ended(State::Discarded, result.rows_affected);
+    core.metrics
+        .ended(State::Discarded, u64::try_from(count).unwrap_or(0));
     progress.fail("changed", i64::try_from(rows.len()).unwrap_or(0) - done);
-    for row in rows {
+    for row in &discarded {
         tell(core, row, State::Discarded);
     }
     Ok(())
