@@ -105,10 +105,11 @@ fn stages(load: AnyLoad, ready: Box<dyn Fn() -> AnyView + Send + Sync>) -> AnyVi
     .into_any()
 }
 
-/// The same for a page of a list, with something else for an empty one. One that is empty and goes on
-/// is still looked for.
+/// The same for a page of a list, with something else for an empty one, and for one that is empty and
+/// goes on (`beyond`).
 pub fn page_of<T>(
     load: Load<Page<T>>,
+    beyond: impl Fn() -> AnyView + Send + Sync + 'static,
     empty: impl Fn() -> AnyView + Send + Sync + 'static,
     view: impl Fn(Vec<T>) -> AnyView + Send + Sync + 'static,
 ) -> AnyView
@@ -117,7 +118,7 @@ where
 {
     show(load, move |page| {
         if page.items.is_empty() && page.next_cursor.is_some() {
-            view! { <Skeleton /> }.into_any()
+            beyond()
         } else if page.items.is_empty() {
             empty()
         } else {

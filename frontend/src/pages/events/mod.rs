@@ -251,6 +251,17 @@ pub fn recent(title: &'static str, path: String) -> AnyView {
                         <Empty
                             compact=true
                             mark=Icon::Event
+                            title="No events of late"
+                            text="Nothing among the newest rows looked at. The page Events looks further."
+                        />
+                    }
+                        .into_any()
+                },
+                || {
+                    view! {
+                        <Empty
+                            compact=true
+                            mark=Icon::Event
                             title="No events yet"
                             text="Send a test event, or use the curl line above."
                         />
