@@ -1,5 +1,7 @@
 //! From settings and mapped fields to one request.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -40,6 +42,9 @@ const RESERVED: &[&str] = &[
     "x-correlation-id",
     HOPS,
 ];
+
+/// How a template begins.
+const TEMPLATE: &str = "{{";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -145,7 +150,7 @@ fn insert(headers: &mut HeaderMap, name: &str, text: &str) -> Result<(), Unprepa
 fn address(
     settings: &Settings,
     fields: &Fields<'_>,
-    values: &Values,
+    values: &Values<'_>,
 ) -> Result<(Url, bool), Unprepared> {
     let invalid = || {
         Unprepared::Rule(Fault::new(
@@ -159,9 +164,13 @@ fn address(
         Some(text) => own.join(text.trim()).map_err(|_| invalid())?,
         None => own.clone(),
     };
-    // Compared with the settings before any template was filled in.
-    let base = settings.base().map_err(|_| invalid())?;
-    let own_origin = url.origin() == base.origin();
+    let own_origin = if fields.value("url").is_none() && !settings.url.contains(TEMPLATE) {
+        true
+    } else {
+        // Compared with the settings before any template was filled in.
+        let base = settings.base().map_err(|_| invalid())?;
+        url.origin() == base.origin()
+    };
     if !own_origin && !settings.any_origin {
         return Err(Unprepared::Rule(Fault::new(
             "foreign_origin",
@@ -191,19 +200,19 @@ fn address(
 fn body(
     settings: &Settings,
     fields: &Fields<'_>,
-    values: &Values,
+    values: &Values<'_>,
 ) -> Result<(Bytes, Option<String>), Unprepared> {
     let content_type = fields
         .text("content_type")
         .or_else(|| settings.content_type.clone());
     let mut value = match (fields.value("body"), &settings.body) {
-        (Some(mapped), _) => Some(mapped.clone()),
-        (None, Some(set)) => Some(values.render_json(set)?),
+        (Some(mapped), _) => Some(Cow::Borrowed(mapped)),
+        (None, Some(set)) => Some(Cow::Owned(values.render_json(set)?)),
         (None, None) => None,
     };
     let dotted = fields.dotted("body");
     if !dotted.is_empty() {
-        let target = value.get_or_insert_with(|| json!({}));
+        let target = value.get_or_insert_with(|| Cow::Owned(json!({}))).to_mut();
         let Some(members) = target.as_object_mut() else {
             return Err(Unprepared::Rule(Fault::new(
                 "invalid_body",
@@ -218,13 +227,13 @@ fn body(
     let Some(value) = value else {
         return Ok((Bytes::new(), content_type));
     };
-    if let Value::String(text) = value {
+    if let Value::String(text) = &*value {
         let kind = content_type.unwrap_or_else(|| "text/plain; charset=utf-8".to_owned());
-        return Ok((Bytes::from(text), Some(kind)));
+        return Ok((Bytes::from(text.clone()), Some(kind)));
     }
     let kind = content_type.unwrap_or_else(|| "application/json".to_owned());
     if kind.starts_with(FORM)
-        && let Value::Object(members) = &value
+        && let Value::Object(members) = &*value
     {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         for (name, member) in members {
@@ -376,44 +385,55 @@ impl<'a> Fields<'a> {
 }
 
 /// What templates of the settings see.
-struct Values {
-    plain: Value,
-    correlation_id: String,
-    received_at: DateTime<Utc>,
+struct Values<'a> {
+    job: &'a Job,
+    fields: &'a Fields<'a>,
     now: DateTime<Utc>,
+    /// Made for the first template: most settings have none.
+    plain: OnceCell<Value>,
 }
 
-impl Values {
-    fn of(job: &Job, fields: &Fields<'_>, now: DateTime<Utc>) -> Self {
-        let params: Map<String, Value> = fields
-            .members("params")
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.clone()))
-            .collect();
+impl<'a> Values<'a> {
+    const fn of(job: &'a Job, fields: &'a Fields<'a>, now: DateTime<Utc>) -> Self {
         Self {
-            plain: json!({
-                "params": params,
-                "key": job.key,
-                "action": job.action,
-                "repeats": job.repeats,
-                "message_id": job.message_id,
-            }),
-            correlation_id: job.correlation_id.clone(),
-            received_at: job.received_at,
+            job,
+            fields,
             now,
+            plain: OnceCell::new(),
         }
     }
 
+    fn plain(&self) -> &Value {
+        self.plain.get_or_init(|| {
+            let params: Map<String, Value> = self
+                .fields
+                .members("params")
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.clone()))
+                .collect();
+            json!({
+                "params": params,
+                "key": self.job.key,
+                "action": self.job.action,
+                "repeats": self.job.repeats,
+                "message_id": self.job.message_id,
+            })
+        })
+    }
+
     fn render(&self, text: &str) -> Result<String, Unprepared> {
-        self.fill(text, &self.plain)
+        if !text.contains(TEMPLATE) {
+            return Ok(text.to_owned());
+        }
+        self.fill(text, self.plain())
     }
 
     /// Every value is one piece of the address: it can neither end a segment nor begin a query.
     fn render_url(&self, text: &str) -> Result<String, Unprepared> {
-        if !text.contains("{{") {
+        if !text.contains(TEMPLATE) {
             return Ok(text.to_owned());
         }
-        self.fill(text, &encoded(&self.plain))
+        self.fill(text, &encoded(self.plain()))
     }
 
     fn render_json(&self, value: &Value) -> Result<Value, Unprepared> {
@@ -436,14 +456,11 @@ impl Values {
     }
 
     fn fill(&self, text: &str, payload: &Value) -> Result<String, Unprepared> {
-        if !text.contains("{{") {
-            return Ok(text.to_owned());
-        }
         let context = Context {
             payload,
             event_id: "",
-            correlation_id: &self.correlation_id,
-            received_at: self.received_at,
+            correlation_id: &self.job.correlation_id,
+            received_at: self.job.received_at,
             source: "",
             rule: "",
             now: self.now,
