@@ -40,6 +40,9 @@ const NOTED: i64 = 15_000;
 /// So often nothing is found before it is believed: the last outcomes are written by then.
 const QUIET: u8 = 5;
 
+/// After that it is looked for again so seldom.
+const SELDOM: Duration = Duration::from_secs(10);
+
 /// Wait between two small steps of a longer piece of work, so that others get at the database.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -56,8 +59,11 @@ struct Carrier {
     reserved: Room,
     /// More retries lie in the database than there was room for.
     more_waits: bool,
-    /// While it is switched off: how often in a row nothing was left to set aside.
+    /// While it is switched off or needs attention: how often in a row nothing was left to set
+    /// aside.
     quiet: u8,
+    /// While it needs attention: when to look whatever else is known.
+    look_after: Option<Instant>,
     /// Not before, since the last claim failed.
     claim_after: Option<Instant>,
     /// Not before, since there was nothing to probe with.
@@ -107,6 +113,7 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         reserved: Room::default(),
         more_waits: false,
         quiet: 0,
+        look_after: None,
         claim_after: None,
         probe_after: None,
         breaker,
@@ -160,7 +167,10 @@ impl Carrier {
         self.write_waits(connection.view.workspace_id).await;
         if self.desk.attention.load(Ordering::Acquire) {
             self.put_back(&connection, NewState::Paused).await;
-            return self.set_aside(resume::ALL).await.0;
+            return self.rest_for_attention().await;
+        }
+        if self.look_after.take().is_some() {
+            self.quiet = 0;
         }
         if !connection.enabled {
             self.put_back(&connection, NewState::Ready).await;
@@ -224,15 +234,42 @@ impl Carrier {
         if self.quiet >= QUIET {
             return IDLE;
         }
+        self.set_aside(resume::TRIED).await
+    }
+
+    /// Needs attention: sets aside all that waits, until the last call has ended and nothing is left;
+    /// then again with what is let go meanwhile, and now and then, for what nobody told of.
+    async fn rest_for_attention(&mut self) -> Duration {
+        let news = self.desk.backlog.swap(false, Ordering::AcqRel);
+        if news && !self.desk.attention.load(Ordering::Acquire) {
+            // It was over just now: what was taken is for the next claim.
+            self.desk.backlog.store(true, Ordering::Release);
+        }
+        let now = Instant::now();
+        if news || self.look_after.is_none() {
+            self.quiet = 0;
+        }
+        if self.quiet >= QUIET && self.look_after.is_some_and(|after| now < after) {
+            return IDLE;
+        }
+        self.look_after = now.checked_add(SELDOM);
+        self.set_aside(resume::ALL).await
+    }
+
+    /// Shows what waits as set aside, a few at a time. Returns how long until the next ones.
+    async fn set_aside(&mut self, states: &[&str]) -> Duration {
         let busy = !self.calls.is_empty() || !self.claims.is_empty();
-        let (wait, none) = self.set_aside(resume::TRIED).await;
-        self.quiet = if busy || !none { 0 } else { self.quiet + 1 };
+        let (wait, none) = self.set_aside_some(states).await;
+        self.quiet = if busy || !none {
+            0
+        } else {
+            self.quiet.saturating_add(1)
+        };
         wait
     }
 
-    /// Shows what waits as set aside, a few at a time. How long until the next ones, and whether there
-    /// were none.
-    async fn set_aside(&self, states: &[&str]) -> (Duration, bool) {
+    /// A few. How long until the next ones, and whether there were none.
+    async fn set_aside_some(&self, states: &[&str]) -> (Duration, bool) {
         let now = self.core.clock.now_ms();
         match resume::set_aside(&self.core.db, self.desk.id, states, now).await {
             Ok(changed) if changed >= resume::BATCH => (BREATH, false),

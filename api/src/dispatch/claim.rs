@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::node::{Lost, give_back};
 use crate::db::Db;
-use crate::journal::OPEN;
+use crate::journal::{OPEN, sql};
 
 /// Which retries are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +186,8 @@ pub fn claim_query(state: &str, lock: &str) -> String {
         "UPDATE delivery SET state = 'leased', lease_owner = $1, fence = fence + 1, {moved}\
          updated_at = $2 WHERE id IN (SELECT id FROM delivery WHERE connection_id = $3 \
          AND state = '{state}' AND state IN {OPEN} AND due_at <= $4 AND behind = FALSE \
-         ORDER BY due_at, id LIMIT $5 {lock}) RETURNING *"
+         ORDER BY due_at, id LIMIT $5 {lock}) RETURNING {columns}",
+        columns = sql::returned(),
     )
 }
 

@@ -70,8 +70,12 @@ fn until(now: i64, lease: Duration) -> i64 {
 /// A statement failed; the lease runs out by itself.
 pub async fn unregister(db: &Db, id: Uuid, now: i64, unsure: bool) -> Result<(), DbErr> {
     let txn = db.begin().await?;
-    let query = "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $2, \
-                 unsure = (unsure OR $3), updated_at = $2 WHERE lease_owner = $1 AND state = 'leased'";
+    // The condition of the partial index stands in the text word for word, so that it is used.
+    let query = format!(
+        "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $2, \
+         unsure = (unsure OR $3), updated_at = $2 WHERE lease_owner = $1 AND state = 'leased' \
+         AND state IN {OPEN}"
+    );
     let values = vec![id.into(), now.into(), unsure.into()];
     txn.execute_raw(Statement::from_sql_and_values(db.backend(), query, values))
         .await?;
@@ -85,9 +89,10 @@ async fn free(
     owner: Option<Uuid>,
     now: i64,
 ) -> Result<u64, DbErr> {
-    let mut query = "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $1, \
-                     unsure = TRUE, updated_at = $1 WHERE state = 'leased'"
-        .to_owned();
+    let mut query = format!(
+        "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $1, unsure = TRUE, \
+         updated_at = $1 WHERE state = 'leased' AND state IN {OPEN}"
+    );
     let mut values = vec![now.into()];
     if let Some(owner) = owner {
         query.push_str(" AND lease_owner = $2");

@@ -72,9 +72,12 @@ impl<T> Queue<T> {
     pub fn take(&mut self, mut which: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for line in [&mut self.fresh, &mut self.waited] {
-            let (out, rest): (VecDeque<T>, _) = line.drain(..).partition(|one| which(one));
-            taken.extend(out);
-            *line = rest;
+            // Mostly there is nothing to take of a long line.
+            if line.iter().any(&mut which) {
+                let (out, rest): (VecDeque<T>, _) = line.drain(..).partition(|one| which(one));
+                taken.extend(out);
+                *line = rest;
+            }
         }
         taken
     }

@@ -27,6 +27,9 @@ use crate::db::Sql;
 /// is a note where a record is open.
 const UPSERT: &str = ".upsert";
 
+/// So far from its end a lane is looked through for what may become part of another.
+const TAIL: usize = 32;
+
 /// What may be coalesced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -244,30 +247,73 @@ fn opened_query(values: &str) -> String {
     )
 }
 
-/// What waits at the end of each lane and may become part of another, in order.
+/// What waits at the end of each lane and may become part of another, in order. What lies deeper
+/// than [`TAIL`] stays as it is, so that the cost does not grow with the lane.
 fn waiting_query(values: &str) -> String {
-    let of_lane = |row: &str| {
+    let of_lane = |row: &str, other: &str| {
         format!(
-            "{row}.connection_id = d.connection_id AND {row}.lane = d.lane \
+            "{row}.connection_id = {other}.connection_id AND {row}.lane = {other}.lane \
              AND {row}.lane IS NOT NULL AND {row}.state IN {OPEN}"
         )
     };
+    // Single values in an order, not `EXISTS`, and a state that serves no index: only that of the
+    // lane is left, whatever the planner believes of the table.
     format!(
         "WITH v(connection_id, lane) AS (VALUES {values}) SELECT d.id AS id, d.connection_id AS c, \
          d.lane AS l, d.rule_id AS rule_id, d.step AS step, d.operation AS operation, \
          d.fields AS fields, d.repeats AS repeats, {kind} AS kind FROM v JOIN delivery d \
          ON d.connection_id = v.connection_id AND d.lane = v.lane WHERE d.lane IS NOT NULL \
-         AND d.state IN {OPEN} AND d.state = 'ready' AND d.behind = TRUE AND d.fence = 0 \
-         AND {kind} <> 'other' AND NOT EXISTS (SELECT 1 FROM delivery n WHERE {after} \
-         AND n.id > d.id AND {kind_after} <> {kind}) AND ({kind} = 'note' OR EXISTS \
-         (SELECT 1 FROM delivery o WHERE {before} AND o.id < d.id AND {kind_before} = 'open' \
-         AND NOT EXISTS (SELECT 1 FROM delivery x WHERE {between} AND x.id > o.id AND x.id < d.id \
-         AND x.action = 'close'))) ORDER BY d.id",
+         AND d.state IN {OPEN} AND d.id >= COALESCE((SELECT t.id FROM delivery t WHERE {tail} \
+         ORDER BY t.id DESC LIMIT 1 OFFSET {TAIL}), (SELECT f.id FROM delivery f WHERE {first} \
+         ORDER BY f.id LIMIT 1)) AND d.state || '' = 'ready' AND d.behind = TRUE \
+         AND d.fence = 0 AND {kind} <> 'other' AND (SELECT n.id FROM delivery n WHERE {after} AND n.id > d.id \
+         AND {kind_after} <> {kind} ORDER BY n.id DESC LIMIT 1) IS NULL AND ({kind} = 'note' \
+         OR (SELECT COALESCE(o.action, 'open') FROM delivery o WHERE {before} AND o.id < d.id \
+         AND (o.action = 'close' OR {kind_before} = 'open') ORDER BY o.id DESC LIMIT 1) <> 'close') \
+         ORDER BY d.id",
         kind = kind_of("d"),
-        after = of_lane("n"),
+        tail = of_lane("t", "v"),
+        first = of_lane("f", "v"),
+        after = of_lane("n", "d"),
         kind_after = kind_of("n"),
-        before = of_lane("o"),
+        before = of_lane("o", "d"),
         kind_before = kind_of("o"),
-        between = of_lane("x"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_long_lane_is_looked_through() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        let lane = format!(
+            "CREATE TABLE delivery (id INTEGER PRIMARY KEY, connection_id, lane, rule_id, step, \
+             operation, fields, repeats, action, state, behind, fence); \
+             CREATE INDEX delivery_lane ON delivery (connection_id, lane, id) \
+             WHERE lane IS NOT NULL AND state IN {OPEN}; \
+             WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000) \
+             INSERT INTO delivery SELECT n, 'c', 'l', NULL, 0, 'ticket.upsert', '', 1, 'open', \
+             'ready', n > 1, 0 FROM n"
+        );
+        db.execute_batch(&lane).unwrap();
+        let waiting = || {
+            let mut query = db.prepare(&waiting_query("(?, ?)")).unwrap();
+            let rows = query.query_map(["c", "l"], |row| row.get::<_, i64>("id"));
+            rows.unwrap().map(Result::unwrap).collect::<Vec<i64>>()
+        };
+        assert_eq!(waiting(), (1968..=2000).collect::<Vec<i64>>());
+        // The first one after a close makes a ticket.
+        db.execute_batch("UPDATE delivery SET action = 'close' WHERE id = 1990")
+            .unwrap();
+        assert_eq!(waiting(), (1992..=2000).collect::<Vec<i64>>());
+        db.execute_batch("UPDATE delivery SET action = 'note' WHERE id = 1990")
+            .unwrap();
+        assert_eq!(waiting(), (1991..=2000).collect::<Vec<i64>>());
+        // A short lane is looked through whole, but for its head.
+        db.execute_batch("DELETE FROM delivery WHERE id BETWEEN 4 AND 2000")
+            .unwrap();
+        assert_eq!(waiting(), [2, 3]);
+    }
 }

@@ -347,8 +347,9 @@ async fn lease(
             "WITH v(id) AS (VALUES {values}), t(owner, at) AS (SELECT {owner}, {at}) \
              UPDATE delivery SET state = 'leased', lease_owner = t.owner, fence = fence + 1, \
              updated_at = t.at FROM t WHERE delivery.id IN (SELECT v.id FROM v) \
-             AND {ready} RETURNING *",
+             AND {ready} RETURNING {columns}",
             ready = sql::state_is("ready"),
+            columns = sql::returned(),
         );
         for row in sql::fetch(txn, query, rows.values).await? {
             leased.push(row.model()?);

@@ -1,6 +1,6 @@
 //! Writing the outcomes of attempts.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entity::{attempt, delivery, link};
 use sea_orm::sea_query::OnConflict;
@@ -24,8 +24,8 @@ pub struct Outcome {
     pub refused: HashSet<usize>,
     /// Deliveries that this node holds now, next in their lanes.
     pub leased: Vec<delivery::Model>,
-    /// Connections that need attention.
-    pub paused: HashMap<Uuid, Pause>,
+    /// Connections that need attention, in one order on all nodes: their rows are locked one by one.
+    pub paused: BTreeMap<Uuid, Pause>,
     /// What became a dead letter with the head of its lane.
     pub followers: HashMap<Lane, Followers>,
 }

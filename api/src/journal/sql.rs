@@ -4,7 +4,9 @@
 //! batches of every size: parsing a long text costs more than running it.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
+use entity::delivery;
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DbErr, EntityName as _, EntityTrait, IdenStatic as _,
     Iterable as _, ModelTrait, QueryResult, Statement, Value,
@@ -15,6 +17,19 @@ use crate::db::{Row, Sql};
 /// Rows of one statement, a power of two: well under SQLite's 32,766 parameters for the widest
 /// table.
 pub const ROWS: usize = 256;
+
+/// The columns of the deliveries that a statement returns. By name: of a prepared statement that
+/// returns whatever there is, PostgreSQL takes no more once a later version has added a column.
+pub fn returned() -> &'static str {
+    static RETURNED: LazyLock<String> = LazyLock::new(|| {
+        let columns = delivery::Column::iter().map(|column| {
+            let name = column.as_str();
+            format!("delivery.\"{name}\" AS \"{name}\"")
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    });
+    &RETURNED
+}
 
 /// Cuts into pieces whose lengths are powers of two.
 pub fn pieces<T>(mut rest: &[T]) -> impl Iterator<Item = &[T]> {

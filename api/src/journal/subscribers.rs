@@ -38,8 +38,8 @@ struct Verdict {
     code: &'static str,
     /// For people.
     reason: String,
-    /// Only if nothing was taken since then; milliseconds since 1970.
-    since: i64,
+    /// Only if nothing was taken since then; milliseconds since 1970. None: whatever was taken.
+    since: Option<i64>,
 }
 
 /// Notes since when a subscriber only fails, and switches one off that has for too long, or that
@@ -65,7 +65,7 @@ pub async fn note(
             continue;
         };
         if let Some(verdict) = verdict(&connection, &health, now)
-            && switch_off(txn, id, &health, &verdict, now).await?
+            && switch_off(txn, id, &health, &verdict, (clock, now)).await?
         {
             tracing::warn!(connection.id = %id, reason = verdict.reason, operation = MESSAGE, "A subscriber was switched off.");
             record(txn, clock, &connection, &verdict).await?;
@@ -96,7 +96,7 @@ fn verdict(connection: &ConnectionConfig, health: &Health, now: i64) -> Option<V
         return Some(Verdict {
             code: webhook::GONE,
             reason: "Switched off: the subscriber said that it is gone (410).".to_owned(),
-            since: i64::MAX,
+            since: None,
         });
     }
     let settings = webhook::settings(&connection.view).ok()?;
@@ -106,7 +106,7 @@ fn verdict(connection: &ConnectionConfig, health: &Health, now: i64) -> Option<V
     Some(Verdict {
         code: webhook::FAILING,
         reason: format!("Switched off: every message failed for {days} days."),
-        since: now - i64::from(days) * DAY_MS,
+        since: Some(now - i64::from(days) * DAY_MS),
     })
 }
 
@@ -116,25 +116,39 @@ async fn switch_off(
     id: Uuid,
     health: &Health,
     verdict: &Verdict,
-    now: i64,
+    (clock, now): (&Clock, i64),
 ) -> Result<bool, DbErr> {
+    let failing = match verdict.since {
+        None => None,
+        Some(since) => match failing_since(txn, id).await? {
+            // By the time that really passed: a clock that was set ahead makes no week.
+            Some(at) if clock.steady(at) <= since => Some(at),
+            _ => return Ok(false),
+        },
+    };
     let changed = sql::execute(
         txn,
         "UPDATE connection SET enabled = FALSE, state_code = $2, state_reason = $3, \
          state_at = CASE WHEN state_at < $4 THEN $4 ELSE state_at + 1 END, \
          revision = revision + 1, updated_at = $4 WHERE id = $1 \
-         AND enabled = TRUE AND COALESCE(failing_since, $4) <= $5 AND revision <= $6",
+         AND enabled = TRUE AND (failing_since = $5 OR $5 IS NULL) AND revision <= $6",
         vec![
             id.into(),
             verdict.code.into(),
             verdict.reason.clone().into(),
             now.into(),
-            verdict.since.into(),
+            failing.into(),
             health.revision.into(),
         ],
     )
     .await?;
     Ok(changed > 0)
+}
+
+async fn failing_since(txn: &impl Sql, id: Uuid) -> Result<Option<i64>, DbErr> {
+    let query = "SELECT failing_since AS at FROM connection WHERE id = $1";
+    let rows = sql::fetch(txn, query, vec![id.into()]).await?;
+    rows.first().map_or(Ok(None), |row| row.get("at"))
 }
 
 async fn record(

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::Carrier;
 use crate::dispatch::waits::{self, LONGEST, Slow};
 
-/// A shorter wait is over before anybody hears of it, in milliseconds.
-const TOLD: i64 = 2_000;
-/// A wait that ends so much later than the one that was told is told, too, in milliseconds.
-const LONGER: i64 = 1_000;
+/// A shorter wait is over before anybody hears of it.
+const TOLD: Duration = Duration::from_secs(2);
+/// A wait that ends so much later than the one that was told is told, too.
+const LONGER: Duration = Duration::from_secs(1);
 /// A pace that changes its kind is written so soon, one that changes its figures so soon, and one
 /// that does not change so soon.
 const KIND: Duration = Duration::from_secs(2);
@@ -20,9 +20,9 @@ const SAME: Duration = Duration::from_secs(60);
 /// What the upstream asked this carrier for, and what was written of it.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// No calls before; milliseconds since 1970.
-    until: i64,
-    written_until: i64,
+    /// No calls before. By the clock that nobody sets: it is written again and again.
+    until: Option<Instant>,
+    written_until: Option<Instant>,
     written_slow: Option<Slow>,
     written: Option<Instant>,
 }
@@ -31,9 +31,8 @@ impl Carrier {
     /// The upstream asked for a pause.
     pub(super) fn wait(&mut self, wait: Duration) {
         let wait = wait.min(LONGEST);
-        self.not_before = self.not_before.max(Instant::now().checked_add(wait));
-        let wait = i64::try_from(wait.as_millis()).unwrap_or_default();
-        let until = self.core.clock.now_ms().saturating_add(wait);
+        let until = Instant::now().checked_add(wait);
+        self.not_before = self.not_before.max(until);
         self.waits.until = self.waits.until.max(until);
     }
 
@@ -41,10 +40,12 @@ impl Carrier {
     pub(super) async fn write_waits(&mut self, workspace: Uuid) {
         let now = self.core.clock.now_ms();
         let slow = self.slow();
-        if !self.waits.is_due(slow, now) {
+        let left = self.waits.left();
+        if !self.waits.is_due(slow, left) {
             return;
         }
-        let until = Some(self.waits.until).filter(|until| *until > now);
+        let left = i64::try_from(left.as_millis()).unwrap_or_default();
+        let until = (left > 0).then(|| now.saturating_add(left));
         match waits::write(&self.core.db, workspace, self.desk.id, until, slow, now).await {
             Ok(()) => {
                 self.waits.written_until = self.waits.until;
@@ -66,8 +67,16 @@ impl Carrier {
 }
 
 impl Waits {
-    fn is_due(&self, slow: Option<Slow>, now: i64) -> bool {
-        if self.until >= now + TOLD && self.until > self.written_until + LONGER {
+    fn left(&self) -> Duration {
+        let until = self.until;
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
+    }
+
+    fn is_due(&self, slow: Option<Slow>, left: Duration) -> bool {
+        let told = self.written_until.and_then(|at| at.checked_add(LONGER));
+        if left >= TOLD && self.until > told {
             return true;
         }
         let soon = match (self.written_slow, slow) {

@@ -200,8 +200,9 @@ async fn discard(
     let query = format!(
         "WITH v(id) AS (VALUES {values}), t(at) AS (SELECT {at}) UPDATE delivery \
          SET state = 'discarded', updated_at = t.at, finished_at = t.at FROM t \
-         WHERE delivery.id IN (SELECT v.id FROM v) AND {waits} {still} RETURNING *",
+         WHERE delivery.id IN (SELECT v.id FROM v) AND {waits} {still} RETURNING {columns}",
         waits = sql::state_among(&WAITING),
+        columns = sql::returned(),
     );
     let mut discarded: Vec<delivery::Model> = Vec::new();
     for row in sql::fetch(&txn, query, rows.values).await? {
