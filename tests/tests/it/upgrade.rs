@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use migration::{Migrator, MigratorTrait as _};
-use openapi::deliveries::State;
+use openapi::deliveries::{Delivery, State};
 use sea_orm::{ConnectionTrait as _, IsolationLevel, Statement, TransactionTrait as _};
 use serde_json::{Value, json};
 use tests::database::Store;
-use tests::fakes::FakeSink;
+use tests::fakes::{FakeSink, Fault};
 use tests::server::{Credentials, both as both_streams};
+use tests::yaml::{File, copy_to, quick};
 use tests::{Database, Options, Server, both, wait_until};
 
 use crate::process::{same, schema};
-use crate::support::{all, delivered, event, in_state};
+use crate::support::{all, delivered, drained, event, in_state};
 
 /// Where the old version's connections pointed to.
 const OLD_SINK: &str = "http://127.0.0.1:9";
@@ -258,6 +259,42 @@ both! {
         // And forth once more.
         back.resume().await;
         back.client().get("/api/v1/deliveries").await.done();
+    }
+
+    async fn a_column_of_the_version_after_stands_in_nobodys_way(db) {
+        let sink = FakeSink::start().await.unwrap();
+        let server = Server::start(db).await;
+        let mut in_lane = copy_to("sink");
+        in_lane["deliver"]["key"] = json!("one");
+        let file = File::new()
+            .http_with("sink", &sink.url, json!({ "retry": quick(), "coalesce": false }))
+            .source("alerts")
+            .rule("copy", json!([]), json!([in_lane]));
+        server.apply(&file.text()).await;
+        let client = server.client();
+        // Statements that return deliveries, prepared by each connection: claims, and what is next in
+        // a lane.
+        let round = async || {
+            sink.fault(Fault::status(500).times(3));
+            for n in 0..6 {
+                server.anonymous().hook("alerts", &json!({ "n": n })).await;
+            }
+            drained(&server).await;
+        };
+        for _ in 0..3 {
+            round().await;
+        }
+        let store = server.store.connect().await;
+        store.execute_unprepared("ALTER TABLE delivery ADD COLUMN of_tomorrow TEXT").await.unwrap();
+        store.close().await.unwrap();
+        for _ in 0..3 {
+            round().await;
+        }
+        let ended: Vec<Delivery> = all(&client, "/api/v1/deliveries").await;
+        assert_eq!(ended.len(), 36);
+        assert!(ended.iter().all(|d| d.state == State::Delivered), "{ended:?}");
+        let counts = sink.counts();
+        assert_eq!((counts.taken, counts.ids), (36, 36), "nothing was sent twice");
     }
 
     async fn the_version_before_still_writes_into_the_new_schema(db) {
