@@ -76,6 +76,45 @@ const HARMLESS_LAST: &[&str] = &[
 
 /// Whether a value of this name should not be shown.
 pub fn is_secret(name: &str) -> bool {
+    may_be_secret(name) && is_secret_by_words(name)
+}
+
+/// False for most names that are not, without taking them apart: no part of a word that makes a name
+/// secret is in it. Letters beyond ASCII may become some of those, so such names are taken apart.
+fn may_be_secret(name: &str) -> bool {
+    if !name.is_ascii() {
+        return true;
+    }
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        let begins = |part: &&str| {
+            rest.get(..part.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes()))
+        };
+        if parts(*first).iter().any(begins) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// By their first letter: one of these is part of every name that is secret.
+const fn parts(first: u8) -> &'static [&'static str] {
+    match first.to_ascii_lowercase() {
+        b'a' => &["auth"],
+        b'b' => &["bearer"],
+        b'c' => &["cred", "cookie"],
+        b'k' => &["key"],
+        b'o' => &["otp"],
+        b'p' => &["pass", "pin", "pwd"],
+        b's' => &["secret", "session", "sign"],
+        b't' => &["token"],
+        _ => &[],
+    }
+}
+
+fn is_secret_by_words(name: &str) -> bool {
     let words = words(name);
     if words
         .last()
@@ -220,6 +259,32 @@ mod tests {
             "",
         ] {
             assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Words and parts of words, put together in any way.
+        #[test]
+        fn the_short_way_finds_what_the_long_one_does(
+            pieces in proptest::collection::vec(
+                (proptest::sample::select([WORDS, ENDS, WHOLE, HARMLESS_LAST, &[
+                    "api", "access", "private", "signing", "encryption", "master", "session", "auth",
+                    "client", "key", "id", "_", "-", ".", "X", "ä", "\u{212a}ey", "pa", "ss", "n", "",
+                ]].concat()), 0..3_u8),
+                0..5,
+            ),
+        ) {
+            let name: String = pieces
+                .into_iter()
+                .map(|(piece, case)| match case {
+                    0 => piece.to_owned(),
+                    1 => piece.to_uppercase(),
+                    _ => piece.chars().enumerate().map(|(n, c)| {
+                        if n == 0 { c.to_ascii_uppercase() } else { c }
+                    }).collect(),
+                })
+                .collect();
+            proptest::prop_assert_eq!(is_secret(&name), is_secret_by_words(&name), "{}", name);
         }
     }
 

@@ -9,6 +9,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
+use super::names::Names;
 use super::{cut, mask_url, millis};
 use crate::connectors::Fault;
 use crate::egress::{Egress, EgressError, Request, Response};
@@ -108,15 +109,19 @@ fn shown(body: &Bytes) -> Option<String> {
     if body.is_empty() {
         return None;
     }
-    if body.len() <= PARSED
-        && let Ok(json) = serde_json::from_slice::<Value>(body)
-    {
-        return Some(cut(&crate::mask::value(json).to_string(), SHOWN));
-    }
     if body.len() > PARSED {
         return Some(format!("({} bytes)", body.len()));
     }
+    let names = serde_json::from_slice::<Names>(body);
+    if names.as_ref().is_ok_and(|names| names.secret) {
+        return Some(match serde_json::from_slice::<Value>(body) {
+            Ok(json) => cut(&crate::mask::value(json).to_string(), SHOWN),
+            Err(_) => format!("({} bytes)", body.len()),
+        });
+    }
     match std::str::from_utf8(body) {
+        // Most JSON has nothing to hide, and is shown as it was sent.
+        Ok(text) if names.is_ok() => Some(cut(text, SHOWN)),
         Ok(text) => Some(cut(&mask_form(text), SHOWN)),
         Err(_) => Some(format!("({} bytes that are no text)", body.len())),
     }

@@ -4,6 +4,7 @@ mod cache;
 mod call;
 mod describe;
 mod mask;
+mod names;
 mod retry_after;
 mod settings;
 

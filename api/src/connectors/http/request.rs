@@ -19,7 +19,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::settings::{Auth, Settings, known_method};
+use super::settings::{Auth, Settings, TEMPLATE, known_method};
 use crate::connectors::{Connection, Fault, Job};
 use crate::lifecycle::{HOPS, HOPS_FIELD, Hops};
 
@@ -42,9 +42,6 @@ const RESERVED: &[&str] = &[
     "x-correlation-id",
     HOPS,
 ];
-
-/// How a template begins.
-const TEMPLATE: &str = "{{";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -159,12 +156,16 @@ fn address(
             None,
         ))
     };
-    let own = Url::parse(&values.render_url(&settings.url)?).map_err(|_| invalid())?;
+    let fixed = settings.fixed();
+    let own = match fixed {
+        Some(url) => url.clone(),
+        None => Url::parse(&values.render_url(&settings.url)?).map_err(|_| invalid())?,
+    };
     let mut url = match fields.text("url") {
         Some(text) => own.join(text.trim()).map_err(|_| invalid())?,
-        None => own.clone(),
+        None => own,
     };
-    let own_origin = if fields.value("url").is_none() && !settings.url.contains(TEMPLATE) {
+    let own_origin = if fields.value("url").is_none() && fixed.is_some() {
         true
     } else {
         // Compared with the settings before any template was filled in.

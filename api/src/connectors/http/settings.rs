@@ -1,5 +1,6 @@
 //! The settings of an HTTP connection.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use engine::status::Statuses;
@@ -14,6 +15,8 @@ use url::Url;
 
 use crate::connectors::common::{Describe as _, field, wrong};
 
+/// How a template begins.
+pub(super) const TEMPLATE: &str = "{{";
 /// Longest call that may be set.
 const LONGEST: f64 = 300.0;
 
@@ -47,6 +50,9 @@ pub(super) struct Settings {
     timeout_seconds: f64,
     #[serde(default = "head")]
     pub(super) test_method: String,
+    /// The address where it is the same for all requests, read once; none: it cannot be read.
+    #[serde(skip)]
+    fixed: OnceLock<Option<Url>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -76,9 +82,18 @@ impl Settings {
         Duration::from_secs_f64(self.timeout_seconds.clamp(0.1, LONGEST))
     }
 
+    /// The address, if it has no template and can be read.
+    pub(super) fn fixed(&self) -> Option<&Url> {
+        let read = || {
+            let fixed = !self.url.contains(TEMPLATE);
+            fixed.then(|| Url::parse(&self.url).ok()).flatten()
+        };
+        self.fixed.get_or_init(read).as_ref()
+    }
+
     /// The address up to its first template part: what the connection's origin is read from.
     pub(super) fn base(&self) -> Result<Url, url::ParseError> {
-        let fixed = self.url.split("{{").next().unwrap_or_default();
+        let fixed = self.url.split(TEMPLATE).next().unwrap_or_default();
         Url::parse(fixed)
     }
 
