@@ -113,7 +113,7 @@ settings! {
         journal_batch: usize = "500", Never;
         /// Milliseconds that accepted requests wait at most for others that share their commit; only
         /// where many come, about eight hundred a second. 0: none waits.
-        commit_delay_ms: u64 = "5", Never;
+        commit_delay_ms: u64 = "8", Never;
         /// Refusals that are kept of each source.
         refusals_kept: u32 = "1000", Never;
     }
