@@ -74,10 +74,15 @@ impl GoneGuard {
     /// Notes that a call for this record (any number that stands for it) ended, and whether the
     /// record was gone.
     pub fn observe(&mut self, now_ms: u64, record: u64, gone: bool) -> Judgement {
+        if gone && self.believed.contains(&record) {
+            return Judgement::Single;
+        }
         if !gone {
             self.believed.remove(&record);
-        } else if self.believed.contains(&record) {
-            return Judgement::Single;
+            if self.gone == 0 && self.policy.share <= 0.0 {
+                // However many are there: only those that are gone are counted.
+                return Judgement::Single;
+            }
         }
         self.forget(now_ms);
         if let Some((_, before)) = self.records.insert(record, (now_ms, gone)) {
@@ -90,6 +95,12 @@ impl GoneGuard {
         } else {
             Judgement::Single
         }
+    }
+
+    /// Whether a person knows that it is gone, and it was not seen since: whatever else is gone, it
+    /// would be judged as [`Judgement::Single`].
+    pub fn is_believed(&self, record: u64) -> bool {
+        self.believed.contains(&record)
     }
 
     /// Starts anew: a person has looked at it.

@@ -32,6 +32,7 @@ mod m20261121_000016_registration;
 mod m20261121_000017_removal;
 mod m20261121_000018_places;
 mod m20261121_000019_waits;
+mod m20261121_000020_open;
 mod m20261121_000113_sign_in;
 
 /// All migrations, oldest first.
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             whole(m20261121_000017_removal::Migration),
             Box::new(m20261121_000018_places::Migration),
             whole(m20261121_000019_waits::Migration),
+            whole(m20261121_000020_open::Migration),
         ]
     }
 }

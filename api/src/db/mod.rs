@@ -35,7 +35,9 @@ pub use pool::{Pool, noted};
 pub use sql::{Field, Row, Sql};
 use statistics::Statistics;
 use write::BACKSTOP;
-pub use write::{Direct, DirectTransaction, Lists, Own, OwnTransaction, Transaction, Writer};
+pub use write::{
+    Bound, Direct, DirectTransaction, Lists, Own, OwnTransaction, Transaction, Writer,
+};
 pub use writes::Trouble;
 use writes::Writes;
 

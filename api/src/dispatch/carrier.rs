@@ -1,6 +1,8 @@
 //! The carrier of one connection: takes from its desk, keeps its limits, calls.
 
 mod fill;
+mod notes;
+mod pause;
 mod waits;
 mod windows;
 
@@ -16,10 +18,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::fill::Claimed;
+use self::pause::Pause;
 use self::waits::Waits;
 use super::breakers::{self, Note, Notes};
 use super::claim::Room;
 use super::decide::{asked, health, is_too_many};
+use super::look::{Look, Why};
 use super::{Desk, Lost, News, execute, resume};
 use crate::connectors::{Fault, LinkChange, Outcome};
 use crate::core::Core;
@@ -33,15 +37,6 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Failures in a row that count as an outage. One delivery that always fails among others that do
 /// not is none: it must not call itself due again by its own failures.
 const OUTAGE: u32 = 3;
-
-/// While a breaker is open, its row is written this often.
-const NOTED: i64 = 15_000;
-
-/// So often nothing is found before it is believed: the last outcomes are written by then.
-const QUIET: u8 = 5;
-
-/// After that it is looked for again so seldom.
-const SELDOM: Duration = Duration::from_secs(10);
 
 /// Wait between two small steps of a longer piece of work, so that others get at the database.
 const BREATH: Duration = Duration::from_millis(20);
@@ -59,11 +54,8 @@ struct Carrier {
     reserved: Room,
     /// More retries lie in the database than there was room for.
     more_waits: bool,
-    /// While it is switched off or needs attention: how often in a row nothing was left to set
-    /// aside.
-    quiet: u8,
-    /// While it needs attention: when to look whatever else is known.
-    look_after: Option<Instant>,
+    /// While it is switched off or needs attention: when to look for what is to be set aside.
+    look: Look,
     /// Not before, since the last claim failed.
     claim_after: Option<Instant>,
     /// Not before, since there was nothing to probe with.
@@ -91,6 +83,7 @@ struct Carrier {
     probed_at: i64,
     /// What is to be written of the breaker.
     notes: Notes,
+    notes_pause: Pause,
     /// When its row was last written; milliseconds since 1970.
     noted_at: i64,
 }
@@ -112,8 +105,7 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         claims: JoinSet::new(),
         reserved: Room::default(),
         more_waits: false,
-        quiet: 0,
-        look_after: None,
+        look: Look::default(),
         claim_after: None,
         probe_after: None,
         breaker,
@@ -127,6 +119,7 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
         last_call: None,
         probed_at: 0,
         notes: Notes::default(),
+        notes_pause: Pause::default(),
         noted_at: 0,
     };
     while !shutdown.is_cancelled() {
@@ -150,7 +143,7 @@ pub async fn run(core: Arc<Core>, desk: Arc<Desk>, shutdown: CancellationToken) 
     }
     let snapshot = carrier.core.snapshots.current();
     if let Some(connection) = snapshot.connection(carrier.desk.id) {
-        carrier.write_notes(&connection).await;
+        carrier.write_notes_now(&connection).await;
     }
 }
 
@@ -163,27 +156,33 @@ impl Carrier {
             return IDLE;
         };
         self.hear();
-        self.write_notes(&connection).await;
-        self.write_waits(connection.view.workspace_id).await;
+        let notes = self.write_notes(&connection).await;
+        let waits = self.write_waits(connection.view.workspace_id).await;
+        let wait = self.work(&connection).await;
+        wait.min(notes).min(waits)
+    }
+
+    /// Calls, or gives back what is queued and rests.
+    async fn work(&mut self, connection: &Arc<ConnectionConfig>) -> Duration {
         if self.desk.attention.load(Ordering::Acquire) {
-            self.put_back(&connection, NewState::Paused).await;
-            return self.rest_for_attention().await;
-        }
-        if self.look_after.take().is_some() {
-            self.quiet = 0;
+            self.put_back(connection, NewState::Paused).await;
+            return self.rest(Why::Attention).await;
         }
         if !connection.enabled {
-            self.put_back(&connection, NewState::Ready).await;
-            return self.rest().await;
+            self.put_back(connection, NewState::Ready).await;
+            return self.rest(Why::Off).await;
         }
-        self.quiet = 0;
+        self.look.over();
         self.fill();
-        self.wait_for_windows(&connection).await;
-        self.start_calls(&connection).await
+        self.wait_for_windows(connection).await;
+        self.start_calls(connection).await
     }
 
     /// Takes what other nodes say of the upstream.
     fn hear(&mut self) {
+        if !self.desk.told.swap(false, Ordering::AcqRel) {
+            return;
+        }
         let asked = self.desk.asked.lock().take();
         self.not_before = self.not_before.max(asked);
         let news = self.desk.news.lock().take();
@@ -206,66 +205,32 @@ impl Carrier {
         }
     }
 
-    /// Writes down what became of the breaker, and now and then that it is still open.
-    async fn write_notes(&mut self, connection: &ConnectionConfig) {
-        let now = self.core.clock.now_ms();
-        let open = self.breaker.state() != BreakerState::Closed;
-        if open && self.notes.is_empty() && now - self.noted_at >= NOTED {
-            self.notes.add(Note::Still {
-                failures: self.failures,
-                probed_at: self.probed_at,
-            });
-        }
-        while let Some(note) = self.notes.next() {
-            if let Err(error) = breakers::write(&self.core, connection, note).await {
-                tracing::warn!(%error, connection.id = %self.desk.id, "The state of a breaker could not be written.");
-                return;
-            }
-            if matches!(note, Note::Back { .. }) {
-                self.desk.own_returns.fetch_add(1, Ordering::AcqRel);
-            }
-            self.notes.written();
-            self.noted_at = now;
-        }
-    }
-
-    /// Switched off: sets aside what was tried, until the last call has ended and nothing is left.
-    async fn rest(&mut self) -> Duration {
-        if self.quiet >= QUIET {
+    /// Not worked on: shows what waits as set aside, a few at a time, until the last call has ended
+    /// and nothing is left. Returns how long until the next ones.
+    async fn rest(&mut self, why: Why) -> Duration {
+        let news = why == Why::Attention && self.is_let_go();
+        let now = Instant::now();
+        if !self.look.is_due(why, news, now) {
             return IDLE;
         }
-        self.set_aside(resume::TRIED).await
+        let states = match why {
+            Why::Off => resume::TRIED,
+            Why::Attention => resume::ALL,
+        };
+        let busy = !self.calls.is_empty() || !self.claims.is_empty();
+        let (wait, none) = self.set_aside_some(states).await;
+        self.look.looked(now, none && !busy);
+        wait
     }
 
-    /// Needs attention: sets aside all that waits, until the last call has ended and nothing is left;
-    /// then again with what is let go meanwhile, and now and then, for what nobody told of.
-    async fn rest_for_attention(&mut self) -> Duration {
+    /// Whether something was let go while the connection needs attention.
+    fn is_let_go(&self) -> bool {
         let news = self.desk.backlog.swap(false, Ordering::AcqRel);
         if news && !self.desk.attention.load(Ordering::Acquire) {
             // It was over just now: what was taken is for the next claim.
             self.desk.backlog.store(true, Ordering::Release);
         }
-        let now = Instant::now();
-        if news || self.look_after.is_none() {
-            self.quiet = 0;
-        }
-        if self.quiet >= QUIET && self.look_after.is_some_and(|after| now < after) {
-            return IDLE;
-        }
-        self.look_after = now.checked_add(SELDOM);
-        self.set_aside(resume::ALL).await
-    }
-
-    /// Shows what waits as set aside, a few at a time. Returns how long until the next ones.
-    async fn set_aside(&mut self, states: &[&str]) -> Duration {
-        let busy = !self.calls.is_empty() || !self.claims.is_empty();
-        let (wait, none) = self.set_aside_some(states).await;
-        self.quiet = if busy || !none {
-            0
-        } else {
-            self.quiet.saturating_add(1)
-        };
-        wait
+        news
     }
 
     /// A few. How long until the next ones, and whether there were none.
@@ -284,14 +249,14 @@ impl Carrier {
     /// How long to wait with an empty queue: until the next probe of an open breaker, if there is
     /// anything to probe with.
     fn idle(&self) -> Duration {
-        let Some(ms) = self.breaker.until_probe(self.elapsed_ms()) else {
-            return IDLE;
-        };
-        if !self.claims.is_empty() {
-            // Its end wakes.
+        if self.breaker.state() == BreakerState::Closed || !self.claims.is_empty() {
+            // The end of a claim wakes.
             return IDLE;
         }
         let now = Instant::now();
+        let Some(ms) = self.breaker.until_probe(self.ms_at(now)) else {
+            return IDLE;
+        };
         let not_before = self.probe_after.max(self.claim_after).unwrap_or(now);
         let nothing_for = not_before.saturating_duration_since(now);
         // Never in a circle: what is due and was not begun waits for something else.
@@ -341,6 +306,7 @@ impl Carrier {
             return Err(IDLE);
         }
         let now = Instant::now();
+        let at = self.ms_at(now);
         if let Some(until) = self.not_before {
             if now < until {
                 return Err(until - now);
@@ -356,20 +322,18 @@ impl Carrier {
         }
         // Asked before a token is taken: it would be lost with a call that may not be made. Admitted
         // after that: a probe without a token would be lost as well.
-        if let Some(ms @ 1..) = self.breaker.until_probe(self.elapsed_ms()) {
+        if let Some(ms @ 1..) = self.breaker.until_probe(at) {
             return Err(Duration::from_millis(ms));
         }
         if let Some(rate) = connection.rate_per_minute {
             let key = Key::Connection(connection.view.id);
             self.core.limits.take(&key, Rate::per_minute(rate)).await?;
         }
-        match self.breaker.admit(self.elapsed_ms()) {
+        match self.breaker.admit(at) {
             Admission::Call => {}
             Admission::Probe => self.probed_at = self.core.clock.now_ms(),
             Admission::Wait { until_ms } => {
-                return Err(Duration::from_millis(
-                    until_ms.saturating_sub(self.elapsed_ms()).max(1),
-                ));
+                return Err(Duration::from_millis(until_ms.saturating_sub(at).max(1)));
             }
         }
         self.last_call = Some(now);
@@ -377,15 +341,21 @@ impl Carrier {
     }
 
     fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.ms_at(Instant::now())
+    }
+
+    /// A moment by the clock of the breaker.
+    fn ms_at(&self, at: Instant) -> u64 {
+        let elapsed = at.saturating_duration_since(self.start).as_millis();
+        u64::try_from(elapsed).unwrap_or(u64::MAX)
     }
 
     fn call(&mut self, connection: &Arc<ConnectionConfig>, delivery: delivery::Model) {
-        let core = Arc::clone(&self.core);
+        let (core, desk) = (Arc::clone(&self.core), Arc::clone(&self.desk));
         let (connection, policy) = (Arc::clone(connection), Arc::clone(&self.policy));
         let begun = Instant::now();
         self.calls.spawn(async move {
-            let outcome = execute::attempt(core, connection, policy, delivery).await;
+            let outcome = execute::attempt(core, desk, connection, policy, delivery).await;
             (begun, outcome)
         });
     }

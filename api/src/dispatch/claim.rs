@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::node::{Lost, give_back};
 use crate::db::Db;
-use crate::journal::{OPEN, sql};
+use crate::journal::{OPEN, OPEN_D, sql};
 
 /// Which retries are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +185,7 @@ pub fn claim_query(state: &str, lock: &str) -> String {
     format!(
         "UPDATE delivery SET state = 'leased', lease_owner = $1, fence = fence + 1, {moved}\
          updated_at = $2 WHERE id IN (SELECT id FROM delivery WHERE connection_id = $3 \
-         AND state = '{state}' AND state IN {OPEN} AND due_at <= $4 AND behind = FALSE \
+         AND state = '{state}' AND {OPEN} AND due_at <= $4 AND behind = FALSE \
          ORDER BY due_at, id LIMIT $5 {lock}) RETURNING {columns}",
         columns = sql::returned(),
     )
@@ -207,7 +207,7 @@ pub fn due_query() -> String {
     let due = |state: &str, condition: &str| {
         format!(
             "EXISTS (SELECT 1 FROM delivery d WHERE d.connection_id = c.id AND d.state = '{state}' \
-             AND d.state IN {OPEN}{condition})"
+             AND {OPEN_D}{condition})"
         )
     };
     format!(

@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use super::decide::{Situation, by_status, decide, in_lane, may_pass};
-use super::{MASS_GONE, ghost};
+use super::{Desk, MASS_GONE, ghost};
 use crate::clock::from_ms;
 use crate::connectors::{Fault, Job, Link, LinkChange, Outcome, Report};
 use crate::core::Core;
@@ -27,6 +27,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// there was one.
 pub async fn attempt(
     core: Arc<Core>,
+    desk: Arc<Desk>,
     connection: Arc<ConnectionConfig>,
     policy: Arc<RetryPolicy>,
     claimed: delivery::Model,
@@ -49,7 +50,9 @@ pub async fn attempt(
     report.outcome = by_status(report.outcome, &policy);
     let mass = match ghost {
         Some(judgement) => judgement == Judgement::Mass,
-        None => core.dispatch.is_mass_gone(&claimed, &report.outcome, begun),
+        None => core
+            .dispatch
+            .is_mass_gone(&desk, &claimed, &report.outcome, begun),
     };
     let mut next = decide(
         &report.outcome,
@@ -289,7 +292,7 @@ mod tests {
     /// It is moved to its task.
     #[test]
     fn the_future_of_an_attempt_is_small() {
-        fn size<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        fn size<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
             size_of::<F>()
         }
         let size = size(attempt);

@@ -1,8 +1,12 @@
-//! Deliveries and outcomes for the tests of dispatch and of the journal.
+//! A dispatcher, deliveries and outcomes for the tests of dispatch and of the journal.
 
+use std::time::Duration;
+
+use engine::retry::RetryPolicy;
 use entity::delivery;
 use uuid::Uuid;
 
+use super::Options;
 use crate::connectors::{Effect, Fault, LinkChange};
 use crate::journal::{NewState, Settlement};
 
@@ -10,6 +14,19 @@ use crate::journal::{NewState, Settlement};
 pub const WORKSPACE: Uuid = Uuid::from_u128(1);
 /// Where they go.
 pub const CONNECTION: Uuid = Uuid::from_u128(7);
+
+/// Of a dispatcher that holds little, so that some wait in the database.
+pub fn options() -> Options {
+    Options {
+        capacity: 4,
+        concurrency: 16,
+        retry: RetryPolicy::default(),
+        breaker_failures: 10,
+        lease: Duration::from_secs(10),
+        works: true,
+        random: || 0.0,
+    }
+}
 
 /// What came of a delivery.
 pub fn settlement(claimed: delivery::Model, next: NewState, now: i64) -> Settlement {

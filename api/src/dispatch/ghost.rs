@@ -4,7 +4,8 @@
 //! gone, too. One alone was deleted: without its link the operation looks for another, and makes one
 //! if there is none, in the same attempt. Many at once are a permission that was taken away: the
 //! connection waits for a person, nothing is made, and no link is forgotten. A crash in between
-//! leaves the link as it was, and the next attempt asks again.
+//! leaves the link as it was, and the next attempt asks again. Of a record that a person knows to be
+//! gone nobody is asked: nothing that is said of the others changes what it is.
 
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,10 @@ async fn judge(asked: Asked<'_>, job: &Job, found: &mut Report) -> Result<Judgem
     let Some(key) = &job.key else {
         return Ok(Judgement::Single);
     };
+    let (dispatch, connection) = (&asked.core.dispatch, asked.claimed.connection_id);
+    if dispatch.is_believed_gone(connection, key) {
+        return Ok(Judgement::Single);
+    }
     let others = others(asked, key).await.map_err(|error| {
         tracing::warn!(%error, delivery.id = %asked.claimed.id, "The ledger could not be read.");
         unread_ledger()
@@ -96,8 +101,7 @@ async fn judge(asked: Asked<'_>, job: &Job, found: &mut Report) -> Result<Judgem
         gone.extend(others.iter().filter(|row| !there.contains(&row.record_id)));
     }
     let keys = gone.into_iter().map(|row| &row.key).chain([key]);
-    let dispatch = &asked.core.dispatch;
-    let mass = dispatch.are_mass_ghosts(asked.claimed.connection_id, keys, asked.begun);
+    let mass = dispatch.are_mass_ghosts(connection, keys, asked.begun);
     Ok(if mass {
         Judgement::Mass
     } else {

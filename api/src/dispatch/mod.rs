@@ -23,7 +23,9 @@ mod execute;
 #[cfg(test)]
 pub mod fixtures;
 mod ghost;
+mod look;
 mod node;
+mod places;
 mod queue;
 mod resume;
 mod set_back;
@@ -57,6 +59,7 @@ pub use breakers::{breakers, closed as closed_breaker};
 #[doc(hidden)]
 pub use claim::{claim_query, due_query};
 pub use node::{Lost, give_back, register, unregister};
+pub use places::{Leased, Places};
 #[doc(hidden)]
 pub use resume::set_aside_query;
 pub use resume::{resume, set_aside};
@@ -136,6 +139,8 @@ struct Desk {
     news: Mutex<Option<News>>,
     /// The upstream asked for no calls before then, as another node or the process before heard.
     asked: Mutex<Option<Instant>>,
+    /// One of these two is there for the carrier.
+    told: AtomicBool,
     /// How often this node has written down that the upstream came back, since it was last asked.
     own_returns: AtomicI64,
     queue: Mutex<Queue>,
@@ -200,6 +205,7 @@ impl Handle {
                 ghosts: Mutex::new(GoneGuard::new(ghost::POLICY)),
                 news: Mutex::default(),
                 asked: Mutex::default(),
+                told: AtomicBool::new(false),
                 own_returns: AtomicI64::new(0),
                 queue: Mutex::default(),
                 held: AtomicUsize::new(0),
@@ -227,8 +233,15 @@ impl Handle {
         *self.desk(connection).policy.lock()
     }
 
-    /// Notes what came of a record, and says whether too many of the connection are gone at once.
-    fn is_mass_gone(&self, claimed: &delivery::Model, outcome: &Outcome, at: Instant) -> bool {
+    /// Notes what came of a record, and says whether too many of the connection are gone at once. Its
+    /// carrier brings the desk: every outcome comes by, and all carriers share the map.
+    fn is_mass_gone(
+        &self,
+        desk: &Desk,
+        claimed: &delivery::Model,
+        outcome: &Outcome,
+        at: Instant,
+    ) -> bool {
         // A subscriber speaks of no records: one that is gone is switched off.
         if lifecycle::is_message(claimed) {
             return false;
@@ -238,7 +251,7 @@ impl Handle {
             Outcome::Delivered { .. } => false,
             _ => return false,
         };
-        let (now, desk) = (self.elapsed(at), self.desk(claimed.connection_id));
+        let now = self.elapsed(at);
         if let (Some(lane), false) = (&claimed.lane, gone) {
             // It is there, or there is another in its place.
             desk.ghosts.lock().observe(now, number_of(lane), false);
@@ -263,6 +276,13 @@ impl Handle {
             .is_some_and(|judgement| judgement == Judgement::Mass)
     }
 
+    /// Whether a person knows that the record of a key is gone, and it was not seen since.
+    fn is_believed_gone(&self, connection: Uuid, key: &str) -> bool {
+        let desk = self.desk(connection);
+        let guard = desk.ghosts.lock();
+        guard.is_believed(number_of(key))
+    }
+
     /// The time of the guards.
     fn elapsed(&self, at: Instant) -> u64 {
         let elapsed = at.saturating_duration_since(self.0.start).as_millis();
@@ -279,6 +299,7 @@ impl Handle {
     fn tell(&self, connection: Uuid, news: News) {
         let desk = self.desk(connection);
         *desk.news.lock() = Some(news);
+        desk.told.store(true, Ordering::Release);
         desk.wake.notify_one();
     }
 
@@ -288,28 +309,29 @@ impl Handle {
         let until = Instant::now().checked_add(wait);
         let mut asked = desk.asked.lock();
         *asked = asked.max(until);
+        desk.told.store(true, Ordering::Release);
     }
 
-    /// Decides where a new delivery goes, and reserves its place if that is here. While older ones
-    /// wait in the database, newer ones queue up behind them there.
-    pub fn place(&self, connection: Uuid) -> Placement {
+    /// Decides where a new delivery goes, and reserves its place among `places` if that is here. While
+    /// older ones wait in the database, newer ones queue up behind them there.
+    pub fn place(&self, connection: Uuid, places: &mut Places) -> Placement {
         let desk = self.desk(connection);
         if desk.attention.load(Ordering::Acquire) {
             Placement::Paused
-        } else if !desk.backlog.load(Ordering::Acquire) && self.reserve_at(&desk) {
+        } else if !desk.backlog.load(Ordering::Acquire) && self.reserve_at(desk, places) {
             Placement::Here
         } else {
             Placement::Later
         }
     }
 
-    /// Reserves a place in memory.
-    pub fn reserve(&self, connection: Uuid) -> bool {
+    /// Reserves a place in memory among `places`, if there is one.
+    pub fn reserve(&self, connection: Uuid, places: &mut Places) -> bool {
         let desk = self.desk(connection);
-        !desk.attention.load(Ordering::Acquire) && self.reserve_at(&desk)
+        !desk.attention.load(Ordering::Acquire) && self.reserve_at(desk, places)
     }
 
-    fn reserve_at(&self, desk: &Desk) -> bool {
+    fn reserve_at(&self, desk: Arc<Desk>, places: &mut Places) -> bool {
         if !self.0.options.works {
             return false;
         }
@@ -318,18 +340,17 @@ impl Handle {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
                 (held < self.0.options.capacity).then_some(held + 1)
             });
-        taken.is_ok()
+        let here = taken.is_ok();
+        if here {
+            places.add(desk);
+        }
+        here
     }
 
-    /// Gives a reserved place back.
-    pub fn unreserve(&self, connection: Uuid) {
-        self.desk(connection).held.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Hands over deliveries that are leased to this node and committed; their places are reserved.
-    pub fn offer(&self, deliveries: Vec<delivery::Model>) {
+    /// Hands over deliveries that are leased to this node and committed, with their places.
+    pub fn offer(&self, leased: Leased) {
         let mut desks: Vec<Arc<Desk>> = Vec::new();
-        for delivery in deliveries {
+        for delivery in leased.hand_over() {
             let known = desks.iter().find(|d| d.id == delivery.connection_id);
             let desk = known
                 .cloned()

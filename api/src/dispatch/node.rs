@@ -13,7 +13,7 @@ use super::set_back::{self, SetBack};
 use super::{breakers, claim};
 use crate::core::Core;
 use crate::db::{Db, Outage, Sql};
-use crate::journal::{OPEN, sql};
+use crate::journal::{OPEN, OPEN_D, sql};
 use crate::nodes::lease::Watch;
 
 /// How often due work is looked for.
@@ -74,7 +74,7 @@ pub async fn unregister(db: &Db, id: Uuid, now: i64, unsure: bool) -> Result<(),
     let query = format!(
         "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $2, \
          unsure = (unsure OR $3), updated_at = $2 WHERE lease_owner = $1 AND state = 'leased' \
-         AND state IN {OPEN}"
+         AND {OPEN}"
     );
     let values = vec![id.into(), now.into(), unsure.into()];
     txn.execute_raw(Statement::from_sql_and_values(db.backend(), query, values))
@@ -91,7 +91,7 @@ async fn free(
 ) -> Result<u64, DbErr> {
     let mut query = format!(
         "UPDATE delivery SET state = 'ready', lease_owner = NULL, due_at = $1, unsure = TRUE, \
-         updated_at = $1 WHERE state = 'leased' AND state IN {OPEN}"
+         updated_at = $1 WHERE state = 'leased' AND {OPEN}"
     );
     let mut values = vec![now.into()];
     if let Some(owner) = owner {
@@ -309,7 +309,7 @@ async fn bury(core: &Core, lease: Duration, others: &mut Watch) -> Result<(), Db
 async fn strangers(db: &Db) -> Result<Vec<Uuid>, DbErr> {
     let query = format!(
         "SELECT DISTINCT d.lease_owner AS owner FROM connection c JOIN delivery d \
-         ON d.connection_id = c.id AND d.state = 'leased' AND d.state IN {OPEN} \
+         ON d.connection_id = c.id AND d.state = 'leased' AND {OPEN_D} \
          WHERE NOT EXISTS (SELECT 1 FROM node n WHERE n.id = d.lease_owner)"
     );
     let rows = sql::rows(db.read(), query, Vec::new()).await?;

@@ -102,7 +102,7 @@ pub async fn set_aside(db: &Db, connection: Uuid, states: &[&str], now: i64) -> 
 pub fn set_aside_query(state: &str, lock: &str) -> String {
     format!(
         "UPDATE delivery SET state = 'paused', updated_at = $2 WHERE id IN (SELECT id FROM \
-         delivery WHERE connection_id = $1 AND state = '{state}' AND state IN {OPEN} AND \
+         delivery WHERE connection_id = $1 AND state = '{state}' AND {OPEN} AND \
          behind = FALSE AND due_at < $3 ORDER BY due_at LIMIT $4 {lock}) AND EXISTS (SELECT 1 \
          FROM connection c WHERE c.id = $1 AND (c.state = 'attention' OR c.enabled = FALSE))"
     )

@@ -80,7 +80,7 @@ async fn catch_up(db: &Db, now: i64, by: i64) -> Result<u64, DbErr> {
     // The condition of the partial index stands in the text word for word, so that it is used.
     let query = format!(
         "UPDATE delivery SET due_at = $1 + (due_at - updated_at), updated_at = $1 \
-         WHERE state IN ('ready', 'retrying') AND state IN {OPEN} AND behind = FALSE \
+         WHERE state IN ('ready', 'retrying') AND {OPEN} AND behind = FALSE \
          AND updated_at > $2 AND due_at >= updated_at"
     );
     let slack = now.saturating_add(SLACK_MS);

@@ -8,13 +8,14 @@ use std::sync::atomic::AtomicI64;
 use engine::lane::OnFailure;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sea_orm::{EntityTrait as _, QueryOrder as _};
+use sea_orm::{DatabaseBackend, DbErr, EntityTrait as _, QueryOrder as _, Statement};
 use tempfile::TempDir;
 
-use super::fixtures::{CONNECTION, WORKSPACE, new_row, settlement};
+use super::fixtures::{CONNECTION, WORKSPACE, new_row, options, settlement};
 use super::*;
 use crate::clock::{Clock, from_ms};
-use crate::db::{Db, Location};
+use crate::connectors::Effect;
+use crate::db::{Db, Location, Row, Sql, Transaction};
 use crate::journal::{
     self, Accept, AcceptEvent, NewDelivery, NewState, lock_lane, release_next, sql,
 };
@@ -75,19 +76,6 @@ struct World {
     /// What was seen to have become part of another.
     coalesced: HashSet<u32>,
     _folder: TempDir,
-}
-
-fn options() -> Options {
-    Options {
-        // Small, so that some wait in the database.
-        capacity: 4,
-        concurrency: 16,
-        retry: RetryPolicy::default(),
-        breaker_failures: 10,
-        lease: Duration::from_secs(10),
-        works: true,
-        random: || 0.0,
-    }
 }
 
 impl World {
@@ -218,7 +206,8 @@ impl World {
         }
         self.journal.settle(settlement(claimed, next, now)).await;
         self.written().await;
-        self.dispatch.unreserve(CONNECTION);
+        let desk = self.dispatch.desk(CONNECTION);
+        desk.held.fetch_sub(1, Ordering::AcqRel);
     }
 
     async fn claim(&mut self) {
@@ -277,14 +266,14 @@ impl World {
         let values = vec![row.id.into(), state.into(), now.into()];
         sql::execute(&txn, query, values).await.unwrap();
         let next = if again {
-            None
+            Leased::default()
         } else {
             release_next(&txn, &self.dispatch, CONNECTION, lane, now)
                 .await
                 .unwrap()
         };
         txn.commit().await.unwrap();
-        self.dispatch.offer(next.into_iter().collect());
+        self.dispatch.offer(next);
     }
 
     async fn replay(&mut self, which: usize, most: usize, past: bool) {
@@ -620,4 +609,85 @@ async fn looking_for_work_reads_the_index() {
         assert!(aside.contains("USING INDEX delivery_due"), "{aside}");
         assert!(!aside.contains("SCAN delivery"), "{aside}");
     }
+}
+
+/// A transaction of a server that falls silent: its second statement that returns rows is never
+/// answered.
+struct Silent<'a> {
+    txn: &'a Transaction,
+    asked: AtomicUsize,
+    silent: Notify,
+}
+
+impl Sql for Silent<'_> {
+    fn backend(&self) -> DatabaseBackend {
+        Sql::backend(self.txn)
+    }
+
+    async fn run(&self, statement: Statement) -> Result<u64, DbErr> {
+        Sql::run(self.txn, statement).await
+    }
+
+    async fn fetch(&self, statement: Statement) -> Result<Vec<Row>, DbErr> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) > 0 {
+            self.silent.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Sql::fetch(self.txn, statement).await
+    }
+}
+
+#[tokio::test]
+async fn a_release_that_is_given_up_half_way_keeps_no_place() {
+    let mut world = World::new(LanePolicy {
+        on_failure: OnFailure::Skip,
+        coalesce: false,
+    })
+    .await;
+    // One leads, and the other waits behind it.
+    world.accept(vec![(Some(0), 3, 0); 2]).await;
+    world.take_offered().await;
+    let head = world.held.pop().unwrap();
+    assert!(world.held.is_empty());
+    let now = world.now();
+    let txn = world.db.begin().await.unwrap();
+    let query = "UPDATE delivery SET state = 'discarded' WHERE id = $1";
+    sql::execute(&txn, query, vec![head.id.into()])
+        .await
+        .unwrap();
+    let lanes = BTreeSet::from([(CONNECTION, head.lane.unwrap())]);
+    let silent = Silent {
+        txn: &txn,
+        asked: AtomicUsize::new(0),
+        silent: Notify::new(),
+    };
+    tokio::select! {
+        _ = journal::release(&silent, &world.dispatch, &lanes, now) => panic!("it was answered"),
+        () = silent.silent.notified() => {}
+    }
+    let held = world.dispatch.in_memory();
+    assert_eq!(held, 1, "that of the first, whose call has not ended");
+}
+
+#[test]
+fn a_record_that_a_person_knows_to_be_gone_is_believed_until_it_is_seen() {
+    let dispatch = Handle::new(Uuid::nil(), options());
+    let keys: Vec<String> = (0..10).map(|n| format!("web{n}")).collect();
+    let now = Instant::now();
+    assert!(dispatch.are_mass_ghosts(CONNECTION, keys.iter(), now));
+    assert!(!dispatch.is_believed_gone(CONNECTION, "web3"));
+    dispatch.needs_attention_known(CONNECTION);
+    dispatch.attention_over(CONNECTION, false);
+    assert!(dispatch.is_believed_gone(CONNECTION, "web3"));
+    assert!(!dispatch.is_believed_gone(CONNECTION, "another"));
+    let mut row = new_row(1, None, 0, START, 0);
+    row.lane = Some("web3".to_owned());
+    let there = Outcome::Delivered {
+        effect: Effect::Noted,
+        record: None,
+    };
+    let desk = dispatch.desk(CONNECTION);
+    assert!(!dispatch.is_mass_gone(&desk, &row, &there, now));
+    assert!(!dispatch.is_believed_gone(CONNECTION, "web3"));
+    assert!(dispatch.is_believed_gone(CONNECTION, "web4"));
 }

@@ -15,7 +15,7 @@ use super::stats::{Counters, metric};
 use super::store::Txn;
 use super::{place, replays};
 use crate::db::Sql;
-use crate::dispatch;
+use crate::dispatch::{self, Places};
 
 /// The sender's delivery id within a source.
 type SenderId = (Uuid, String);
@@ -29,8 +29,8 @@ pub struct Outcome {
     pub repeats: HashSet<(usize, usize)>,
     /// Connections that have deliveries which nobody holds yet.
     pub waiting: BTreeSet<Uuid>,
-    /// Reservations to be given back if the commit fails.
-    pub reserved: Vec<Uuid>,
+    /// The places of those that this node is to hold.
+    pub reserved: Places,
     /// How many notes became part of another.
     pub coalesced: u64,
     /// How many were replaced by what is written here.

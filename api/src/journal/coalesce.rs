@@ -19,7 +19,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::lanes::{self, Lane, OPEN};
+use super::lanes::{self, Lane};
+use super::open::{OPEN_D, open_of};
 use super::sql::{self, Values};
 use crate::db::Sql;
 
@@ -241,7 +242,7 @@ fn opened_query(values: &str) -> String {
     format!(
         "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, v.lane AS l, \
          (SELECT COALESCE(d.action, 'open') FROM delivery d WHERE d.connection_id = v.connection_id \
-         AND d.lane = v.lane AND d.lane IS NOT NULL AND d.state IN {OPEN} \
+         AND d.lane = v.lane AND d.lane IS NOT NULL AND {OPEN_D} \
          AND (d.action = 'close' OR {kind} = 'open') ORDER BY d.id DESC LIMIT 1) AS last FROM v",
         kind = kind_of("d"),
     )
@@ -253,7 +254,8 @@ fn waiting_query(values: &str) -> String {
     let of_lane = |row: &str, other: &str| {
         format!(
             "{row}.connection_id = {other}.connection_id AND {row}.lane = {other}.lane \
-             AND {row}.lane IS NOT NULL AND {row}.state IN {OPEN}"
+             AND {row}.lane IS NOT NULL AND {open}",
+            open = open_of(row),
         )
     };
     // Single values in an order, not `EXISTS`, and a state that serves no index: only that of the
@@ -263,7 +265,7 @@ fn waiting_query(values: &str) -> String {
          d.lane AS l, d.rule_id AS rule_id, d.step AS step, d.operation AS operation, \
          d.fields AS fields, d.repeats AS repeats, {kind} AS kind FROM v JOIN delivery d \
          ON d.connection_id = v.connection_id AND d.lane = v.lane WHERE d.lane IS NOT NULL \
-         AND d.state IN {OPEN} AND d.id >= COALESCE((SELECT t.id FROM delivery t WHERE {tail} \
+         AND {OPEN_D} AND d.id >= COALESCE((SELECT t.id FROM delivery t WHERE {tail} \
          ORDER BY t.id DESC LIMIT 1 OFFSET {TAIL}), (SELECT f.id FROM delivery f WHERE {first} \
          ORDER BY f.id LIMIT 1)) AND d.state || '' = 'ready' AND d.behind = TRUE \
          AND d.fence = 0 AND {kind} <> 'other' AND (SELECT n.id FROM delivery n WHERE {after} AND n.id > d.id \
@@ -283,6 +285,7 @@ fn waiting_query(values: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::OPEN;
     use super::*;
 
     #[test]
@@ -292,7 +295,7 @@ mod tests {
             "CREATE TABLE delivery (id INTEGER PRIMARY KEY, connection_id, lane, rule_id, step, \
              operation, fields, repeats, action, state, behind, fence); \
              CREATE INDEX delivery_lane ON delivery (connection_id, lane, id) \
-             WHERE lane IS NOT NULL AND state IN {OPEN}; \
+             WHERE lane IS NOT NULL AND {OPEN}; \
              WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000) \
              INSERT INTO delivery SELECT n, 'c', 'l', NULL, 0, 'ticket.upsert', '', 1, 'open', \
              'ready', n > 1, 0 FROM n"

@@ -15,21 +15,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::delivery;
-use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{DatabaseBackend, DbErr};
 use uuid::Uuid;
 
+use super::open::{OPEN_D, open_of};
 use super::sql::{self, Values};
 use crate::db::{Row, Sql};
-use crate::dispatch;
-
-/// States in which a delivery holds its place in the lane.
-pub const OPEN: &str = "('ready','leased','retrying','windowed','held','paused','parked')";
-
-/// The same, as a list.
-pub const OPEN_STATES: [&str; 7] = [
-    "ready", "leased", "retrying", "windowed", "held", "paused", "parked",
-];
+use crate::dispatch::{self, Leased, Places};
 
 /// Code and text of what was set aside because an earlier delivery of its lane failed.
 pub const FAILED: (&str, &str) = (
@@ -39,11 +31,6 @@ pub const FAILED: (&str, &str) = (
 
 /// The place of a delivery `d` in its lane, in the words of the index over those that were set aside.
 pub const PLACE: &str = "COALESCE(d.place, d.id)";
-
-/// The open ones, in the words of the partial indexes: with bound values they would not be used.
-pub fn open_states() -> SimpleExpr {
-    Expr::cust(format!("state IN {OPEN}"))
-}
 
 /// A connection and a key.
 pub type Lane = (Uuid, String);
@@ -110,7 +97,7 @@ pub async fn occupied(
 
 /// The query of it, by rows of connection and key.
 pub fn occupied_query(values: &str) -> String {
-    let open = format!("d.lane IS NOT NULL AND d.state IN {OPEN} ORDER BY d.id DESC");
+    let open = format!("d.lane IS NOT NULL AND {OPEN_D} ORDER BY d.id DESC");
     one_query(values, "d.id", &open)
 }
 
@@ -223,7 +210,7 @@ pub async fn park(
              lane_parked = TRUE, behind = FALSE, due_at = t.at, error_code = t.code, \
              error = t.text, finished_at = t.at, updated_at = t.at FROM t WHERE delivery.id IN \
              (SELECT d.id FROM v JOIN delivery d ON d.connection_id = v.connection_id \
-             AND d.lane = v.lane WHERE d.lane IS NOT NULL AND d.state IN {OPEN} \
+             AND d.lane = v.lane WHERE d.lane IS NOT NULL AND {OPEN_D} \
              AND d.behind = TRUE AND d.state IN ('ready', 'retrying', 'windowed', 'paused')) \
              RETURNING delivery.workspace_id AS w, delivery.connection_id AS c, \
              delivery.lane AS l, delivery.source_id AS s"
@@ -246,8 +233,8 @@ pub async fn park(
 }
 
 /// Lets the oldest open delivery of each of these lanes go, after the one before it has ended: two
-/// statements, however many lanes. Returns those that are leased to this node now; the others are
-/// due and will be claimed.
+/// statements, however many lanes. Returns those that are leased to this node now, with their places;
+/// the others are due and will be claimed.
 ///
 /// # Errors
 /// A statement failed; no place is reserved.
@@ -256,8 +243,8 @@ pub async fn release(
     dispatch: &dispatch::Handle,
     lanes: &BTreeSet<Lane>,
     now: i64,
-) -> Result<Vec<delivery::Model>, DbErr> {
-    let mut free = Vec::new();
+) -> Result<Leased, DbErr> {
+    let mut free: Vec<(Uuid, Uuid)> = Vec::new();
     let all: Vec<&Lane> = lanes.iter().collect();
     for chunk in sql::padded(&all) {
         let mut rows = Values::of(txn);
@@ -274,29 +261,24 @@ pub async fn release(
             }
         }
     }
-    let reserved: Vec<(Uuid, Uuid)> = free
-        .into_iter()
-        .filter(|(_, connection)| {
-            let here = dispatch.reserve(*connection);
-            if !here {
-                dispatch.released(*connection);
-            }
-            here
-        })
-        .collect();
-    let leased = lease(txn, dispatch.node(), &reserved, now).await;
-    // Places of those that were not leased are free again.
-    let held: HashSet<Uuid> = leased
-        .iter()
-        .flatten()
-        .map(|row: &delivery::Model| row.id)
-        .collect();
-    for (id, connection) in reserved {
-        if !held.contains(&id) {
-            dispatch.unreserve(connection);
+    let mut places = Places::default();
+    let mut reserved = Vec::with_capacity(free.len());
+    for (id, connection) in free {
+        if dispatch.reserve(connection, &mut places) {
+            reserved.push((id, connection));
+        } else {
+            dispatch.released(connection);
         }
     }
-    leased
+    let leased = lease(txn, dispatch.node(), &reserved, now).await?;
+    // Places of those that were not leased are free again.
+    let held: HashSet<Uuid> = leased.iter().map(|row| row.id).collect();
+    for (id, connection) in reserved {
+        if !held.contains(&id) {
+            places.give_back(connection);
+        }
+    }
+    Ok(Leased::new(leased, places))
 }
 
 /// Frees the heads of lanes that have none: by rows of connection and key, and the time.
@@ -306,11 +288,12 @@ pub fn release_query(values: &str, at: &str) -> String {
          UPDATE delivery SET behind = FALSE, due_at = t.at, updated_at = t.at FROM t \
          WHERE delivery.id IN (SELECT (SELECT d.id FROM delivery d \
          WHERE d.connection_id = v.connection_id AND d.lane = v.lane AND d.lane IS NOT NULL \
-         AND d.state IN {OPEN} ORDER BY d.id LIMIT 1) FROM v WHERE NOT EXISTS \
+         AND {OPEN_D} ORDER BY d.id LIMIT 1) FROM v WHERE NOT EXISTS \
          (SELECT 1 FROM delivery h WHERE h.connection_id = v.connection_id \
-         AND h.lane = v.lane AND h.lane IS NOT NULL AND h.state IN {OPEN} \
+         AND h.lane = v.lane AND h.lane IS NOT NULL AND {head_open} \
          AND h.behind = FALSE)) AND delivery.behind = TRUE \
-         RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s"
+         RETURNING delivery.id AS id, delivery.connection_id AS c, delivery.state AS s",
+        head_open = open_of("h"),
     )
 }
 
@@ -324,9 +307,9 @@ pub async fn release_next(
     connection: Uuid,
     key: &str,
     now: i64,
-) -> Result<Option<delivery::Model>, DbErr> {
+) -> Result<Leased, DbErr> {
     let lane = BTreeSet::from([(connection, key.to_owned())]);
-    Ok(release(txn, dispatch, &lane, now).await?.pop())
+    release(txn, dispatch, &lane, now).await
 }
 
 async fn lease(

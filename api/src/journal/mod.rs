@@ -13,6 +13,7 @@
 //! continue after the lease.
 
 mod accept;
+mod bind;
 mod clean;
 mod coalesce;
 mod company;
@@ -20,6 +21,7 @@ mod entry;
 mod gather;
 mod lanes;
 mod lifecycle;
+mod open;
 mod place;
 mod repeat;
 mod replays;
@@ -50,12 +52,10 @@ use company::Company;
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use gather::OUTCOMES;
 use gather::{Call, PutOff};
-pub use lanes::{
-    Lane, OPEN, OPEN_STATES, first_aside, lock, lock_lane, occupied, open_states, parked, release,
-    release_next,
-};
+pub use lanes::{Lane, first_aside, lock, lock_lane, occupied, parked, release, release_next};
 #[doc(hidden)]
 pub use lanes::{first_aside_query, occupied_query, parked_query, release_query};
+pub use open::{OPEN, OPEN_D, OPEN_STATES, open_states};
 pub use place::{follow, is_next, set_aside};
 pub use repeat::{place_of, places_of, repeat_of};
 pub use replays::{hold_events, link};

@@ -11,7 +11,7 @@ use super::coalesce::{self, Repeats};
 use super::lanes::{self, Lane};
 use super::stats::{Counters, metric};
 use crate::db::Sql;
-use crate::dispatch::{self, LanePolicy, Placement};
+use crate::dispatch::{self, LanePolicy, Placement, Places};
 use crate::ids;
 
 /// Gives each delivery of a batch its place, in order. Their lanes are locked. Returns how many notes
@@ -21,7 +21,7 @@ pub async fn place(
     dispatch: &dispatch::Handle,
     deliveries: &mut [&mut delivery::Model],
     counters: &mut Counters,
-    reserved: &mut Vec<Uuid>,
+    reserved: &mut Places,
     waiting: &mut BTreeSet<Uuid>,
 ) -> Result<u64, DbErr> {
     let mut policies: HashMap<Uuid, LanePolicy> = HashMap::new();
@@ -136,15 +136,14 @@ pub fn follow(row: &mut delivery::Model, newest: Option<Uuid>) {
 fn lead(
     dispatch: &dispatch::Handle,
     row: &mut delivery::Model,
-    reserved: &mut Vec<Uuid>,
+    reserved: &mut Places,
     waiting: &mut BTreeSet<Uuid>,
 ) {
     if row.state != "ready" {
         return;
     }
-    match dispatch.place(row.connection_id) {
+    match dispatch.place(row.connection_id, reserved) {
         Placement::Here => {
-            reserved.push(row.connection_id);
             "leased".clone_into(&mut row.state);
             row.lease_owner = Some(dispatch.node());
             row.fence = 1;

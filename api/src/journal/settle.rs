@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use entity::{attempt, delivery, link};
+use entity::{attempt, link};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, DbErr, EntityTrait as _, QueryTrait as _, Value};
 use uuid::Uuid;
@@ -14,8 +14,8 @@ use super::sql;
 use super::stats::{Counters, metric};
 use super::store::Txn;
 use crate::connectors::{Effect, LinkChange};
-use crate::db::{DirectTransaction, Lists, OwnTransaction, Sql, bump_configuration};
-use crate::dispatch;
+use crate::db::{Bound, DirectTransaction, Lists, OwnTransaction, Sql, bump_configuration};
+use crate::dispatch::{self, Leased};
 
 /// What a batch of settlements came to, to be told after the commit.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub struct Outcome {
     /// Indexes of the settlements that were refused: their lease was lost.
     pub refused: HashSet<usize>,
     /// Deliveries that this node holds now, next in their lanes.
-    pub leased: Vec<delivery::Model>,
+    pub leased: Leased,
     /// Connections that need attention, in one order on all nodes: their rows are locked one by one.
     pub paused: BTreeMap<Uuid, Pause>,
     /// What became a dead letter with the head of its lane.
@@ -199,7 +199,7 @@ fn update_each(
             s.claimed.fence.into(),
             node.into(),
         ];
-        moved(s, now).into_iter().chain(lease)
+        moved(s, now).into_iter().chain(lease).map(Bound)
     });
     let changed = txn.each(text, rows)?;
     Ok(batch

@@ -7,6 +7,7 @@ use sea_orm::{
     ModelTrait, Statement,
 };
 
+use super::bind::Bind;
 use crate::db::{Db, DirectTransaction, Lists, OwnTransaction, Row, Single, Sql};
 
 /// Where transactions begin.
@@ -61,27 +62,32 @@ impl Store {
 impl Txn {
     /// Inserts rows as they are: one by one by the same prepared statement on SQLite, where no message
     /// is to be saved, else many with a statement.
-    pub async fn insert<M: ModelTrait>(&self, rows: &[&M]) -> Result<(), DbErr> {
+    pub async fn insert<M: ModelTrait + Bind>(&self, rows: &[&M]) -> Result<(), DbErr> {
         type Column<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
         if rows.is_empty() {
             return Ok(());
         }
-        let columns: Vec<Column<M>> = Column::<M>::iter().collect();
-        let names: Vec<&str> = columns.iter().map(|column| column.as_str()).collect();
-        let into = format!(
-            "INSERT INTO \"{}\" (\"{}\")",
-            M::Entity::default().table_name(),
-            names.join("\", \""),
-        );
-        let mut values = rows
-            .iter()
-            .map(|row| columns.iter().map(|column| row.get(*column)));
+        let into = |names: &[&str]| {
+            let table = M::Entity::default();
+            format!(
+                "INSERT INTO \"{}\" (\"{}\")",
+                table.table_name(),
+                names.join("\", \""),
+            )
+        };
         match self {
             Self::Direct(txn) => {
-                let marks: Vec<&str> = repeat_n("?", names.len()).collect();
-                txn.each(&format!("{into} VALUES ({})", marks.join(", ")), values)?;
+                let marks: Vec<&str> = repeat_n("?", M::COLUMNS.len()).collect();
+                let text = format!("{} VALUES ({})", into(M::COLUMNS), marks.join(", "));
+                txn.each(&text, rows.iter().map(|row| row.values()))?;
             }
             Self::Own(txn) => {
+                let columns: Vec<Column<M>> = Column::<M>::iter().collect();
+                let names: Vec<&str> = columns.iter().map(|column| column.as_str()).collect();
+                let into = into(&names);
+                let mut values = rows
+                    .iter()
+                    .map(|row| columns.iter().map(|column| row.get(*column)));
                 while let Some(lists) = Lists::take(&mut values)? {
                     let text = format!("{into} SELECT * FROM {}", lists.table(0));
                     txn.with_lists(text, Vec::new(), lists).await?;

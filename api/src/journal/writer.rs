@@ -16,7 +16,7 @@ use super::store::Txn;
 use super::{AcceptWaiting, JournalError, Refused, Service, accept, lanes, lifecycle, settle, sql};
 use crate::clock::from_ms;
 use crate::db::is_away;
-use crate::dispatch;
+use crate::dispatch::{self, Leased};
 
 /// Longest commit, the wait for a connection or for the file's lock included.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -236,14 +236,8 @@ async fn commit(service: &mut Service, batch: &mut Batch) -> Result<(), DbErr> {
         ..
     } = written;
     if let Err(error) = result {
+        // Their places are free again with the end of this.
         service.lost.extend(leased_by(&batch.accepts, &settled));
-        for connection in accepted
-            .reserved
-            .into_iter()
-            .chain(settled.leased.iter().map(|d| d.connection_id))
-        {
-            service.dispatch.unreserve(connection);
-        }
         accept::unplace(&mut batch.accepts);
         return Err(error);
     }
@@ -272,7 +266,7 @@ fn leased_by(accepts: &[AcceptWaiting], settled: &settle::Outcome) -> Vec<dispat
         .flat_map(|event| &event.deliveries)
         .map(|delivery| &delivery.row)
         .filter(|row| row.state == State::Leased.as_str())
-        .chain(&settled.leased)
+        .chain(settled.leased.rows())
         .map(dispatch::Lost::of)
         .collect()
 }
@@ -334,7 +328,7 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
     service.dispatch.offer(settled.leased);
     let repeats = accepted.repeats;
     let mut new_events = 0;
-    let mut leased = Vec::with_capacity(accepted.reserved.len());
+    let mut leased = Vec::with_capacity(accepted.reserved.count());
     let mut answers = Vec::with_capacity(batch.accepts.len());
     for (a, (waiting, answer)) in batch.accepts.drain(..).zip(accepted.answers).enumerate() {
         answers.push((waiting.answer, answer));
@@ -346,7 +340,9 @@ fn tell(service: &Service, batch: &mut Batch, accepted: accept::Outcome, settled
         }
     }
     service.metrics.accepted(new_events);
-    service.dispatch.offer(leased);
+    service
+        .dispatch
+        .offer(Leased::new(leased, accepted.reserved));
     for (waiting, answer) in answers {
         // A sender that has gone away needs no answer: its event is stored all the same.
         let _gone = waiting.send(Ok(answer));

@@ -1,20 +1,25 @@
 //! One clean-up, phase by phase, each from the oldest on.
 
+mod across;
+mod plan;
+mod surplus;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use entity::retention_run;
-use openapi::retention::{RetentionCounts, RetentionSpec};
+use openapi::retention::RetentionCounts;
 use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
+use self::across::Unchanged;
 use super::archive::Archive;
 use super::batch::{self, Gone, Place, Stopped, Target};
-use super::limits::{self, Known, Limits, cut, dead_cut, id_at, link_days};
+use super::limits::{self, Known, Limits, id_at};
 use super::queries;
 use super::size::{self, Written};
 use crate::core::Core;
-use crate::journal::sql::{self, Values};
+use crate::journal::sql;
 use crate::schedule::Due;
 use crate::snapshot::revision;
 
@@ -33,31 +38,6 @@ const LONG_ALTOGETHER: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 3;
 const SHORTEST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(500);
-/// What the size cap cleans down to, in hundredths of it.
-const DOWN_TO: i64 = 95;
-
-/// What goes when nobody has changed it for some time.
-#[derive(Clone, Copy, Debug)]
-enum Unchanged {
-    Links,
-    Sandbox,
-}
-
-impl Unchanged {
-    fn days(self, spec: &RetentionSpec) -> u32 {
-        match self {
-            Self::Links => link_days(spec),
-            Self::Sandbox => spec.sandbox,
-        }
-    }
-
-    const fn table(self) -> &'static str {
-        match self {
-            Self::Links => "link",
-            Self::Sandbox => "sandbox_record",
-        }
-    }
-}
 
 /// What is done, and how far it is.
 #[derive(Clone, Debug)]
@@ -230,105 +210,6 @@ impl Run {
             self.lay_out(core).await?;
         }
         Ok(())
-    }
-
-    async fn lay_out(&mut self, core: &Core) -> Result<(), DbErr> {
-        let now = self.planned_at;
-        self.phases.clear();
-        self.passed = std::mem::take(&mut self.passed).by(&self.known);
-        for id in self.known.workspaces.keys() {
-            self.done.entry(*id).or_default();
-        }
-        self.plan_events(core, now).await?;
-        self.plan_rest(now);
-        self.phases.push_back(Phase::Size {
-            left: None,
-            dead: self.strictest_dead(now),
-            after: Uuid::nil(),
-        });
-        self.phases.push_back(Phase::GiveBack);
-        self.leave_what_needs_the_archive();
-        Ok(())
-    }
-
-    /// Every source that has events, also one that was deleted.
-    async fn plan_events(&mut self, core: &Core, now: i64) -> Result<(), DbErr> {
-        let mut after = Uuid::nil();
-        loop {
-            let found =
-                sql::rows(core.db.read(), queries::next_source(), vec![after.into()]).await?;
-            let Some(row) = found.first() else {
-                return Ok(());
-            };
-            let source: Uuid = row.try_get("", "source_id")?;
-            let workspace: Uuid = row.try_get("", "workspace_id")?;
-            after = source;
-            let Some(limits) = self.known.workspaces.get(&workspace) else {
-                continue;
-            };
-            let days = self.known.sources.get(&source).copied();
-            if let Some(before) = cut(days.unwrap_or(limits.spec.events), now) {
-                self.phases.push_back(Phase::Events {
-                    source,
-                    workspace,
-                    before: id_at(before),
-                    dead: dead_cut(limits.spec.dead_letters, now),
-                    after: Uuid::nil(),
-                });
-            }
-        }
-    }
-
-    fn plan_rest(&mut self, now: i64) {
-        let mut rest = Vec::new();
-        for limits in self.known.workspaces.values() {
-            let (workspace, spec) = (limits.workspace, &limits.spec);
-            if let Some(cut) = cut(spec.deliveries, now) {
-                rest.push(Phase::Deliveries {
-                    workspace,
-                    cut,
-                    dead: dead_cut(spec.dead_letters, now),
-                    after: Uuid::nil(),
-                });
-            }
-            for (table, days) in [
-                ("refusal", spec.refusals),
-                ("audit", spec.audit),
-                ("job", spec.jobs),
-            ] {
-                if let Some(cut) = cut(days, now) {
-                    rest.push(Phase::Rows {
-                        table,
-                        workspace,
-                        cut,
-                    });
-                }
-            }
-            if let Some(cut) = cut(spec.stats, now) {
-                rest.push(Phase::Stats { workspace, cut });
-            }
-        }
-        // Links first: the records of those that are gone are nobody's.
-        for kind in [Unchanged::Links, Unchanged::Sandbox] {
-            rest.push(Phase::Unchanged {
-                kind,
-                after: Uuid::nil(),
-            });
-        }
-        rest.push(Phase::Attempts {
-            after: self.passed.after,
-        });
-        self.phases.extend(rest);
-    }
-
-    /// Since when dead letters stay, whatever their workspace.
-    fn strictest_dead(&self, now: i64) -> i64 {
-        self.known
-            .workspaces
-            .values()
-            .map(|l| dead_cut(l.spec.dead_letters, now))
-            .min()
-            .unwrap_or(i64::MIN)
     }
 
     /// Does one batch, by the limits as they are now.
@@ -575,202 +456,6 @@ impl Run {
         }
     }
 
-    /// Attempts of finished deliveries, by the limits of their workspaces.
-    async fn attempts(
-        &mut self,
-        core: &Core,
-        due: &Due,
-        after: Uuid,
-    ) -> Result<Option<Phase>, Stopped> {
-        let mut limits = Values::of(core.db.read());
-        let mut cuts = Vec::new();
-        for l in self.known.workspaces.values() {
-            if self.must_wait(l.workspace) {
-                continue;
-            }
-            if let Some(cut) = cut(l.spec.attempts, self.planned_at) {
-                cuts.push(id_at(cut));
-                limits.row([
-                    l.workspace.into(),
-                    id_at(cut).into(),
-                    dead_cut(l.spec.dead_letters, self.planned_at).into(),
-                ]);
-            }
-        }
-        let (Some(first), Some(last)) = (cuts.iter().min().copied(), cuts.iter().max().copied())
-        else {
-            return Ok(None);
-        };
-        let marks = (
-            limits.single(after.into()),
-            limits.single(last.into()),
-            limits.single(self.rows()),
-        );
-        let query = queries::attempts(&limits.text, (&marks.0, &marks.1, &marks.2));
-        let mut ids: Vec<Uuid> = Vec::new();
-        let mut owners: Vec<Uuid> = Vec::new();
-        for row in sql::rows(core.db.read(), query, limits.values).await? {
-            ids.push(row.try_get("", "id")?);
-            owners.push(row.try_get("", "workspace_id")?);
-        }
-        let fit = self.fitting(core, Written::Attempts, &ids).await?;
-        ids.truncate(fit);
-        let Some(newest) = ids.last().copied() else {
-            // The next run need not look at what this one has passed over in every workspace.
-            if !self.away {
-                self.passed.after = first;
-            }
-            return Ok(None);
-        };
-        let mut found: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
-        for (id, workspace) in ids.into_iter().zip(owners) {
-            found.entry(workspace).or_default().push(id);
-        }
-        for (workspace, own) in found {
-            let gone = batch::attempts(self.place(core, due, workspace), &own).await?;
-            self.note(workspace, gone, "attempt");
-        }
-        Ok(Some(Phase::Attempts { after: newest }))
-    }
-
-    /// What nobody has changed, by the limits of the workspaces.
-    async fn unchanged(
-        &mut self,
-        core: &Core,
-        kind: Unchanged,
-        after: Uuid,
-    ) -> Result<Option<Phase>, Stopped> {
-        let mut limits = Values::of(core.db.read());
-        let mut cuts = BTreeMap::new();
-        for l in self.known.workspaces.values() {
-            if let Some(cut) = cut(kind.days(&l.spec), self.planned_at) {
-                cuts.insert(l.workspace, cut);
-                limits.row([l.workspace.into(), cut.into()]);
-            }
-        }
-        let Some(last) = cuts.values().max().copied() else {
-            return Ok(None);
-        };
-        let marks = (
-            limits.single(after.into()),
-            limits.single(id_at(last).into()),
-            limits.single(self.rows()),
-        );
-        let marks = (marks.0.as_str(), marks.1.as_str(), marks.2.as_str());
-        let (query, delete): (String, fn(&str, &str) -> String) = match kind {
-            Unchanged::Links => (queries::links(&limits.text, marks), queries::delete_links),
-            Unchanged::Sandbox => (
-                queries::sandbox(&limits.text, marks),
-                queries::delete_sandbox,
-            ),
-        };
-        let mut newest = None;
-        let mut found: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
-        for row in sql::rows(core.db.read(), query, limits.values).await? {
-            let id: Uuid = row.try_get("", "id")?;
-            newest = Some(id);
-            let workspace = row.try_get("", "workspace_id")?;
-            found.entry(workspace).or_default().push(id);
-        }
-        let Some(newest) = newest else {
-            return Ok(None);
-        };
-        for (workspace, own) in found {
-            let cut = cuts.get(&workspace).copied().unwrap_or(i64::MIN);
-            let gone = batch::unchanged(core, &own, cut, delete).await?;
-            self.note(workspace, gone, kind.table());
-        }
-        Ok(Some(Phase::Unchanged {
-            kind,
-            after: newest,
-        }))
-    }
-
-    /// Deletes the oldest events of all while the database is too large.
-    async fn size(
-        &mut self,
-        core: &Core,
-        due: &Due,
-        left: Option<i64>,
-        dead: i64,
-        after: Uuid,
-    ) -> Result<Option<Phase>, Stopped> {
-        let left = match left {
-            Some(left) => left,
-            None => match surplus(core).await? {
-                Surplus::Bytes(bytes) => bytes,
-                Surplus::NotEvents(rest) => {
-                    self.say(format!(
-                        "The database is larger than it may be, but not for its events: all else in \
-                         it takes {} MiB by itself. No event was deleted for its size.",
-                        rest >> 20
-                    ));
-                    return Ok(None);
-                }
-            },
-        };
-        if left <= 0 {
-            return Ok(None);
-        }
-        // Those that can go now would go for those that cannot, however young they are.
-        if self.known.workspaces.keys().any(|id| self.must_wait(*id)) {
-            self.say(
-                "The database is larger than it may be, and no event is deleted for its size until \
-                 the archive takes what is to go there."
-                    .to_owned(),
-            );
-            return Ok(None);
-        }
-        let mut found = self.oldest(core, after, dead).await?;
-        let fit = self.fitting(core, Written::Events, &found).await?;
-        found.truncate(fit);
-        if found.is_empty() {
-            self.say(
-                "The database is larger than it may be, and all that is left of its events is needed."
-                    .to_owned(),
-            );
-            return Ok(None);
-        }
-        let sizes = size::of_events(&core.db, &found).await?;
-        let mut ids = Vec::with_capacity(found.len());
-        let mut bytes = 0;
-        for id in found {
-            if bytes >= left {
-                break;
-            }
-            bytes += sizes.get(&id).copied().unwrap_or(0);
-            ids.push(id);
-        }
-        let Some(last) = ids.last().copied() else {
-            return Ok(None);
-        };
-        let mut done: u64 = 0;
-        for (workspace, own) in by_workspace(core, &ids).await? {
-            let gone = batch::events(self.place(core, due, workspace), &own, dead).await?;
-            done += gone.events;
-            self.note(workspace, gone, "event");
-        }
-        // What somebody took up meanwhile is still there.
-        let all = i64::try_from(ids.len()).unwrap_or(1).max(1);
-        let done = bytes / all * i64::try_from(done).unwrap_or(0);
-        Ok(Some(Phase::Size {
-            left: Some((left - done).max(0)),
-            dead,
-            after: last,
-        }))
-    }
-
-    fn say(&mut self, notice: String) {
-        tracing::warn!("{notice}");
-        self.notice = Some(notice);
-    }
-
-    /// The oldest events of all that may go.
-    async fn oldest(&self, core: &Core, after: Uuid, dead: i64) -> Result<Vec<Uuid>, DbErr> {
-        let of = vec![after.into(), dead.into(), self.rows()];
-        ids(core, queries::oldest_events(), of).await
-    }
-
     /// How many rows of a batch, the first of it, the archive gets at once.
     async fn fitting(&self, core: &Core, what: Written, ids: &[Uuid]) -> Result<usize, DbErr> {
         if self.archive.is_none() || ids.len() < 2 {
@@ -786,34 +471,6 @@ impl Run {
     }
 }
 
-/// What has to go, so that the database is small enough.
-enum Surplus {
-    /// So many bytes of events, with all that was made of them.
-    Bytes(i64),
-    /// Without any event it would be too large still: so many bytes.
-    NotEvents(i64),
-}
-
-async fn surplus(core: &Core) -> Result<Surplus, DbErr> {
-    let cap = i64::try_from(core.settings.retention_max_mb)
-        .unwrap_or(i64::MAX)
-        .saturating_mul(1 << 20);
-    if cap == 0 {
-        return Ok(Surplus::Bytes(0));
-    }
-    let used = size::used(&core.db).await?;
-    if used <= cap {
-        return Ok(Surplus::Bytes(0));
-    }
-    let target = cap / 100 * DOWN_TO;
-    let rest = size::rest(&core.db).await?;
-    Ok(if rest >= target {
-        Surplus::NotEvents(rest)
-    } else {
-        Surplus::Bytes(used - target)
-    })
-}
-
 /// How many of the first are together no larger than that; one at least.
 fn within(sizes: impl Iterator<Item = i64>, most: i64) -> usize {
     let mut all = 0_i64;
@@ -824,27 +481,6 @@ fn within(sizes: impl Iterator<Item = i64>, most: i64) -> usize {
             *n == 0 || all <= most
         })
         .count()
-}
-
-async fn by_workspace(core: &Core, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Vec<Uuid>>, DbErr> {
-    let mut marks = Values::of(core.db.read());
-    for id in ids {
-        marks.row([(*id).into()]);
-    }
-    let query = format!(
-        "WITH v(id) AS (VALUES {}) SELECT e.id AS id, e.workspace_id AS workspace_id FROM v \
-         JOIN event e ON e.id = v.id ORDER BY e.id",
-        marks.text
-    );
-    let mut found: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
-    for row in sql::rows(core.db.read(), query, marks.values).await? {
-        let workspace = row.try_get("", "workspace_id")?;
-        found
-            .entry(workspace)
-            .or_default()
-            .push(row.try_get("", "id")?);
-    }
-    Ok(found)
 }
 
 async fn ids(core: &Core, query: String, values: Vec<sea_orm::Value>) -> Result<Vec<Uuid>, DbErr> {

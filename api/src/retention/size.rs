@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use entity::{attempt, audit, delivery, event};
 use openapi::retention::{StorageSizes, TableSize};
-use sea_orm::DbErr;
+use sea_orm::sea_query::ColumnType;
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait, IdenStatic as _, Iterable as _};
 use uuid::Uuid;
 
 use crate::clock::from_ms;
@@ -161,8 +163,8 @@ pub enum Written {
     Audit,
 }
 
-/// About how many bytes are written of rows, whatever they take in their tables, where they may be
-/// compressed.
+/// About how many bytes rows are when they are read to be written, whatever they take in their tables,
+/// where they may be compressed.
 ///
 /// # Errors
 /// The database failed.
@@ -176,17 +178,30 @@ pub async fn written(db: &Db, what: Written, ids: &[Uuid]) -> Result<HashMap<Uui
     let mut sizes = HashMap::new();
     for (table, key, join) in tables.iter().copied() {
         let length = match table {
-            "event" => {
-                "OCTET_LENGTH(t.body) + OCTET_LENGTH(t.headers) + OCTET_LENGTH(t.matched) \
-                 + OCTET_LENGTH(t.query)"
-            }
-            "delivery" => "OCTET_LENGTH(t.fields) + COALESCE(OCTET_LENGTH(t.error), 0)",
-            "attempt" => "OCTET_LENGTH(t.exchanges) + COALESCE(OCTET_LENGTH(t.error), 0)",
-            _ => "OCTET_LENGTH(t.\"before\") + OCTET_LENGTH(t.\"after\")",
+            "event" => octets::<event::Entity>(),
+            "delivery" => octets::<delivery::Entity>(),
+            "attempt" => octets::<attempt::Entity>(),
+            _ => octets::<audit::Entity>(),
         };
-        add(db, ids, (table, key, join), length, &mut sizes).await?;
+        add(db, ids, (table, key, join), &length, &mut sizes).await?;
     }
     Ok(sizes)
+}
+
+/// The sum of the lengths of the columns of a row `t` that may be of any length.
+fn octets<E: EntityTrait>() -> String {
+    let lengths: Vec<String> = E::Column::iter()
+        .filter(|column| is_of_any_length(column.def().get_column_type()))
+        .map(|column| format!("COALESCE(OCTET_LENGTH(t.\"{}\"), 0)", column.as_str()))
+        .collect();
+    lengths.join(" + ")
+}
+
+const fn is_of_any_length(column: &ColumnType) -> bool {
+    matches!(
+        column,
+        ColumnType::Text | ColumnType::String(_) | ColumnType::Blob | ColumnType::VarBinary(_)
+    )
 }
 
 /// Adds the sizes of the rows of a table to those that they belong to.
@@ -487,6 +502,43 @@ async fn number(db: &Db, query: &str) -> Result<i64, DbErr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The columns that are counted; of all others the length is known.
+    fn counted<E: EntityTrait>() -> Vec<&'static str> {
+        let mut counted = Vec::new();
+        for column in E::Column::iter() {
+            match column.def().get_column_type() {
+                ColumnType::Uuid
+                | ColumnType::Boolean
+                | ColumnType::Integer
+                | ColumnType::BigInteger => {}
+                other => {
+                    let name = column.as_str();
+                    assert!(is_of_any_length(other), "{name} is {other:?}");
+                    counted.push(name);
+                }
+            }
+        }
+        counted
+    }
+
+    #[test]
+    fn every_column_that_may_be_long_is_counted() {
+        let events = counted::<event::Entity>();
+        for name in ["query", "headers", "body", "envelope", "matched"] {
+            assert!(events.contains(&name), "{name}");
+        }
+        assert!(counted::<delivery::Entity>().contains(&"fields"));
+        assert_eq!(
+            counted::<attempt::Entity>(),
+            ["outcome", "error_code", "error", "exchanges"]
+        );
+        assert!(counted::<audit::Entity>().contains(&"before"));
+        assert_eq!(
+            octets::<attempt::Entity>().matches("OCTET_LENGTH").count(),
+            4
+        );
+    }
 
     #[test]
     fn free_space_of_a_table_does_not_count() {

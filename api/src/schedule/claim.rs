@@ -64,15 +64,8 @@ pub async fn set(
     due_at: i64,
 ) -> Result<(), DbErr> {
     // The fence moves, so that a run that ends now does not take the new time away.
-    sql::execute(
-        txn,
-        "INSERT INTO timer (kind, key, due_at, owner, fence, failures) VALUES ($1, $2, $3, NULL, 0, 0) \
-         ON CONFLICT (kind, key) DO UPDATE SET due_at = excluded.due_at, owner = NULL, \
-         fence = timer.fence + 1, failures = 0",
-        vec![kind.into(), key.into(), due_at.into()],
-    )
-    .await?;
-    Ok(())
+    let free = "owner = NULL, fence = timer.fence + 1";
+    put(txn, (kind, key, due_at), &format!("{MOVES}, {free}")).await
 }
 
 /// Makes a timer unless it is there.
@@ -85,14 +78,7 @@ pub async fn ensure(
     key: &str,
     due_at: i64,
 ) -> Result<(), DbErr> {
-    sql::execute(
-        txn,
-        "INSERT INTO timer (kind, key, due_at, owner, fence, failures) VALUES ($1, $2, $3, NULL, 0, 0) \
-         ON CONFLICT (kind, key) DO NOTHING",
-        vec![kind.into(), key.into(), due_at.into()],
-    )
-    .await?;
-    Ok(())
+    put(txn, (kind, key, due_at), "NOTHING").await
 }
 
 /// Takes a timer away.
@@ -121,13 +107,24 @@ pub async fn wish(
     key: &str,
     now: i64,
 ) -> Result<(), DbErr> {
-    sql::execute(
-        txn,
-        "INSERT INTO timer (kind, key, due_at, owner, fence, failures) VALUES ($1, $2, $3, NULL, 0, 0) \
-         ON CONFLICT (kind, key) DO UPDATE SET due_at = excluded.due_at, failures = 0",
-        vec![kind.into(), key.into(), now.into()],
-    )
-    .await?;
+    put(txn, (kind, key, now), MOVES).await
+}
+
+/// What becomes of a timer that has another time from now on.
+const MOVES: &str = "UPDATE SET due_at = excluded.due_at, failures = 0";
+
+/// Makes a timer that is due at a time; one that is there has this done to it instead.
+async fn put(
+    txn: &impl ConnectionTrait,
+    (kind, key, due_at): (&str, &str, i64),
+    instead: &str,
+) -> Result<(), DbErr> {
+    let query = format!(
+        "INSERT INTO timer (kind, key, due_at, owner, fence, failures) \
+         VALUES ($1, $2, $3, NULL, 0, 0) ON CONFLICT (kind, key) DO {instead}"
+    );
+    let values = vec![kind.into(), key.into(), due_at.into()];
+    sql::execute(txn, query, values).await?;
     Ok(())
 }
 

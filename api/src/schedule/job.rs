@@ -11,6 +11,8 @@ use entity::job;
 use openapi::jobs::{Job, JobState};
 use openapi::stream::Message;
 use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,6 +24,36 @@ use crate::scope::Scope;
 
 /// The kind of the timers of jobs.
 pub const TIMER: &str = "job";
+
+/// What a job keeps: what was asked for, and the newest row that was there then.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Params<T> {
+    /// What was asked for.
+    #[serde(flatten)]
+    pub asked: T,
+    /// The newest row that is meant.
+    pub last: Uuid,
+}
+
+impl<T: DeserializeOwned> Params<T> {
+    /// Reads what a job keeps.
+    ///
+    /// # Errors
+    /// It is not of this form.
+    pub fn read(job: &job::Model) -> Result<Self, DbErr> {
+        let mut all: serde_json::Map<String, Value> =
+            serde_json::from_str(&job.params).map_err(unreadable)?;
+        let last = all.remove("last").unwrap_or_default();
+        Ok(Self {
+            asked: serde_json::from_value(Value::Object(all)).map_err(unreadable)?,
+            last: serde_json::from_value(last).map_err(unreadable)?,
+        })
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> DbErr {
+    DbErr::Custom(format!("the parameters of a job cannot be read: {error}"))
+}
 
 /// How far a piece brought a job.
 #[derive(Clone, Debug, Default)]

@@ -11,6 +11,7 @@
 //!
 //! A timer may ring before its time, when the clock was set back; a task looks whether it is time.
 
+pub mod batches;
 mod claim;
 pub mod job;
 

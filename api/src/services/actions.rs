@@ -18,9 +18,11 @@ use uuid::Uuid;
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::db::Transaction;
+use crate::dispatch::{self, Leased};
 use crate::http::problem::{ApiError, ApiResult, field_error};
 use crate::journal::{self, Lane, hold_events, lock_lane, release_next, repeat_of};
 use crate::mask;
+use crate::request;
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
 use crate::services::sources::stored;
@@ -129,7 +131,7 @@ pub async fn discard(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResu
     let was = json!({ "state": row.state });
     note(core, &txn, by, "delivery.discard", &row, was).await?;
     let next = move_on(core, &txn, &row, now).await?;
-    commit(core, txn, next.into_iter().collect()).await?;
+    commit(core, txn, next).await?;
     core.metrics.ended(State::Discarded, 1);
     tell(core, &row, State::Discarded);
     Ok(())
@@ -338,36 +340,45 @@ async fn move_on(
     txn: &Transaction,
     row: &delivery::Model,
     now: i64,
-) -> Result<Option<delivery::Model>, DbErr> {
+) -> Result<Leased, DbErr> {
     match &row.lane {
         // The end of a dead letter changes nothing: its lane has moved on before.
         Some(lane) if row.state != State::Dead.as_str() => {
             release_next(txn, &core.dispatch, row.connection_id, lane, now).await
         }
-        _ => Ok(None),
+        _ => Ok(Leased::default()),
     }
 }
 
 /// Commits, and hands over or gives back what was leased on the way.
-pub(super) async fn commit(
-    core: &Core,
+pub(super) async fn commit(core: &Core, txn: Transaction, next: Leased) -> Result<(), DbErr> {
+    commit_apart(core.dispatch.clone(), txn, next).await
+}
+
+/// In a task of its own: cut by a client that goes away, it would leave a lease on disk of which
+/// nobody here knows.
+async fn commit_apart(
+    dispatch: dispatch::Handle,
     txn: Transaction,
-    next: Vec<delivery::Model>,
+    next: Leased,
 ) -> Result<(), DbErr> {
-    match txn.commit().await {
-        Ok(()) => {
-            core.dispatch.offer(next);
-            core.dispatch.announce_released();
-            Ok(())
-        }
-        Err(error) => {
-            for row in next {
-                core.dispatch.unreserve(row.connection_id);
-                core.dispatch.lose(&row);
+    let work = async move {
+        match txn.commit().await {
+            Ok(()) => {
+                dispatch.offer(next);
+                dispatch.announce_released();
+                Ok(())
             }
-            Err(error)
+            Err(error) => {
+                for row in next.rows() {
+                    dispatch.lose(row);
+                }
+                Err(error)
+            }
         }
-    }
+    };
+    let ended = tokio::spawn(request::within(request::id(), work)).await;
+    ended.unwrap_or_else(|error| Err(DbErr::Custom(format!("a commit broke off: {error}"))))
 }
 
 /// Tells who watches where a delivery stands.
@@ -393,4 +404,37 @@ pub fn tell(core: &Core, row: &delivery::Model, state: State) {
             at: from_ms(core.clock.now_ms()),
         }),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait as _;
+
+    use super::*;
+    use crate::db::{Db, Location};
+    use crate::dispatch::Places;
+    use crate::dispatch::fixtures::{CONNECTION, new_row, options};
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_cuts_no_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("test.db"));
+        let db = Db::open(&location, 2).await.unwrap();
+        let dispatch = dispatch::Handle::new(Uuid::nil(), options());
+        let txn = db.begin().await.unwrap();
+        txn.execute_unprepared("CREATE TABLE done (n INTEGER)")
+            .await
+            .unwrap();
+        let mut places = Places::default();
+        assert!(dispatch.reserve(CONNECTION, &mut places));
+        let next = Leased::new(vec![new_row(1, None, 0, 1, 0)], places);
+        let mut commit = Box::pin(commit_apart(dispatch.clone(), txn, next));
+        assert!(futures_util::poll!(&mut commit).is_pending());
+        drop(commit);
+        // Its turn comes when the transaction has ended, one way or the other.
+        let query = "INSERT INTO done (n) VALUES (1)";
+        db.write().execute_unprepared(query).await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(dispatch.in_memory(), 1, "it was handed over");
+    }
 }

@@ -71,15 +71,13 @@ pub async fn list(
     let source = match &filter.source {
         None => None,
         Some(wanted) => {
-            let is_it =
-                |(id, slug): &(&Uuid, &String)| *slug == wanted || id.to_string() == *wanted;
-            let Some((id, _)) = slugs.iter().find(is_it) else {
+            let Some(id) = names::meant(&slugs, wanted) else {
                 return Ok(Page {
                     items: Vec::new(),
                     next_cursor: None,
                 });
             };
-            Some(*id)
+            Some(id)
         }
     };
     let mut named = Vec::new();

@@ -13,6 +13,17 @@ use crate::scope::Scope;
 /// What is shown for something that was deleted since.
 pub const DELETED: &str = "(deleted)";
 
+/// Which of these is meant by a filter, that names it or gives its id.
+pub fn meant<'a>(
+    known: impl IntoIterator<Item = (&'a Uuid, &'a String)>,
+    wanted: &str,
+) -> Option<Uuid> {
+    known
+        .into_iter()
+        .find(|(id, name)| *name == wanted || id.to_string() == wanted)
+        .map(|(id, _)| *id)
+}
+
 /// Name and connector of each connection of the workspace.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
 use crate::db::Db;
-use crate::journal::{OPEN, OPEN_STATES, sql};
+use crate::journal::{OPEN_D, OPEN_STATES, sql};
 use crate::scope::Scope;
 
 /// Rows that are looked at for the age of what waits in one state of a connection. Those that are
@@ -63,9 +63,8 @@ pub async fn waiting(db: &Db, scope: Option<Scope>) -> Result<Vec<Waiting>, DbEr
 pub fn waiting_query(scoped: bool) -> String {
     let states = OPEN_STATES.map(|state| format!("('{state}')")).join(",");
     // The condition of the index stands in the text word for word, so that it is used.
-    let these = format!(
-        "FROM delivery d WHERE d.connection_id = c.id AND d.state = s.state AND d.state IN {OPEN}"
-    );
+    let these =
+        format!("FROM delivery d WHERE d.connection_id = c.id AND d.state = s.state AND {OPEN_D}");
     let own = if scoped {
         "WHERE c.workspace_id = $1"
     } else {
@@ -89,7 +88,7 @@ pub fn nowhere_query(scoped: bool) -> String {
     format!(
         "SELECT d.connection_id AS connection, d.state AS state, COUNT(*) AS n, \
          MIN(d.created_at) AS oldest FROM delivery d WHERE d.connection_id = $1 \
-         AND d.state = 'parked' AND d.state IN {OPEN} {own} GROUP BY d.connection_id, d.state"
+         AND d.state = 'parked' AND {OPEN_D} {own} GROUP BY d.connection_id, d.state"
     )
 }
 

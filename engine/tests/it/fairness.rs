@@ -96,7 +96,7 @@ proptest! {
     fn a_guard_counts_records(
         outcomes in prop::collection::vec((0_u64..400, 0_u64..30, any::<bool>()), 0..200),
         records in 1_usize..12,
-        share in 0.0_f64..1.0,
+        share in prop_oneof![Just(0.0_f64), 0.0_f64..1.0],
     ) {
         let policy = GuardPolicy { records, share, window: Duration::from_secs(10) };
         let mut guard = GoneGuard::new(policy);
@@ -159,7 +159,10 @@ fn what_a_person_knows_to_be_gone_counts_no_more_until_it_is_seen() {
     // Each that comes after the tenth is one too many, too: none slips through.
     assert!(ask(&mut guard, 0, 0..10));
     assert_eq!(guard.observe(1, 3, true), Judgement::Mass);
+    assert!(!guard.is_believed(3));
     guard.believe();
+    assert!((0..10).all(|record| guard.is_believed(record)));
+    assert!(!guard.is_believed(100));
     assert!(!ask(&mut guard, 2, 0..10));
     assert!(!ask(&mut guard, 3, 100..109), "nine others are few");
     assert!(ask(&mut guard, 4, 109..110));
@@ -167,6 +170,7 @@ fn what_a_person_knows_to_be_gone_counts_no_more_until_it_is_seen() {
     guard.believe();
     for record in 0..10 {
         guard.observe(5, record, false);
+        assert!(!guard.is_believed(record));
     }
     assert!(ask(&mut guard, 6, 0..10));
     guard.clear();

@@ -13,4 +13,5 @@ mod pages;
 mod passkeys;
 mod people;
 mod retries;
+mod waiting;
 mod workspaces;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::fakes::connectwise::FakeConnectWise;
 use tests::fakes::{Effect, FakeSink, Fault};
 use tests::yaml::{File, copy_to};
-use tests::{Client, Server, both};
+use tests::{Client, Database, Server, both};
 use uuid::Uuid;
 
 use crate::lanes::{arrived, in_lanes, send, sums_hold, tickets};
@@ -21,16 +21,25 @@ async fn once_more(client: &Client, id: Uuid) -> Uuid {
     made.delivery_id
 }
 
+/// A sink, the server that sends to it, and the one delivery that it took.
+async fn sent_once(db: Database) -> (FakeSink, Server, Client, Delivery) {
+    let sink = FakeSink::start().await.unwrap();
+    let server = Server::start(db).await;
+    let file = File::new().http("sink", &sink.url).source("alerts").rule(
+        "copy",
+        json!([]),
+        json!([copy_to("sink")]),
+    );
+    server.apply(&file.text()).await;
+    let client = server.client();
+    let sent = server.anonymous().hook("alerts", &json!({ "n": 1 })).await;
+    let done = delivered(&client, sent.event_ids[0]).await;
+    (sink, server, client, done)
+}
+
 both! {
     async fn what_was_delivered_is_repeated_only_when_that_is_confirmed(db) {
-        let sink = FakeSink::start().await.unwrap();
-        let server = Server::start(db).await;
-        let file = File::new().http("sink", &sink.url).source("alerts")
-            .rule("copy", json!([]), json!([copy_to("sink")]));
-        server.apply(&file.text()).await;
-        let client = server.client();
-        let sent = server.anonymous().hook("alerts", &json!({ "n": 1 })).await;
-        let old = delivered(&client, sent.event_ids[0]).await;
+        let (sink, server, client, old) = sent_once(db).await;
         let path = format!("/api/v1/deliveries/{}/replay", old.id);
         for unconfirmed in [json!({}), json!({ "repeat_delivered": false })] {
             let problem = client.post(&path, &unconfirmed).await.problem(Code::AlreadyDelivered);
@@ -61,14 +70,7 @@ both! {
     }
 
     async fn two_who_repeat_what_was_delivered_repeat_it_once(db) {
-        let sink = FakeSink::start().await.unwrap();
-        let server = Server::start(db).await;
-        let file = File::new().http("sink", &sink.url).source("alerts")
-            .rule("copy", json!([]), json!([copy_to("sink")]));
-        server.apply(&file.text()).await;
-        let client = server.client();
-        let sent = server.anonymous().hook("alerts", &json!({ "n": 1 })).await;
-        let old = delivered(&client, sent.event_ids[0]).await;
+        let (sink, server, client, old) = sent_once(db).await;
         sink.fault(Fault::new(Effect::Hang).times(0));
         let path = format!("/api/v1/deliveries/{}/replay", old.id);
         let asked = json!({ "repeat_delivered": true });

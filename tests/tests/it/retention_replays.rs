@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use openapi::events::Replayed;
 use openapi::problem::Code;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement, TransactionTrait as _};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait as _};
 use serde_json::json;
 use tests::fakes::FakeShelf;
 use tests::{Client, Database, Options, Server, both, wait_until};
@@ -45,9 +45,23 @@ pub(crate) async fn ended(client: &Client) -> openapi::retention::RetentionRun {
 }
 
 async fn number(db: &DatabaseConnection, query: &str, id: Uuid) -> i64 {
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), query, [id.into()]);
-    let row = db.query_one_raw(statement).await.unwrap().unwrap();
+    let row = db.query_one_raw(of(db, query, id)).await.unwrap().unwrap();
     row.try_get_by_index(0).unwrap()
+}
+
+/// A statement with an id.
+fn of(db: &impl ConnectionTrait, text: &str, id: Uuid) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), text, [id.into()])
+}
+
+/// A server on PostgreSQL, which lets several write at once, and its past; on SQLite there is one
+/// writer.
+async fn on_postgres() -> Option<(Server, Client, Past)> {
+    let server = Server::start(Database::postgres()?).await;
+    server.apply(&file().text()).await;
+    let client = server.client();
+    let past = Past::of(&server).await;
+    Some((server, client, past))
 }
 
 const OF_EVENT: &str = "SELECT COUNT(*) FROM delivery WHERE event_id = $1";
@@ -88,16 +102,11 @@ both! {
     }
 }
 
-/// PostgreSQL lets several write at once; on SQLite there is one writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_a_replay_holds_stays() {
-    let Some(db) = Database::postgres() else {
+    let Some((server, client, past)) = on_postgres().await else {
         return;
     };
-    let server = Server::start(db).await;
-    server.apply(&file().text()).await;
-    let client = server.client();
-    let past = Past::of(&server).await;
     let event = past.event(100).await;
     // It ended of late: by itself it may stay, whatever becomes of its event.
     past.delivery(event, 100, "delivered", 1).await;
@@ -106,15 +115,14 @@ async fn an_event_that_a_replay_holds_stays() {
     let replay = server.store.connect().await;
     let txn = replay.begin().await.unwrap();
     let hold = "SELECT id FROM event WHERE id = $1 FOR KEY SHARE";
-    let statement =
-        Statement::from_sql_and_values(txn.get_database_backend(), hold, [event.into()]);
-    txn.query_one_raw(statement).await.unwrap().unwrap();
+    txn.query_one_raw(of(&txn, hold, event))
+        .await
+        .unwrap()
+        .unwrap();
     let copy = "INSERT INTO delivery SELECT (jsonb_populate_record(d, jsonb_build_object('id', \
                 gen_random_uuid(), 'state', 'held', 'finished_at', NULL))).* FROM delivery d \
                 WHERE d.event_id = $1";
-    let statement =
-        Statement::from_sql_and_values(txn.get_database_backend(), copy, [event.into()]);
-    txn.execute_raw(statement).await.unwrap();
+    txn.execute_raw(of(&txn, copy, event)).await.unwrap();
     let run = clean(&client).await.last_run.unwrap();
     assert_eq!((run.error, run.deleted.events), (None, 1));
     txn.commit().await.unwrap();
@@ -134,13 +142,9 @@ async fn an_event_that_a_replay_holds_stays() {
 /// The clean-up was quicker: nothing is made of an event that is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_that_comes_too_late_makes_nothing() {
-    let Some(db) = Database::postgres() else {
+    let Some((server, client, past)) = on_postgres().await else {
         return;
     };
-    let server = Server::start(db).await;
-    server.apply(&file().text()).await;
-    let client = server.client();
-    let past = Past::of(&server).await;
     let cleaner = server.store.connect().await;
     for by_delivery in [false, true] {
         let event = past.event(100).await;
@@ -148,9 +152,10 @@ async fn a_replay_that_comes_too_late_makes_nothing() {
         // A clean-up in its transaction.
         let txn = cleaner.begin().await.unwrap();
         let hold = "SELECT id FROM event WHERE id = $1 FOR UPDATE";
-        let statement =
-            Statement::from_sql_and_values(txn.get_database_backend(), hold, [event.into()]);
-        txn.query_one_raw(statement).await.unwrap().unwrap();
+        txn.query_one_raw(of(&txn, hold, event))
+            .await
+            .unwrap()
+            .unwrap();
         let late = tokio::spawn({
             let client = client.clone();
             async move {
@@ -172,9 +177,7 @@ async fn a_replay_that_comes_too_late_makes_nothing() {
             "DELETE FROM event WHERE id = $1",
             "DELETE FROM delivery WHERE event_id = $1",
         ] {
-            let statement =
-                Statement::from_sql_and_values(txn.get_database_backend(), query, [event.into()]);
-            txn.execute_raw(statement).await.unwrap();
+            txn.execute_raw(of(&txn, query, event)).await.unwrap();
         }
         txn.commit().await.unwrap();
         let code = if by_delivery {

@@ -6,6 +6,7 @@
 //! before anybody else writes; if that fails, the connection is made anew. A crash leaves the WAL,
 //! which the next open replays.
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,14 +79,14 @@ impl DirectTransaction {
     pub fn each(
         &self,
         text: &str,
-        rows: impl Iterator<Item = impl Iterator<Item = Value>>,
+        rows: impl Iterator<Item = impl Iterator<Item = impl ToSql>>,
     ) -> Result<Vec<usize>, DbErr> {
         self.file.with(fault::exec, |connection| {
             let mut statement = connection.prepare_cached(text)?;
             let mut changed = Vec::with_capacity(rows.size_hint().0);
             for row in rows {
                 for (at, value) in row.enumerate() {
-                    statement.raw_bind_parameter(at + 1, Bound(&value))?;
+                    statement.raw_bind_parameter(at + 1, value)?;
                 }
                 changed.push(statement.raw_execute()?);
             }
@@ -226,12 +227,14 @@ fn read(prepared: &mut CachedStatement<'_>) -> rusqlite::Result<Vec<Row>> {
 }
 
 /// A value as the ORM stores it in SQLite.
-struct Bound<'a>(&'a Value);
+#[derive(Debug)]
+pub struct Bound<V>(pub V);
 
-impl ToSql for Bound<'_> {
+impl<V: Borrow<Value>> ToSql for Bound<V> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let number = |n: i64| ValueRef::Integer(n);
-        let value = match self.0 {
+        let value: &Value = self.0.borrow();
+        let value = match value {
             Value::Bool(value) => value.map(|value| number(value.into())),
             Value::Int(value) => value.map(|value| number(value.into())),
             Value::BigInt(value) => value.map(number),

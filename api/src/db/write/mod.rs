@@ -19,7 +19,7 @@ use sea_orm::{
 };
 
 pub use checkpoint::{BACKSTOP, Checkpoints};
-pub use direct::{Direct, DirectTransaction};
+pub use direct::{Bound, Direct, DirectTransaction};
 pub use lists::Lists;
 pub use own::{Own, OwnTransaction};
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement, TransactionTrait as _, Value};
 
 use super::checkpoint::ENOUGH;
-use super::{Direct, Writer};
+use super::{Bound, Direct, Writer};
 use crate::db::away::{is_away, is_full};
 use crate::db::{Db, Location, Sql as _, sqlite_options};
 use crate::journal::sql;
@@ -39,7 +39,7 @@ async fn marks_with_numbers_and_without_mean_the_same_on_both_ways() {
     let txn = direct.begin().await.unwrap();
     txn.each(
         "INSERT INTO t (n, text) VALUES (?, ?)",
-        (1..=3_i64).map(|n| [n.into(), "x".into()].into_iter()),
+        (1..=3_i64).map(|n| [n.into(), "x".into()].into_iter().map(Bound::<Value>)),
     )
     .unwrap();
     let numbered = "UPDATE t SET text = $2 WHERE n = $1";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use engine::breaker::BreakerState;
 use sea_orm::DbErr;
 use tokio::task::JoinError;
 
@@ -25,12 +26,12 @@ pub(super) struct Claimed {
 impl Carrier {
     /// Begins to claim from the database while there is room for many.
     pub(super) fn fill(&mut self) {
-        let now = Instant::now();
-        if !self.claims.is_empty() || self.claim_after.is_some_and(|after| now < after) {
+        let is_over = |after: Option<Instant>| after.is_none_or(|after| Instant::now() >= after);
+        if !self.claims.is_empty() || !is_over(self.claim_after) {
             return;
         }
-        let may_probe = self.probe_after.is_none_or(|after| now >= after);
-        let retries = match (self.recovered, may_probe && self.lacks_probe()) {
+        let probe = self.lacks_probe() && is_over(self.probe_after);
+        let retries = match (self.recovered, probe) {
             (true, _) => Retries::All,
             (false, true) => Retries::Probe,
             (false, false) => Retries::Due,
@@ -64,11 +65,14 @@ impl Carrier {
 
     /// How many to claim of each kind; none if there is no reason to look, or no room for many.
     fn room(&self, retries: Retries) -> Option<Room> {
+        let look = self.desk.backlog.load(Ordering::Acquire) || !self.lost.is_empty();
+        let again = self.more_waits || retries != Retries::Due;
+        if !look && !again {
+            return None;
+        }
         let capacity = self.core.dispatch.0.options.capacity;
         let held = self.desk.held.load(Ordering::Acquire);
         let waited = self.desk.queue.lock().waited();
-        let look = self.desk.backlog.load(Ordering::Acquire) || !self.lost.is_empty();
-        let again = self.more_waits || retries != Retries::Due;
         Room::of(capacity, held, waited, look, again)
     }
 
@@ -116,7 +120,8 @@ impl Carrier {
     /// Whether a probe is due and nothing is here to make it with. One that hangs holds up none, as
     /// long as there is a place for another call.
     fn lacks_probe(&self) -> bool {
-        self.breaker.until_probe(self.elapsed_ms()) == Some(0)
+        self.breaker.state() != BreakerState::Closed
+            && self.breaker.until_probe(self.elapsed_ms()) == Some(0)
             && self.calls.len() < self.places()
             && self.desk.queue.lock().is_empty()
     }

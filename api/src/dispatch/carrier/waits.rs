@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::Carrier;
+use super::pause::Pause;
+use super::{Carrier, IDLE};
 use crate::dispatch::waits::{self, LONGEST, Slow};
 
 /// A shorter wait is over before anybody hears of it.
@@ -25,6 +26,7 @@ pub(super) struct Waits {
     written_until: Option<Instant>,
     written_slow: Option<Slow>,
     written: Option<Instant>,
+    pause: Pause,
 }
 
 impl Carrier {
@@ -36,14 +38,21 @@ impl Carrier {
         self.waits.until = self.waits.until.max(until);
     }
 
-    /// Writes down what is worth it.
-    pub(super) async fn write_waits(&mut self, workspace: Uuid) {
-        let now = self.core.clock.now_ms();
-        let slow = self.slow();
-        let left = self.waits.left();
-        if !self.waits.is_due(slow, left) {
-            return;
+    /// Writes down what is worth it. Returns how long to wait at most.
+    pub(super) async fn write_waits(&mut self, workspace: Uuid) -> Duration {
+        if self.waits.until.is_none() && self.waits.written_slow.is_none() && !self.pace.is_slowed()
+        {
+            return IDLE;
         }
+        let (slow, at) = (self.slow(), Instant::now());
+        let left = self.waits.left(at);
+        if !self.waits.is_due(slow, left, at) {
+            return IDLE;
+        }
+        if let Some(pause) = self.waits.pause.left(at) {
+            return pause;
+        }
+        let now = self.core.clock.now_ms();
         let left = i64::try_from(left.as_millis()).unwrap_or_default();
         let until = (left > 0).then(|| now.saturating_add(left));
         match waits::write(&self.core.db, workspace, self.desk.id, until, slow, now).await {
@@ -51,9 +60,12 @@ impl Carrier {
                 self.waits.written_until = self.waits.until;
                 self.waits.written_slow = slow;
                 self.waits.written = Some(Instant::now());
+                self.waits.pause.over();
+                IDLE
             }
             Err(error) => {
                 tracing::warn!(%error, connection.id = %self.desk.id, "What an upstream asked for could not be written.");
+                self.waits.pause.failed(Instant::now())
             }
         }
     }
@@ -67,14 +79,12 @@ impl Carrier {
 }
 
 impl Waits {
-    fn left(&self) -> Duration {
+    fn left(&self, now: Instant) -> Duration {
         let until = self.until;
-        until.map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
-        })
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    fn is_due(&self, slow: Option<Slow>, left: Duration) -> bool {
+    fn is_due(&self, slow: Option<Slow>, left: Duration, at: Instant) -> bool {
         let told = self.written_until.and_then(|at| at.checked_add(LONGER));
         if left >= TOLD && self.until > told {
             return true;
@@ -85,6 +95,7 @@ impl Waits {
             (Some(before), Some(now)) if before != now => FIGURES,
             (Some(_), Some(_)) => SAME,
         };
-        self.written.is_none_or(|at| at.elapsed() >= soon)
+        let written = self.written;
+        written.is_none_or(|written| at.saturating_duration_since(written) >= soon)
     }
 }

@@ -11,6 +11,9 @@ use crate::snapshot::ConnectionConfig;
 impl Carrier {
     /// Puts back what maintenance covers now; it is claimed again when that ends.
     pub(super) async fn wait_for_windows(&mut self, connection: &ConnectionConfig) {
+        if self.desk.queue.lock().is_empty() {
+            return;
+        }
         let snapshot = self.core.snapshots.current();
         let Some(workspace) = snapshot.workspace(connection.view.workspace_id) else {
             return;

@@ -2,11 +2,10 @@
 //!
 //! Invariant: what is being sent right now is left, and what comes in later is not meant. Those
 //! behind another of their lane go first and its head last, so nothing is let go on the way only to
-//! be sent. Each piece is a transaction under the locks of its lanes that checks the states it starts
+//! be sent. Each batch is a transaction under the locks of its lanes that checks the states it starts
 //! from; what was discarded is found no more, so a piece that a crash cut off goes on where it was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use entity::{delivery, job};
 use openapi::deliveries::{DeadResult, State};
@@ -20,7 +19,8 @@ use crate::core::Core;
 use crate::http::problem::ApiResult;
 use crate::journal::sql::{self, Values};
 use crate::journal::{self, Lane, OPEN};
-use crate::schedule::job::{self as work, Step, Worker};
+use crate::schedule::batches::{self, Found, ROWS};
+use crate::schedule::job::{self as work, Params, Step, Worker};
 use crate::scope::Scope;
 use crate::services::actions::{commit, tell};
 use crate::services::audit::{self, Act, Actor};
@@ -30,21 +30,17 @@ use crate::services::replay::AT_ONCE;
 const DISCARD: &str = "deliveries.discard";
 /// What waits, in whatever way. The index of open deliveries is read state by state.
 const WAITING: [&str; 6] = ["ready", "retrying", "windowed", "held", "paused", "parked"];
-/// Rows of one transaction.
-const ROWS: u64 = 100;
-/// Longest time of one piece of a job.
-const LONGEST: Duration = Duration::from_secs(1);
 /// Why some stay.
 const BEING_SENT: &str = "being_sent";
 
-/// What is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Meant {
-    /// Deliveries to this connection.
+/// Whose deliveries.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Asked {
     connection_id: Uuid,
-    /// The newest of them.
-    last: Uuid,
 }
+
+/// What is meant: deliveries to this connection, up to the newest of them.
+type Meant = Params<Asked>;
 
 /// Discards all that waits for a connection. They are kept as `discarded`.
 ///
@@ -66,10 +62,8 @@ pub async fn discard_waiting(
     let Some((count, last)) = extent(core, id).await? else {
         return Ok(result);
     };
-    let meant = Meant {
-        connection_id: id,
-        last,
-    };
+    let asked = Asked { connection_id: id };
+    let meant = Meant { asked, last };
     let txn = core.db.begin().await?;
     let job = if count <= AT_ONCE {
         None
@@ -94,12 +88,7 @@ pub async fn discard_waiting(
         result.job = Some(work::to_wire(job));
         return Ok(result);
     }
-    let (mut done, mut ended) = (0, false);
-    while !ended {
-        let (more, last) = piece(core, meant).await?;
-        done += more;
-        ended = last;
-    }
+    let done = batches::all(0, |done, _| batch(core, meant, done)).await?;
     let left = being_sent(core, meant).await?;
     result.count = u64::try_from(done).unwrap_or(0);
     result.failed = u64::try_from(left).unwrap_or(0);
@@ -111,9 +100,8 @@ pub async fn discard_waiting(
 
 /// How much waits or is being sent, and the newest of it.
 async fn extent(core: &Core, connection: Uuid) -> Result<Option<(i64, Uuid)>, DbErr> {
-    let of = |what: &str| {
-        format!("SELECT {what} FROM delivery WHERE connection_id = $1 AND state IN {OPEN}")
-    };
+    let of =
+        |what: &str| format!("SELECT {what} FROM delivery WHERE connection_id = $1 AND {OPEN}");
     let id = || vec![Value::from(connection)];
     let counted = sql::rows(core.db.read(), of("COUNT(*) AS n"), id()).await?;
     let newest = of("id") + " ORDER BY id DESC LIMIT 1";
@@ -129,24 +117,27 @@ async fn extent(core: &Core, connection: Uuid) -> Result<Option<(i64, Uuid)>, Db
 async fn being_sent(core: &Core, meant: Meant) -> Result<i64, DbErr> {
     let query = format!(
         "SELECT COUNT(*) AS n FROM delivery WHERE connection_id = $1 AND state = 'leased' \
-         AND state IN {OPEN} AND id <= $2"
+         AND {OPEN} AND id <= $2"
     );
-    let values = vec![meant.connection_id.into(), meant.last.into()];
+    let values = vec![meant.asked.connection_id.into(), meant.last.into()];
     let rows = sql::rows(core.db.read(), query, values).await?;
     rows.first().map_or(Ok(0), |row| row.try_get("", "n"))
 }
 
-/// Discards a few. Returns how many, and whether nothing is left.
-async fn piece(core: &Core, meant: Meant) -> Result<(i64, bool), DbErr> {
+/// Discards a few. Returns how many with those that were discarded before.
+async fn batch(core: &Core, meant: Meant, done: i64) -> Result<(i64, Found), DbErr> {
     for behind in [true, false] {
         for state in WAITING {
             let found = next(core, meant, state, behind).await?;
             if !found.is_empty() {
-                return Ok((discard(core, meant, found, behind).await?, false));
+                let looked = u64::try_from(found.len()).unwrap_or(0);
+                let more = discard(core, meant, found, behind).await?;
+                let ended = false;
+                return Ok((done + more, Found { looked, ended }));
             }
         }
     }
-    Ok((0, true))
+    Ok((done, Found::END))
 }
 
 /// Ids and lanes of some. Those behind have the latest time of all.
@@ -164,9 +155,9 @@ async fn next(
     // The condition of the partial index stands in the text word for word, so that it is used.
     let query = format!(
         "SELECT id, lane FROM delivery WHERE connection_id = $1 AND state = '{state}' \
-         AND state IN {OPEN} AND behind = {behind} AND id <= $2 ORDER BY due_at {order} LIMIT {ROWS}"
+         AND {OPEN} AND behind = {behind} AND id <= $2 ORDER BY due_at {order} LIMIT {ROWS}"
     );
-    let values = vec![meant.connection_id.into(), meant.last.into()];
+    let values = vec![meant.asked.connection_id.into(), meant.last.into()];
     let rows = sql::rows(core.db.read(), query, values).await?;
     rows.iter()
         .map(|row| Ok((row.try_get("", "id")?, row.try_get("", "lane")?)))
@@ -186,7 +177,7 @@ async fn discard(
     let mut rows = Values::of(&txn);
     for (id, lane) in found {
         rows.row([id.into()]);
-        lanes.extend(lane.map(|lane| (meant.connection_id, lane)));
+        lanes.extend(lane.map(|lane| (meant.asked.connection_id, lane)));
     }
     journal::lock(&txn, &lanes).await?;
     let values = rows.text.clone();
@@ -236,18 +227,14 @@ impl Worker for DiscardWaiting {
     }
 
     async fn step(&self, core: &Core, job: &job::Model) -> Result<Step, DbErr> {
-        let begun = Instant::now();
-        let meant: Meant = serde_json::from_str(&job.params).map_err(|error| {
-            DbErr::Custom(format!("the parameters of a job cannot be read: {error}"))
-        })?;
-        let mut step = Step::default();
-        let mut ended = false;
-        while !ended && begun.elapsed() < LONGEST {
-            let (more, last) = piece(core, meant).await?;
-            step.done += more;
-            ended = last;
-        }
-        if ended {
+        let meant: Meant = Params::read(job)?;
+        // Its time alone bounds a piece.
+        let (done, found) = batches::piece(0, u64::MAX, |done, _| batch(core, meant, done)).await?;
+        let mut step = Step {
+            done,
+            ..Step::default()
+        };
+        if found.ended {
             step.failed = being_sent(core, meant).await?;
             if step.failed > 0 {
                 step.cursor = json!({ "reasons": { BEING_SENT: step.failed } }).to_string();

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{DeliveryFilter, to_wire};
 use crate::core::Core;
 use crate::http::problem::ApiResult;
-use crate::journal::{OPEN, sql};
+use crate::journal::{OPEN_D, sql};
 use crate::scope::Scope;
 use crate::services::cursor::{LOOKED_AT, Window};
 use crate::services::names;
@@ -49,10 +49,8 @@ pub async fn list(
     let connection = match &filter.connection {
         None => None,
         Some(wanted) => {
-            let known = names
-                .iter()
-                .find(|(id, (name, _))| name == wanted || id.to_string() == *wanted)
-                .map(|(id, _)| *id);
+            let known = names::meant(names.iter().map(|(id, (name, _))| (id, name)), wanted);
+            // One that was deleted has no name any more.
             let Some(id) = known.or_else(|| wanted.parse().ok()) else {
                 return Ok(Page {
                     items: Vec::new(),
@@ -136,7 +134,7 @@ pub fn open_query(states: &[State], of_connection: bool) -> String {
     let own = if of_connection { "AND c.id = $2" } else { "" };
     format!(
         "SELECT d.id AS id FROM connection c JOIN delivery d ON d.connection_id = c.id \
-         WHERE c.workspace_id = $1 {own} AND d.{} AND d.state IN {OPEN} LIMIT {}",
+         WHERE c.workspace_id = $1 {own} AND d.{} AND {OPEN_D} LIMIT {}",
         in_states(states),
         SORTED + 1
     )

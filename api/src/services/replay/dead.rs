@@ -6,7 +6,6 @@ use entity::job;
 use openapi::deliveries::{DeadFilter, DeadReplay, DeadResult};
 use sea_orm::DbErr;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,7 +14,7 @@ use super::piece::{self, Deed, Errand};
 use super::query::{self, check, dead_query, whole_query};
 use crate::core::Core;
 use crate::http::problem::ApiResult;
-use crate::schedule::job::{self as work, Step, Worker};
+use crate::schedule::job::{self as work, Params, Step, Worker};
 use crate::scope::Scope;
 use crate::services::audit::{self, Act, Actor};
 
@@ -26,36 +25,6 @@ pub const AT_ONCE: i64 = 20;
 const REPLAY: &str = "dead_letters.replay";
 /// The kind of the jobs that discard.
 const DISCARD: &str = "dead_letters.discard";
-
-/// What a job keeps: what was asked for, and the newest row that was there then.
-#[derive(Debug, Serialize)]
-pub struct Params<T> {
-    /// What was asked for.
-    #[serde(flatten)]
-    pub asked: T,
-    /// The newest row that is meant.
-    pub last: Uuid,
-}
-
-impl<T: DeserializeOwned> Params<T> {
-    /// Reads what a job keeps.
-    ///
-    /// # Errors
-    /// It is not of this form.
-    pub fn read(job: &job::Model) -> Result<Self, DbErr> {
-        let mut all: serde_json::Map<String, Value> =
-            serde_json::from_str(&job.params).map_err(unreadable)?;
-        let last = all.remove("last").unwrap_or_default();
-        Ok(Self {
-            asked: serde_json::from_value(Value::Object(all)).map_err(unreadable)?,
-            last: serde_json::from_value(last).map_err(unreadable)?,
-        })
-    }
-}
-
-fn unreadable(error: serde_json::Error) -> DbErr {
-    DbErr::Custom(format!("the parameters of a job cannot be read: {error}"))
-}
 
 /// Replays dead letters.
 ///

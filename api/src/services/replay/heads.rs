@@ -5,7 +5,6 @@
 //! again only counts as done; its lane waits as before.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use entity::{delivery, job};
 use openapi::connections::RetryParked;
@@ -16,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::dead::{AT_ONCE, Params};
+use super::dead::AT_ONCE;
 use super::piece::Progress;
 use super::query::{count, newest, next};
 use crate::core::Core;
 use crate::http::problem::ApiResult;
-use crate::schedule::job::{self as work, Step, Worker};
+use crate::schedule::batches::{self, Found, MOST, ROWS};
+use crate::schedule::job::{self as work, Params, Step, Worker};
 use crate::scope::Scope;
 use crate::services::actions::tell;
 use crate::services::audit::{self, Act, Actor};
@@ -29,12 +29,6 @@ use crate::services::connections;
 
 /// The kind of these jobs.
 const RETRY: &str = "connections.retry_parked";
-/// Rows of one statement.
-const ROWS: u64 = 100;
-/// Rows of one piece of a job.
-const MOST: u64 = 2_000;
-/// Longest time of one piece of a job.
-const LONGEST: Duration = Duration::from_secs(1);
 
 /// Whose heads, and of which cause.
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,25 +113,27 @@ pub async fn retry_heads(
         result.job = Some(work::to_wire(job));
         return Ok(result);
     }
-    let mut progress = Progress::default();
-    while some(core, scope, &asked, last, &mut progress).await? == ROWS {}
+    let progress = batches::all(Progress::default(), |progress, _| {
+        some(core, scope, &asked, last, progress)
+    })
+    .await?;
     result.count = u64::try_from(progress.done).unwrap_or(0);
     result.failed = u64::try_from(progress.failed).unwrap_or(0);
     result.reasons = progress.reasons;
     Ok(result)
 }
 
-/// Makes up to [`ROWS`] of them due in one statement. Returns how many it found.
+/// Makes up to [`ROWS`] of them due in one statement.
 async fn some(
     core: &Core,
     scope: Scope,
     asked: &Asked,
     last: Uuid,
-    progress: &mut Progress,
-) -> Result<u64, DbErr> {
+    mut progress: Progress,
+) -> Result<(Progress, Found), DbErr> {
     let rows = next(core, &heads(scope, asked), progress.after, last, ROWS).await?;
     let Some(newest) = rows.last().map(|row| row.id) else {
-        return Ok(0);
+        return Ok((progress, Found::END));
     };
     let now = core.clock.now_ms();
     let updated = delivery::Entity::update_many()
@@ -153,20 +149,18 @@ async fn some(
         .filter(delivery::Column::Behind.eq(false))
         .exec_with_returning(core.db.write())
         .await?;
-    let found = u64::try_from(rows.len()).unwrap_or(0);
+    let looked = u64::try_from(rows.len()).unwrap_or(0);
     progress.after = newest;
     progress.done += i64::try_from(updated.len()).unwrap_or(0);
     let changed = i64::try_from(rows.len().saturating_sub(updated.len())).unwrap_or(0);
-    if changed > 0 {
-        // Somebody was quicker.
-        progress.failed += changed;
-        *progress.reasons.entry("changed".to_owned()).or_default() += changed;
-    }
+    // Somebody was quicker.
+    progress.fail("changed", changed);
     core.dispatch.announce(asked.connection_id);
     for row in &updated {
         tell(core, row, State::Ready);
     }
-    Ok(found)
+    let ended = looked < ROWS;
+    Ok((progress, Found { looked, ended }))
 }
 
 /// Does the pieces of these jobs.
@@ -180,21 +174,18 @@ impl Worker for HeadsWorker {
     }
 
     async fn step(&self, core: &Core, job: &job::Model) -> Result<Step, DbErr> {
-        let begun = Instant::now();
-        let params: Params<Asked> = Params::read(job)?;
+        let Params { asked, last }: Params<Asked> = Params::read(job)?;
         let scope = Scope::granted(job.workspace_id);
-        let mut progress: Progress = serde_json::from_str(&job.cursor).unwrap_or_default();
-        let (mut looked, mut ended) = (0, false);
-        while looked < MOST && !ended && begun.elapsed() < LONGEST {
-            let found = some(core, scope, &params.asked, params.last, &mut progress).await?;
-            looked += found;
-            ended = found < ROWS;
-        }
+        let progress: Progress = serde_json::from_str(&job.cursor).unwrap_or_default();
+        let (progress, found) = batches::piece(progress, MOST, |progress, _| {
+            some(core, scope, &asked, last, progress)
+        })
+        .await?;
         Ok(Step {
             done: progress.done,
             failed: progress.failed,
             cursor: serde_json::to_string(&progress).unwrap_or_default(),
-            again: (!ended).then(|| core.clock.now_ms()),
+            again: (!found.ended).then(|| core.clock.now_ms()),
         })
     }
 }

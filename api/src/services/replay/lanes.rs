@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::make::Maker;
-use super::piece::{self, Errand, Found, Progress};
+use super::piece::{self, Errand, Progress};
 use super::query;
 use crate::core::Core;
 use crate::journal::{Lane, place_of};
+use crate::schedule::batches::Found;
 
 /// Lanes under way at once: many are short, and share commits.
 const AT_ONCE: u64 = 50;

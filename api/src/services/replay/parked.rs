@@ -6,12 +6,12 @@ use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::dead::{Params, do_or_start};
+use super::dead::do_or_start;
 use super::piece::{self, Deed, Errand};
 use super::query::{conflict, parked_query};
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::schedule::job::{Step, Worker};
+use crate::schedule::job::{Params, Step, Worker};
 use crate::scope::Scope;
 use crate::services::audit::Actor;
 use crate::services::rules;

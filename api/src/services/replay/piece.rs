@@ -1,7 +1,6 @@
 //! A few rows at once: the unit of a replay.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::{Duration, Instant};
 
 use entity::{delivery, job};
 use openapi::deliveries::{ReplayRules, State};
@@ -19,17 +18,11 @@ use super::pace::Pace;
 use super::query;
 use crate::core::Core;
 use crate::journal::{Accept, AcceptEvent, JournalError, Lane, place_of};
+use crate::schedule::batches::{self, Found, MOST};
 use crate::schedule::job::Step;
 use crate::scope::Scope;
 use crate::services::actions::tell;
 use crate::services::rules;
-
-/// Rows of one commit.
-const ROWS: u64 = 100;
-/// Rows of one piece of a job.
-const MOST: i64 = 2_000;
-/// Longest time of one piece of a job.
-const LONGEST: Duration = Duration::from_secs(1);
 
 /// What is to be done with the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,34 +84,13 @@ impl Progress {
     }
 }
 
-/// What one commit found.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    /// How many rows.
-    pub looked: u64,
-    /// True: there are no more.
-    pub ended: bool,
-}
-
-impl Found {
-    /// There are no more.
-    pub const END: Self = Self {
-        looked: 0,
-        ended: true,
-    };
-}
-
 /// Does all of an errand at once.
 ///
 /// # Errors
 /// The database failed or the journal was full; what was done stays.
 pub async fn all(core: &Core, errand: &Errand) -> Result<Progress, DbErr> {
-    let mut progress = Progress::default();
-    let mut maker = begin(core, errand).await?;
-    while !rows(core, errand, &mut maker, &mut progress, ROWS)
-        .await?
-        .ended
-    {}
+    let begun = (begin(core, errand).await?, Progress::default());
+    let (_, progress) = batches::all(begun, |state, most| batch(core, errand, state, most)).await?;
     Ok(progress)
 }
 
@@ -127,22 +99,18 @@ pub async fn all(core: &Core, errand: &Errand) -> Result<Progress, DbErr> {
 /// # Errors
 /// The same; the piece is begun again later.
 pub async fn step(core: &Core, errand: &Errand, job: &job::Model) -> Result<Step, DbErr> {
-    let begun = Instant::now();
     let now = core.clock.now_ms();
-    let mut progress: Progress = serde_json::from_str(&job.cursor).unwrap_or_default();
+    let progress: Progress = serde_json::from_str(&job.cursor).unwrap_or_default();
     let room = errand.pace.map_or(MOST, |pace| {
-        pace.room(progress.planned, now * 1_000).min(MOST)
+        let room = pace.room(progress.planned, now * 1_000);
+        u64::try_from(room).unwrap_or(0).min(MOST)
     });
-    let mut maker = begin(core, errand).await?;
-    let (mut looked, mut ended) = (0_i64, false);
-    while looked < room && !ended && begun.elapsed() < LONGEST {
-        let most = u64::try_from(room - looked).unwrap_or(0).min(ROWS);
-        let found = rows(core, errand, &mut maker, &mut progress, most).await?;
-        looked += i64::try_from(found.looked).unwrap_or(0);
-        ended = found.ended;
-    }
+    let begun = (begin(core, errand).await?, progress);
+    let one = |state, most| batch(core, errand, state, most);
+    let ((_, mut progress), found) = batches::piece(begun, room, one).await?;
     let mut again = now;
     if let Some(pace) = errand.pace {
+        let looked = i64::try_from(found.looked).unwrap_or(0);
         let planned = pace.after(progress.planned, now * 1_000, looked);
         progress.planned = Some(planned);
         again = again.max(planned / 1_000);
@@ -151,7 +119,7 @@ pub async fn step(core: &Core, errand: &Errand, job: &job::Model) -> Result<Step
         done: progress.done,
         failed: progress.failed,
         cursor: serde_json::to_string(&progress).unwrap_or_default(),
-        again: (!ended).then_some(again),
+        again: (!found.ended).then_some(again),
     })
 }
 
@@ -160,6 +128,17 @@ async fn begin<'a>(core: &'a Core, errand: &Errand) -> Result<Maker<'a>, DbErr> 
         rules::catch_up(&core.db, &core.clock).await?;
     }
     Ok(Maker::new(core, errand.scope))
+}
+
+/// Does up to `most` rows, and hands on what the next ones need.
+async fn batch<'a>(
+    core: &Core,
+    errand: &Errand,
+    (mut maker, mut progress): (Maker<'a>, Progress),
+    most: u64,
+) -> Result<((Maker<'a>, Progress), Found), DbErr> {
+    let found = rows(core, errand, &mut maker, &mut progress, most).await?;
+    Ok(((maker, progress), found))
 }
 
 /// Does up to `most` rows in one commit.

@@ -27,6 +27,7 @@ use super::must_be_own;
 use crate::auth::Caller;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::journal::OPEN;
 use crate::journal::sql::{self, Values};
 use crate::retention::queries;
 use crate::schedule::{self, Due, Next, Task};
@@ -107,11 +108,10 @@ const REST: &[(&str, &str)] = &[
 /// 404 for another workspace than that of the request; the database failed.
 pub async fn preview(core: &Core, caller: &Caller, id: Uuid) -> ApiResult<WorkspaceRemoval> {
     must_be_own(caller, id)?;
-    let open = "state IN ('ready','leased','retrying','windowed','held','paused','parked')";
     Ok(WorkspaceRemoval {
         events: count(core, id, "event", "TRUE").await?,
         deliveries: count(core, id, "delivery", "TRUE").await?,
-        open_deliveries: count(core, id, "delivery", open).await?,
+        open_deliveries: count(core, id, "delivery", OPEN).await?,
         sources: count(core, id, "source", "TRUE").await?,
         rules: count(core, id, "rule", "TRUE").await?,
         connections: count(core, id, "connection", "TRUE").await?,
