@@ -10,8 +10,6 @@ use std::process::{Child, Command, Stdio};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
 
-use super::usage::Usage;
-
 /// Name of the command.
 pub const COMMAND: &str = "handler";
 
@@ -76,12 +74,9 @@ impl Handler {
         Ok(handler)
     }
 
-    /// What the process has used so far.
-    ///
-    /// # Errors
-    /// It has ended.
-    pub fn usage(&self) -> anyhow::Result<Usage> {
-        Usage::of(self.child.id())
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 

@@ -10,6 +10,7 @@ use super::inserts;
 use super::load::{self, Target};
 use super::options::Times;
 use super::store::Store;
+use super::usage::Slices;
 
 /// Numbers of connections that are measured.
 pub const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
@@ -55,10 +56,9 @@ pub async fn handler(times: &Times, rate: u32, with_cpu: bool) -> anyhow::Result
         limit.times.insert(connections, (p50, p99));
     }
     if with_cpu {
-        let before = handler.usage()?;
-        let done = load::open(&target, rate, 64, times.cpu.min(Duration::from_secs(8))).await?;
-        let used = handler.usage()?.cpu.saturating_sub(before.cpu);
-        limit.cpu_ms = Some(used.as_secs_f64() * 1000.0 / (done.good.max(1)) as f64);
+        let work = load::open(&target, rate, 64, times.cpu.min(Duration::from_secs(8)));
+        let (slices, _done) = Slices::of(handler.pid(), rate, work).await?;
+        limit.cpu_ms = slices.median();
     }
     Ok(limit)
 }

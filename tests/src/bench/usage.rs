@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -40,6 +40,61 @@ impl Usage {
             cpu: Duration::from_secs_f64(ticks as f64 / number_of("CLK_TCK", 100) as f64),
             memory: field(21)? * number_of("PAGESIZE", 4096),
         })
+    }
+}
+
+/// How long a slice of a figure of processor time is.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Processor time of a process in each second of some work, in milliseconds for each of what is done
+/// at a fixed rate.
+///
+/// Whoever shares the processors takes caches and clock rate from it, for seconds at a time, and the
+/// kernel charges the process for that: the middle of many slices says what the work costs.
+#[derive(Debug, Default)]
+pub struct Slices(Vec<f64>);
+
+impl Slices {
+    /// Watches `pid` until `work`, at so many a second, is done.
+    ///
+    /// # Errors
+    /// The work failed, there is no such process, or no `/proc`.
+    pub async fn of<T>(
+        pid: u32,
+        rate: u32,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<(Self, T)> {
+        let mut slices = Vec::new();
+        let (mut before, mut begun) = (Usage::of(pid)?.cpu, Instant::now());
+        let mut tick = tokio::time::interval_at((begun + SLICE).into(), SLICE);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok((Self(slices), done?)),
+                _ = tick.tick() => {}
+            }
+            let (cpu, now) = (Usage::of(pid)?.cpu, Instant::now());
+            let used = cpu.saturating_sub(before).as_secs_f64() * 1000.0;
+            slices.push(used / ((now - begun).as_secs_f64() * f64::from(rate)));
+            (before, begun) = (cpu, now);
+        }
+    }
+
+    /// The one in the middle; none where the work took no longer than one.
+    pub fn median(&self) -> Option<f64> {
+        self.ordered().get(self.0.len() / 2).copied()
+    }
+
+    /// The lowest and the highest.
+    pub fn extremes(&self) -> Option<(f64, f64)> {
+        let all = self.ordered();
+        Some((*all.first()?, *all.last()?))
+    }
+
+    fn ordered(&self) -> Vec<f64> {
+        let mut all = self.0.clone();
+        all.sort_by(f64::total_cmp);
+        all
     }
 }
 
@@ -131,5 +186,19 @@ impl Drop for Watch {
             // It only reads files; it cannot fail in a way that matters.
             thread.join().ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_slices_is_not_moved_by_one_that_was_disturbed() {
+        let slices = Slices(vec![0.3, 2.0, 0.2, 0.25, 0.3]);
+        assert_eq!(slices.median(), Some(0.3));
+        assert_eq!(slices.extremes(), Some((0.2, 2.0)));
+        assert_eq!(Slices::default().median(), None);
+        assert_eq!(Slices::default().extremes(), None);
     }
 }
