@@ -37,7 +37,7 @@ use crate::redis::Redis;
 use crate::retention;
 use crate::schedule::{self, Task, job};
 use crate::secrets::{self, KeySource, Keyring, KeyringError, RewrapError};
-use crate::services::{connections, credentials, replay, rules, sources, workspaces};
+use crate::services::{aside, connections, credentials, replay, rules, sources, workspaces};
 use crate::settings::{Role, Settings};
 use crate::snapshot::Snapshots;
 
@@ -302,6 +302,7 @@ fn tasks() -> Vec<Arc<dyn Task>> {
             Arc::new(replay::HeadsWorker),
             Arc::new(connections::DiscardWaiting),
         ])),
+        Arc::new(aside::Aside),
         Arc::new(retention::Retention::default()),
         Arc::new(maintenance::Release),
         Arc::new(heartbeat::Silence),

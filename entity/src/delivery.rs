@@ -51,7 +51,7 @@ pub struct Model {
     pub state: String,
     /// True: waits for an earlier delivery of its lane.
     pub behind: bool,
-    /// Not before; milliseconds since 1970.
+    /// Not before; milliseconds since 1970. Below zero: its lane is being set aside, and it goes last.
     pub due_at: i64,
     /// Node that holds it.
     pub lease_owner: Option<Uuid>,

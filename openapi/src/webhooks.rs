@@ -141,7 +141,8 @@ pub struct WebhookDelivery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
     /// How many deliveries that waited behind it in its lane became dead letters with it; of
-    /// `delivery.dead` only, absent when there were none. They have no message of their own.
+    /// `delivery.dead` only, absent when there were none. They have no message of their own. Of more
+    /// than ten thousand not all are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane_dead: Option<i64>,
     /// Text of the fault; with full detail only.

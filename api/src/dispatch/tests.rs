@@ -21,6 +21,7 @@ use crate::journal::{
 };
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::schedule;
 use crate::secrets::Keyring;
 use crate::snapshot::Snapshots;
 
@@ -43,6 +44,8 @@ enum Act {
     /// Of a lane that was set aside, so many are replayed: the first, or past the first, as somebody
     /// does who has not seen that it failed again.
     Replay(usize, usize, bool),
+    /// The rest of lanes that failed is set aside, so many of each.
+    Aside(u64),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -55,6 +58,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (any::<usize>(), any::<bool>()).prop_map(|(which, again)| Act::Person(which, again)),
         2 => (any::<usize>(), 1_usize..4, any::<bool>())
             .prop_map(|(which, most, past)| Act::Replay(which, most, past)),
+        2 => (1_u64..4).prop_map(Act::Aside),
     ];
     prop::collection::vec(act, 1..50)
 }
@@ -152,6 +156,7 @@ impl World {
             Act::Crash => self.crash().await,
             Act::Person(which, again) => self.person(which, again).await,
             Act::Replay(which, most, past) => self.replay(which, most, past).await,
+            Act::Aside(most) => self.aside(most).await,
         }
         self.take_offered().await;
     }
@@ -299,6 +304,29 @@ impl World {
         self.journal.accept(repeats).await.unwrap();
     }
 
+    /// As the timers of failed heads do.
+    async fn aside(&mut self, most: u64) {
+        let query = "SELECT key FROM timer WHERE kind = $1";
+        let timers = sql::rows(self.db.read(), query, vec![journal::ASIDE.into()]).await;
+        for timer in timers.unwrap() {
+            let key: String = timer.try_get("", "key").unwrap();
+            let head = delivery::Entity::find_by_id(Uuid::parse_str(&key).unwrap())
+                .one(self.db.read())
+                .await
+                .unwrap()
+                .unwrap();
+            let (now, txn) = (self.now(), self.db.begin().await.unwrap());
+            let aside = journal::aside_more(&txn, &self.dispatch, &head, most, now)
+                .await
+                .unwrap();
+            if aside.ended {
+                schedule::cancel(&txn, journal::ASIDE, &key).await.unwrap();
+            }
+            txn.commit().await.unwrap();
+            self.dispatch.offer(aside.next);
+        }
+    }
+
     async fn rows(&self) -> Vec<delivery::Model> {
         delivery::Entity::find()
             .order_by_asc(delivery::Column::Id)
@@ -389,6 +417,7 @@ impl World {
     /// Everything that can be done is done.
     async fn drain(&mut self) {
         for _ in 0..10_000 {
+            self.aside(100).await;
             self.claim().await;
             self.take_offered().await;
             if self.held.is_empty() {

@@ -8,9 +8,10 @@
 //!
 //! A head that fails for good goes the way of the connection's policy: it makes room (`skip`), it
 //! stays and the lane waits for a person (`block`), or it takes all that wait behind it with it to
-//! the dead letters (`park`), where what comes later joins them until they are replayed or
-//! discarded. The order among those is that of their places: a repeat keeps the place of what it
-//! stands in the place of, so one that fails again comes before what was not repeated yet.
+//! the dead letters (`park`, see [`aside`](super::aside)), where what comes later joins them until
+//! they are replayed or discarded. The order among those is that of their places: a repeat keeps the
+//! place of what it stands in the place of, so one that fails again comes before what was not
+//! repeated yet.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -22,12 +23,6 @@ use super::open::{OPEN_D, open_of};
 use super::sql::{self, Values};
 use crate::db::{Row, Sql};
 use crate::dispatch::{self, Leased, Places};
-
-/// Code and text of what was set aside because an earlier delivery of its lane failed.
-pub const FAILED: (&str, &str) = (
-    "lane_failed",
-    "An earlier delivery of its lane failed; they are replayed together, in order.",
-);
 
 /// The place of a delivery `d` in its lane, in the words of the index over those that were set aside.
 pub const PLACE: &str = "COALESCE(d.place, d.id)";
@@ -142,7 +137,8 @@ fn one_query(values: &str, value: &str, which: &str) -> String {
     )
 }
 
-async fn one_of_each(
+/// The value `one` of each lane that has it, by such a query over rows of connection and key.
+pub async fn one_of_each(
     txn: &impl Sql,
     lanes: &BTreeSet<Lane>,
     query: impl Fn(&str) -> String,
@@ -173,63 +169,6 @@ pub async fn of_lanes(
         found.extend(sql::fetch(txn, query(&rows.text), rows.values).await?);
     }
     Ok(found)
-}
-
-/// What went to the dead letters with the head of its lane.
-#[derive(Clone, Debug)]
-pub struct Followers {
-    /// The workspace.
-    pub workspace: Uuid,
-    /// How many.
-    pub count: i64,
-    /// The sources of their events.
-    pub sources: BTreeSet<Uuid>,
-}
-
-/// Sets aside what waits behind the heads of these lanes, which failed: dead letters, to be replayed
-/// in order. What waits for a person, or for a rule to be mended, stays. Returns what became of each
-/// lane that was longer than its head.
-pub async fn park(
-    txn: &impl Sql,
-    lanes: &BTreeSet<Lane>,
-    now: i64,
-) -> Result<HashMap<Lane, Followers>, DbErr> {
-    let mut parked: HashMap<Lane, Followers> = HashMap::new();
-    let all: Vec<&Lane> = lanes.iter().collect();
-    for chunk in sql::padded(&all) {
-        let mut rows = Values::of(txn);
-        for (connection, key) in chunk {
-            rows.row([(*connection).into(), key.clone().into()]);
-        }
-        let values = rows.text.clone();
-        let marks = [now.into(), FAILED.0.into(), FAILED.1.into()].map(|v| rows.single(v));
-        let [now_mark, code, text] = marks;
-        let query = format!(
-            "WITH v(connection_id, lane) AS (VALUES {values}), t(at, code, text) AS \
-             (SELECT {now_mark}, {code}, {text}) UPDATE delivery SET state = 'dead', \
-             lane_parked = TRUE, behind = FALSE, due_at = t.at, error_code = t.code, \
-             error = t.text, finished_at = t.at, updated_at = t.at FROM t WHERE delivery.id IN \
-             (SELECT d.id FROM v JOIN delivery d ON d.connection_id = v.connection_id \
-             AND d.lane = v.lane WHERE d.lane IS NOT NULL AND {OPEN_D} \
-             AND d.behind = TRUE AND d.state IN ('ready', 'retrying', 'windowed', 'paused')) \
-             RETURNING delivery.workspace_id AS w, delivery.connection_id AS c, \
-             delivery.lane AS l, delivery.source_id AS s"
-        );
-        for row in sql::fetch(txn, query, rows.values).await? {
-            let workspace = row.get("w")?;
-            let followers = parked
-                .entry((row.get("c")?, row.get("l")?))
-                .or_insert_with(|| Followers {
-                    workspace,
-                    count: 0,
-                    sources: BTreeSet::new(),
-                });
-            followers.count += 1;
-            let source: Option<Uuid> = row.get("s")?;
-            followers.sources.extend(source);
-        }
-    }
-    Ok(parked)
 }
 
 /// Lets the oldest open delivery of each of these lanes go, after the one before it has ended: two

@@ -9,8 +9,9 @@ use openapi::webhooks::{Kind, WebhookDelivery};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
+use super::aside::Followers;
 use super::entry::{NewState, Settlement};
-use super::lanes::{self, Followers, Lane};
+use super::lanes::{self, Lane};
 use super::sql::{self, Values};
 use super::store::Txn;
 use super::{AcceptWaiting, accept, settle, subscribers};
@@ -199,7 +200,7 @@ async fn outcomes_of(
                     record.map(|r| r.id.clone()),
                     record.and_then(|r| r.url.clone()),
                 ),
-                lane_dead: with_it.map(|gone| gone.count),
+                lane_dead: with_it.map(|gone| gone.count + gone.rest),
                 also: with_it
                     .into_iter()
                     .flat_map(|gone| &gone.sources)

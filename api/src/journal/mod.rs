@@ -13,6 +13,7 @@
 //! continue after the lease.
 
 mod accept;
+mod aside;
 mod bind;
 mod clean;
 mod coalesce;
@@ -48,6 +49,7 @@ use crate::snapshot::Snapshots;
 
 #[doc(hidden)]
 pub use accept::known_query;
+pub use aside::{ASIDE, UNDER_WAY, more as aside_more};
 use company::Company;
 pub use entry::{Accept, AcceptEvent, Accepted, NewDelivery, NewState, Settlement};
 pub use gather::OUTCOMES;

@@ -7,6 +7,7 @@ use entity::delivery;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
+use super::aside;
 use super::coalesce::{self, Repeats};
 use super::lanes::{self, Lane};
 use super::stats::{Counters, metric};
@@ -159,8 +160,8 @@ fn lead(
 pub fn set_aside(row: &mut delivery::Model) {
     "dead".clone_into(&mut row.state);
     row.lane_parked = true;
-    row.error_code = Some(lanes::FAILED.0.to_owned());
-    row.error = Some(lanes::FAILED.1.to_owned());
+    row.error_code = Some(aside::FAILED.0.to_owned());
+    row.error = Some(aside::FAILED.1.to_owned());
     row.finished_at = Some(row.created_at);
 }
 

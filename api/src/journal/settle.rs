@@ -7,9 +7,10 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, DbErr, EntityTrait as _, QueryTrait as _, Value};
 use uuid::Uuid;
 
+use super::aside::{self, Followers};
 use super::clean;
 use super::entry::{NewState, Settlement};
-use super::lanes::{self, Followers, Lane};
+use super::lanes::{self, Lane};
 use super::sql;
 use super::stats::{Counters, metric};
 use super::store::Txn;
@@ -26,7 +27,7 @@ pub struct Outcome {
     pub leased: Leased,
     /// Connections that need attention, in one order on all nodes: their rows are locked one by one.
     pub paused: BTreeMap<Uuid, Pause>,
-    /// What became a dead letter with the head of its lane.
+    /// What becomes a dead letter with the head of its lane.
     pub followers: HashMap<Lane, Followers>,
 }
 
@@ -67,7 +68,7 @@ pub async fn write(
 
     let mut attempts = Vec::new();
     let mut ended: BTreeSet<Lane> = BTreeSet::new();
-    let mut failed: BTreeSet<Lane> = BTreeSet::new();
+    let mut failed: BTreeMap<Lane, Uuid> = BTreeMap::new();
     for (index, s) in batch.iter().enumerate() {
         if !written.contains(&(s.claimed.id, s.claimed.fence)) {
             outcome.refused.insert(index);
@@ -82,7 +83,7 @@ pub async fn write(
             ended.extend(lanes::of(&s.claimed));
         }
         if s.next == NewState::DeadWithLane {
-            failed.extend(lanes::of(&s.claimed));
+            failed.extend(lanes::of(&s.claimed).map(|lane| (lane, s.claimed.id)));
         }
         // Without an attempt nobody has refused anything: its connection was known to be paused.
         if s.next == NewState::Paused && s.started_at.is_some() {
@@ -99,7 +100,7 @@ pub async fn write(
     }
     let attempts: Vec<&attempt::Model> = attempts.iter().collect();
     txn.insert(&attempts).await?;
-    outcome.followers = lanes::park(txn, &failed, now).await?;
+    outcome.followers = aside::park(txn, &failed, now).await?;
     for ((connection, _), gone) in &outcome.followers {
         counters.add(gone.workspace, now, metric::DEAD, *connection, gone.count);
     }

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::sql::{self, Values};
-use super::store::Txn;
+use crate::db::Sql;
 
 /// Names of the counters.
 pub mod metric {
@@ -51,7 +51,7 @@ impl Counters {
     }
 
     /// Writes them. In key order, so that two nodes never wait for each other crosswise.
-    pub async fn write(self, txn: &Txn) -> Result<(), DbErr> {
+    pub async fn write(self, txn: &impl Sql) -> Result<(), DbErr> {
         let all: Vec<_> = self.0.into_iter().collect();
         for chunk in all.chunks(sql::ROWS) {
             let mut rows = Values::of(txn);

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 use uuid::Uuid;
 
 use super::Next;
-use crate::db::Db;
+use crate::db::{Db, Sql};
 use crate::journal::sql;
 
 /// A timer that this node has claimed.
@@ -57,12 +57,7 @@ pub async fn holds(txn: &impl ConnectionTrait, due: &Due) -> Result<bool, DbErr>
 ///
 /// # Errors
 /// The statement failed.
-pub async fn set(
-    txn: &impl ConnectionTrait,
-    kind: &str,
-    key: &str,
-    due_at: i64,
-) -> Result<(), DbErr> {
+pub async fn set(txn: &impl Sql, kind: &str, key: &str, due_at: i64) -> Result<(), DbErr> {
     // The fence moves, so that a run that ends now does not take the new time away.
     let free = "owner = NULL, fence = timer.fence + 1";
     put(txn, (kind, key, due_at), &format!("{MOVES}, {free}")).await
@@ -115,7 +110,7 @@ const MOVES: &str = "UPDATE SET due_at = excluded.due_at, failures = 0";
 
 /// Makes a timer that is due at a time; one that is there has this done to it instead.
 async fn put(
-    txn: &impl ConnectionTrait,
+    txn: &impl Sql,
     (kind, key, due_at): (&str, &str, i64),
     instead: &str,
 ) -> Result<(), DbErr> {

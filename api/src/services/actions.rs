@@ -103,10 +103,11 @@ fn edited_fields(row: &delivery::Model, edited: Map<String, Value>) -> ApiResult
     serde_json::to_string(&fields).map_err(|error| ApiError::internal("delivery.fields", &error))
 }
 
-/// Decides against a delivery that has not been done: one that waits, or a dead letter.
+/// Decides against a delivery that has not been done: one that waits, or a dead letter. The failed head
+/// of a lane that is being set aside holds the others back until it is a dead letter.
 ///
 /// # Errors
-/// It is not there, is final already, or is being worked on.
+/// It is not there, is final already, holds others back in this way, or is being worked on.
 pub async fn discard(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult<()> {
     let txn = core.db.begin().await?;
     let row = find(&txn, scope, id).await?;
@@ -125,6 +126,7 @@ pub async fn discard(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResu
         .filter(delivery::Column::State.is_in([
             "ready", "retrying", "windowed", "held", "paused", "parked", "dead",
         ]))
+        .filter(delivery::Column::DueAt.ne(journal::UNDER_WAY))
         .exec(&txn)
         .await?;
     changed(result.rows_affected)?;

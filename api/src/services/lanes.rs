@@ -16,14 +16,15 @@ use super::audit::Actor;
 use super::replay::lane_query;
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::journal::{lock_lane, place_of};
+use crate::journal::{UNDER_WAY, lock_lane, place_of};
 use crate::scope::Scope;
 
 /// Dead letters that one transaction takes.
 const BATCH: u64 = 200;
 
 /// Tries a delivery again now: the failed head of a lane that waits for a person, or one that waits
-/// for its next attempt. The time within which it is given up begins anew.
+/// for its next attempt. The time within which it is given up begins anew. The failed head of a lane
+/// that is being set aside waits for nobody: it is replayed with its lane afterwards.
 ///
 /// # Errors
 /// It is not there, or does not wait for that.
@@ -33,7 +34,8 @@ pub async fn retry(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult
     let now = core.clock.now_ms();
     let stopped = Condition::all()
         .add(delivery::Column::State.eq(State::Parked.as_str()))
-        .add(delivery::Column::LaneParked.eq(true));
+        .add(delivery::Column::LaneParked.eq(true))
+        .add(delivery::Column::DueAt.ne(UNDER_WAY));
     let waits = Condition::any()
         .add(stopped)
         .add(delivery::Column::State.eq(State::Retrying.as_str()));
@@ -61,7 +63,8 @@ pub async fn retry(core: &Core, scope: Scope, by: &Actor, id: Uuid) -> ApiResult
 /// delivery of the one that was asked for, and how many were replayed.
 ///
 /// # Errors
-/// Another replay was faster, or the connection is gone; those that were replayed before stay so.
+/// Another replay was faster, the lane is still being set aside, or the connection is gone; those that
+/// were replayed before stay so.
 pub async fn replay_lane(
     core: &Core,
     scope: Scope,

@@ -4,6 +4,7 @@
 //! outside it. A change of configuration is served by this node before the function returns.
 
 pub mod actions;
+pub mod aside;
 pub mod audit;
 pub mod change;
 pub mod connections;

@@ -10,6 +10,7 @@
 
 mod access;
 mod arrows;
+mod aside;
 mod audit;
 mod carriers;
 mod clients;

@@ -1,9 +1,11 @@
 //! Lanes that were set aside with a failed head: whatever names one of them takes all of it, in order,
 //! as a few at once, as a job, with a rate, and while more comes in.
 
+use openapi::connections::Connection;
 use openapi::deliveries::{DeadPreview, DeadResult, Delivery, ReplayedDelivery, State};
 use openapi::jobs::JobState;
 use openapi::page::Page;
+use openapi::problem::Code;
 use serde_json::{Value, json};
 use tests::fakes::{FakeSink, Fault};
 use tests::{Database, Server, both, wait_until};
@@ -11,7 +13,7 @@ use uuid::Uuid;
 
 use crate::lanes::{arrived, in_lanes, post, send, sums_hold};
 use crate::replays::{COUNT_DEAD, DEAD, job};
-use crate::support::{delivery, drained, in_state, job_ended};
+use crate::support::{all, delivery, drained, in_state, job_ended};
 
 /// A lane of so many that was set aside: the first was refused, the others waited behind it.
 async fn aside(db: Database, count: u64) -> (FakeSink, Server, Vec<Uuid>) {
@@ -118,6 +120,40 @@ both! {
         let done = job_ended(&client, id).await;
         assert_eq!((done.total, done.done, done.failed), (4, 4, 0), "{done:?}");
         all_arrived(&server, &sink, 4).await;
+    }
+
+    async fn nothing_is_taken_of_a_lane_that_is_still_being_set_aside(db) {
+        let (sink, server, ids) = aside(db, 4).await;
+        let client = server.client();
+        // As the journal leaves the head of a long lane, but without the timer.
+        let stopped = "UPDATE delivery SET state = 'parked', due_at = -1, finished_at = NULL \
+            WHERE error_code = 'http_400'";
+        server.store.run(stopped).await;
+        for (id, what) in [(ids[0], "retry"), (ids[0], "discard"), (ids[0], "replay"), (ids[2], "replay")] {
+            let path = format!("/api/v1/deliveries/{id}/{what}");
+            client.post(&path, &json!({})).await.problem(Code::Conflict);
+        }
+        let connections: Vec<Connection> = all(&client, "/api/v1/connections").await;
+        let path = format!("/api/v1/connections/{}/retry-parked", connections[0].id);
+        let heads: DeadResult = client.post(&path, &json!({})).await.ok();
+        assert_eq!((heads.count, heads.failed), (0, 0), "{heads:?}");
+        let result = replay(&server, json!({})).await;
+        assert_eq!((result.count, result.failed), (0, 3), "{result:?}");
+        assert_eq!(result.reasons["lane_stopped"], 3);
+        let late = send(&server, "a", 4).await;
+        assert!(in_state(&client, late, State::Dead).await.lane_parked);
+        assert_eq!(arrived(&sink, "a"), [0_u64; 0]);
+
+        let timer = format!(
+            "INSERT INTO timer (kind, key, due_at, owner, fence, failures) \
+             VALUES ('lane_aside', '{}', 0, NULL, 0, 0)",
+            ids[0]
+        );
+        server.store.run(&timer).await;
+        assert!(in_state(&client, ids[0], State::Dead).await.lane_parked);
+        let result = replay(&server, json!({})).await;
+        assert_eq!((result.count, result.failed), (5, 0), "{result:?}");
+        all_arrived(&server, &sink, 5).await;
     }
 
     async fn many_short_lanes_share_their_commits(db) {

@@ -44,7 +44,12 @@ async fn sinks<const N: usize>() -> [FakeSink; N] {
 }
 
 /// Subscribes a sink; `more` joins its settings.
-async fn subscribe(client: &Client, name: &str, hub: &FakeSink, more: Value) -> ConnectionCreated {
+pub async fn subscribe(
+    client: &Client,
+    name: &str,
+    hub: &FakeSink,
+    more: Value,
+) -> ConnectionCreated {
     let mut settings = json!({ "url": hub.url, "types": ["*"] });
     settings
         .as_object_mut()
@@ -101,7 +106,7 @@ fn documented(server: &Server, seen: &Seen, secret: &str) -> bool {
 }
 
 /// What a hub was told, by type.
-fn told(hub: &FakeSink) -> BTreeMap<String, Vec<WebhookMessage>> {
+pub fn told(hub: &FakeSink) -> BTreeMap<String, Vec<WebhookMessage>> {
     let mut by_type: BTreeMap<String, Vec<WebhookMessage>> = BTreeMap::new();
     for seen in hub.seen().into_values() {
         let message: WebhookMessage = serde_json::from_str(&seen.body).unwrap();
@@ -114,7 +119,7 @@ fn told(hub: &FakeSink) -> BTreeMap<String, Vec<WebhookMessage>> {
 }
 
 /// Waits until a hub was told so many messages of a type.
-async fn told_of(hub: &FakeSink, kind: &str, count: usize) -> Vec<WebhookMessage> {
+pub async fn told_of(hub: &FakeSink, kind: &str, count: usize) -> Vec<WebhookMessage> {
     wait_until(&format!("{count} × {kind}"), async || {
         let messages = told(hub).remove(kind).unwrap_or_default();
         (messages.len() >= count).then_some(messages)
@@ -122,7 +127,8 @@ async fn told_of(hub: &FakeSink, kind: &str, count: usize) -> Vec<WebhookMessage
     .await
 }
 
-fn data<T: DeserializeOwned>(message: &WebhookMessage) -> T {
+/// What a message is about.
+pub fn data<T: DeserializeOwned>(message: &WebhookMessage) -> T {
     serde_json::from_value(message.data.clone()).unwrap()
 }
 

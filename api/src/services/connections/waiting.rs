@@ -14,7 +14,7 @@ use super::find;
 use crate::clock::from_ms;
 use crate::core::Core;
 use crate::http::problem::ApiResult;
-use crate::journal::{OPEN_STATES, open_states};
+use crate::journal::{OPEN_STATES, UNDER_WAY, open_states};
 use crate::scope::Scope;
 
 /// How many of the next attempts are named.
@@ -38,6 +38,8 @@ pub async fn waiting(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Waiting> 
     let count = async |states: &[&str], behind: bool| {
         let states = Condition::all()
             .add(delivery::Column::State.is_in(states.iter().copied()))
+            // A lane that is being set aside waits for nobody.
+            .add(delivery::Column::DueAt.ne(UNDER_WAY))
             .add(delivery::Column::Behind.eq(behind));
         let n = of(states).count(core.db.read()).await?;
         ApiResult::Ok(i64::try_from(n).unwrap_or(i64::MAX))
@@ -77,11 +79,12 @@ pub async fn waiting(core: &Core, scope: Scope, id: Uuid) -> ApiResult<Waiting> 
     })
 }
 
-/// Why lanes wait for a person.
+/// Why lanes wait for a person. Those that are being set aside do not.
 async fn causes(core: &Core, open: &Condition) -> ApiResult<Vec<ParkedCause>> {
     let rows: Vec<(Option<String>, i64)> = delivery::Entity::find()
         .filter(open.clone())
         .filter(delivery::Column::State.eq("parked"))
+        .filter(delivery::Column::DueAt.ne(UNDER_WAY))
         .filter(delivery::Column::LaneParked.eq(true))
         .filter(delivery::Column::Behind.eq(false))
         .select_only()

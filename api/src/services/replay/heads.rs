@@ -20,6 +20,7 @@ use super::piece::Progress;
 use super::query::{count, newest, next};
 use crate::core::Core;
 use crate::http::problem::ApiResult;
+use crate::journal::UNDER_WAY;
 use crate::schedule::batches::{self, Found, MOST, ROWS};
 use crate::schedule::job::{self as work, Params, Step, Worker};
 use crate::scope::Scope;
@@ -38,13 +39,14 @@ struct Asked {
     error_code: Option<String>,
 }
 
-/// Failed heads of lanes that wait for a person. The word of the state stands in the text: only so is
-/// the index over open rows used.
+/// Failed heads of lanes that wait for a person, not of those that are being set aside. The word of the
+/// state stands in the text: only so is the index over open rows used.
 fn heads(scope: Scope, asked: &Asked) -> Select<delivery::Entity> {
     let query = delivery::Entity::find()
         .filter(delivery::Column::WorkspaceId.eq(scope.workspace()))
         .filter(delivery::Column::ConnectionId.eq(asked.connection_id))
         .filter(Expr::cust("state = 'parked'"))
+        .filter(delivery::Column::DueAt.ne(UNDER_WAY))
         .filter(delivery::Column::LaneParked.eq(true))
         .filter(delivery::Column::Behind.eq(false));
     match &asked.error_code {
@@ -145,6 +147,7 @@ async fn some(
         .col_expr(delivery::Column::UpdatedAt, Expr::val(now))
         .filter(delivery::Column::Id.is_in(rows.iter().map(|row| row.id)))
         .filter(delivery::Column::State.eq(State::Parked.as_str()))
+        .filter(delivery::Column::DueAt.ne(UNDER_WAY))
         .filter(delivery::Column::LaneParked.eq(true))
         .filter(delivery::Column::Behind.eq(false))
         .exec_with_returning(core.db.write())

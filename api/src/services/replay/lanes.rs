@@ -4,7 +4,8 @@
 //! place of what it stands in the place of, so one that failed again is seen as the first of its lane
 //! and nothing of the lane is sent past it; the journal, which holds the lane's lock, sets aside what
 //! would be in between. What comes in meanwhile joins the end and is taken, too, until nothing is
-//! left. Failure: a piece that is begun anew after a crash finds what is still aside.
+//! left. A lane that is still being set aside is left alone: its oldest are not here yet. Failure: a
+//! piece that is begun anew after a crash finds what is still aside.
 
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,8 @@ use crate::schedule::batches::Found;
 
 /// Lanes under way at once: many are short, and share commits.
 const AT_ONCE: u64 = 50;
-/// Why the rest of a lane stays: an earlier one failed again, or could not be replayed.
+/// Why the rest of a lane stays: an earlier one failed again, could not be replayed, or is still to be
+/// set aside.
 const STOPPED: &str = "lane_stopped";
 
 /// How far a replay is with the lanes.
@@ -71,7 +73,11 @@ pub async fn rows(
         }
         let found = query::next_of_lane(core, scope, &one.lane, most - looked).await?;
         let Some(first) = found.first().and_then(place_of) else {
-            // All of it was replayed.
+            // All of it was replayed, unless it is not all here yet.
+            if query::is_under_way(core, &one.lane).await? {
+                let aside = query::behind(core, scope, &one.lane, Uuid::nil()).await?;
+                next.fail(STOPPED, aside);
+            }
             continue;
         };
         if let Some(upto) = one.upto

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::core::Core;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::journal::Lane;
+use crate::journal::{Lane, UNDER_WAY, open_states};
 use crate::scope::Scope;
 
 /// Most dead letters that can be named in one request.
@@ -75,9 +75,35 @@ fn named(filter: &DeadFilter) -> Condition {
     all
 }
 
-/// What was set aside with a lane, oldest first.
+/// What was set aside with a lane, oldest first. Nothing of one that is still being set aside: only
+/// its newest are dead letters yet. One statement, so that it sees both at the same moment.
 pub fn lane_query(scope: Scope, lane: &Lane) -> Select<delivery::Entity> {
-    aside(scope, lane).order_by_asc(Expr::cust(PLACE))
+    let under_way = under_way(lane.0)
+        .select_only()
+        .column(delivery::Column::Lane)
+        .into_query();
+    aside(scope, lane)
+        .filter(delivery::Column::Lane.not_in_subquery(under_way))
+        .order_by_asc(Expr::cust(PLACE))
+}
+
+/// The failed heads of a connection whose lanes are being set aside. The word of the state stands in
+/// the text: only so is the index over open rows used.
+fn under_way(connection: Uuid) -> Select<delivery::Entity> {
+    delivery::Entity::find()
+        .filter(delivery::Column::ConnectionId.eq(connection))
+        .filter(Expr::cust("state = 'parked'"))
+        .filter(open_states())
+        .filter(delivery::Column::DueAt.eq(UNDER_WAY))
+}
+
+/// Whether a lane is still being set aside.
+///
+/// # Errors
+/// The database failed.
+pub async fn is_under_way(core: &Core, (connection, key): &Lane) -> Result<bool, DbErr> {
+    let heads = under_way(*connection).filter(delivery::Column::Lane.eq(key));
+    Ok(count(core, &heads).await? > 0)
 }
 
 fn aside(scope: Scope, (connection, key): &Lane) -> Select<delivery::Entity> {
