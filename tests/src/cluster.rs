@@ -211,8 +211,9 @@ pub(crate) async fn listening(who: &str, port: u16) {
 }
 
 /// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    // Below the range that outgoing connections take theirs from, so that it is free after a restart.
+pub fn free_port() -> u16 {
+    // Below the range that outgoing connections, and servers that ask for any port, take theirs from,
+    // so that it is free after a restart.
     loop {
         let port = rand::random_range(20_000..32_000);
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {

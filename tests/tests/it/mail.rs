@@ -7,6 +7,7 @@ use openapi::people::InvitationSent;
 use openapi::problem::Code;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
+use tests::cluster::free_port;
 use tests::fakes::MailSink;
 use tests::fakes::mail::Received;
 use tests::server::both as shown;
@@ -16,12 +17,6 @@ use uuid::Uuid;
 use crate::support::all;
 
 const TO: &str = "ann@example.com";
-
-/// A port where nobody listens now.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 async fn test_mail(server: &Server, to: &str) -> tests::Answer {
     server
