@@ -101,12 +101,8 @@ pub async fn park(
 
 /// The newest of those that are too many for one transaction, by rows of connection and key.
 fn newest_query(values: &str, most: usize) -> String {
-    format!(
-        "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
-         v.lane AS l, (SELECT d.id FROM delivery d WHERE d.connection_id = v.connection_id \
-         AND d.lane = v.lane AND {goes} ORDER BY d.id DESC LIMIT 1 OFFSET {most}) AS one FROM v",
-        goes = goes(),
-    )
+    let which = format!("{} ORDER BY d.id DESC LIMIT 1 OFFSET {most}", goes());
+    lanes::one_query(values, "d.id", &which)
 }
 
 /// Counts those of a lane that are left, the newest of them.

@@ -92,7 +92,7 @@ pub async fn occupied(
 
 /// The query of it, by rows of connection and key.
 pub fn occupied_query(values: &str) -> String {
-    let open = format!("d.lane IS NOT NULL AND {OPEN_D} ORDER BY d.id DESC");
+    let open = format!("d.lane IS NOT NULL AND {OPEN_D} ORDER BY d.id DESC LIMIT 1");
     one_query(values, "d.id", &open)
 }
 
@@ -107,7 +107,7 @@ pub async fn parked(txn: &impl Sql, lanes: &BTreeSet<Lane>) -> Result<HashMap<La
 
 /// The query of it, by rows of connection and key.
 pub fn parked_query(values: &str) -> String {
-    let aside = "d.state = 'dead' AND d.lane_parked = TRUE ORDER BY d.id DESC";
+    let aside = "d.state = 'dead' AND d.lane_parked = TRUE ORDER BY d.id DESC LIMIT 1";
     one_query(values, "d.id", aside)
 }
 
@@ -124,16 +124,16 @@ pub async fn first_aside(
 
 /// The query of it, by rows of connection and key.
 pub fn first_aside_query(values: &str) -> String {
-    let aside = format!("d.state = 'dead' AND d.lane_parked = TRUE ORDER BY {PLACE}");
+    let aside = format!("d.state = 'dead' AND d.lane_parked = TRUE ORDER BY {PLACE} LIMIT 1");
     one_query(values, PLACE, &aside)
 }
 
-/// A value of one delivery `d` of each lane that has one, by conditions and order.
-fn one_query(values: &str, value: &str, which: &str) -> String {
+/// The query of a value of one delivery `d` of each lane that has it, by conditions, order and limit.
+pub fn one_query(values: &str, value: &str, which: &str) -> String {
     format!(
         "WITH v(connection_id, lane) AS (VALUES {values}) SELECT v.connection_id AS c, \
          v.lane AS l, (SELECT {value} FROM delivery d WHERE d.connection_id = v.connection_id \
-         AND d.lane = v.lane AND {which} LIMIT 1) AS one FROM v"
+         AND d.lane = v.lane AND {which}) AS one FROM v"
     )
 }
 

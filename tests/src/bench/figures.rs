@@ -19,8 +19,7 @@ use super::report::{Figure, Goal, Group};
 use super::sink::Sink;
 use super::store::Store;
 use super::subject::{Installation, Server};
-use super::usage::Slices;
-use super::usage::Watch;
+use super::usage::{Slices, Watch};
 
 /// Alerts a second at which processor time is measured.
 pub const CPU_RATE: u32 = 1_000;
